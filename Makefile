@@ -1,0 +1,26 @@
+# Everything runs in .venv, made on first use and again when the requirements change.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed.stamp
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: install demo test lint
+
+install: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/int4-conformer demo --output build/demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+$(STAMP): setup.cfg setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@

@@ -1,0 +1,31 @@
+"""A Conformer-transducer speech recogniser trained in the 4-bit integers it is served in.
+
+Importing this package loads no other part of it. Its subpackages and the names below load on first
+use, so that the runtime, `int4_conformer.lite`, never loads TensorFlow.
+"""
+
+from int4_conformer.lazy import lazy_exports
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Inspection": "lite.inspection",
+        "Metadata": "lite.metadata",
+        "Recognizer": "lite.recognizer",
+        "UserError": "errors",
+        "Vocabulary": "text.vocabulary",
+        "audio": "audio",
+        "data": "data",
+        "decoding": "decoding",
+        "inspect": "lite.inspection",
+        "layers": "layers",
+        "lite": "lite",
+        "losses": "losses",
+        "models": "models",
+        "quant": "quant",
+        "text": "text",
+        "training": "training",
+    },
+)

@@ -1,0 +1,95 @@
+"""Log-mel features."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from int4_conformer.audio.geometry import FrontEndConfig
+from int4_conformer.errors import UserError
+
+# Power added before the logarithm: about -90 dB of full scale in a mel band, below room noise.
+_FLOOR = 1e-6
+
+
+class LogMel(keras.layers.Layer):
+    """Normalised log-mel frames from PCM.
+
+    Frame t ends with sample (t + 1) hop: it looks back only, the first frames see zeros before
+    the start, and `samples / hop` frames come out. Each band has the mean `mean` taken away and is
+    multiplied by `inverse_std`, both set from training audio by `adapt`.
+
+    Call: float [batch, samples] in [-1, 1], samples a multiple of the hop ->
+        float [batch, samples / hop, mel_bins].
+    """
+
+    def __init__(self, config: FrontEndConfig, **kwargs: Any):
+        super().__init__(trainable=False, **kwargs)
+        self.config = config
+        self.fft_length = 1 << (config.window - 1).bit_length()
+        self.window = np.hanning(config.window + 1)[:-1].astype(np.float32)
+        self.mel_matrix = mel_matrix(config.mel_bins, self.fft_length, config.sample_rate)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        bins = (self.config.mel_bins,)
+        self.mean = self.add_weight(shape=bins, initializer="zeros", name="mean")
+        self.inverse_std = self.add_weight(shape=bins, initializer="ones", name="inverse_std")
+
+    def call(self, pcm: tf.Tensor) -> tf.Tensor:
+        return (self.log_mel(pcm) - self.mean) * self.inverse_std
+
+    def log_mel(self, pcm: tf.Tensor) -> tf.Tensor:
+        """Features before normalisation, [batch, samples / hop, mel_bins]."""
+        hop, window = self.config.hop, self.config.window
+        batch, samples = pcm.shape
+        blocks = tf.reshape(pcm, [batch, -1 if samples is None else samples // hop, hop])
+        # A window spans this block and two before it; slices of shifted blocks instead of
+        # tf.signal.frame, whose gather LiteRT would run index by index.
+        padded = tf.pad(blocks, [[0, 0], [2, 0], [0, 0]])
+        frames = tf.concat([padded[:, :-2, 3 * hop - window :], padded[:, 1:-1], blocks], axis=-1)
+        frames = tf.pad(frames * self.window, [[0, 0], [0, 0], [0, self.fft_length - window]])
+        spectrum = tf.signal.rfft(frames)
+        power = tf.math.square(tf.math.real(spectrum)) + tf.math.square(tf.math.imag(spectrum))
+        return tf.math.log(tf.matmul(power, self.mel_matrix) + _FLOOR)
+
+    def adapt(self, batches: Any) -> None:
+        """Sets `mean` and `inverse_std` per band from `(pcm [batch, samples], length [batch])`."""
+        if not self.built:
+            self.build((None, None))
+        count, total, squares = 0.0, 0.0, 0.0
+        for pcm, length in batches:
+            features = self.log_mel(pcm).numpy().astype(np.float64)
+            real = np.arange(features.shape[1]) < np.asarray(length)[:, None] // self.config.hop
+            features = features[real]
+            count += len(features)
+            total += features.sum(axis=0)
+            squares += np.square(features).sum(axis=0)
+        if not count:
+            raise UserError("The corpus has no frame to take feature statistics from.")
+        mean = total / count
+        std = np.sqrt(np.maximum(squares / count - np.square(mean), 1e-4))
+        self.mean.assign(mean)
+        self.inverse_std.assign(1.0 / std)
+
+
+def mel_matrix(bins: int, fft_length: int, sample_rate: int) -> np.ndarray:
+    """Triangular mel filters (HTK's mel scale), float32 [fft_length / 2 + 1, bins].
+
+    The corners are spaced evenly in mel between 20 Hz and half the sample rate; each filter peaks
+    at 1. A filter narrower than a bin of the transform is widened to reach one, so that no band
+    is silent.
+    """
+    corners = np.linspace(_mel(20.0), _mel(sample_rate / 2), bins + 2)
+    hertz = np.linspace(0.0, sample_rate / 2, fft_length // 2 + 1)
+    mels = _mel(hertz)[:, None]
+    low, centre, high = corners[:-2], corners[1:-1], corners[2:]
+    weights = np.minimum((mels - low) / (centre - low), (high - mels) / (high - centre))
+    weights = np.maximum(weights, 0.0)
+    for band in np.flatnonzero(weights.sum(axis=0) == 0):
+        weights[np.argmin(np.abs(mels[:, 0] - centre[band])), band] = 1.0
+    return weights.astype(np.float32)
+
+
+def _mel(hertz: float | np.ndarray) -> float | np.ndarray:
+    return 2595.0 * np.log10(1.0 + np.asarray(hertz) / 700.0)

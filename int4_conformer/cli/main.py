@@ -1,0 +1,64 @@
+"""The program `int4-conformer`: chooses a command and loads that command's module alone."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from int4_conformer.cli import app
+
+COMMANDS = {
+    "demo": ("int4_conformer.cli.demo", "trains, exports and tries a small recogniser"),
+    "train": ("int4_conformer.cli.train", "trains a recogniser on a manifest of utterances"),
+    "evaluate": ("int4_conformer.cli.evaluate", "measures the word error rate of a recogniser"),
+    "export": ("int4_conformer.cli.export", "writes a checkpoint as a .tflite file"),
+    "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files"),
+    "inspect": ("int4_conformer.cli.inspect", "lists what a .tflite file holds"),
+    "wordpieces": ("int4_conformer.cli.wordpieces", "trains a vocabulary of word pieces"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command named by the first argument and exits.
+
+    Args:
+      argv: the arguments without the program's name, by default those of `sys.argv`.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(_help())
+        sys.exit(0)
+    name, *rest = arguments
+    if name not in COMMANDS:
+        app.fail(f"There is no command {name!r}; the commands are {', '.join(COMMANDS)}.")
+    module_name, _ = COMMANDS[name]
+    try:
+        command = importlib.import_module(module_name).COMMAND
+        app.run(command, [app.PROGRAM, *rest])
+    except ModuleNotFoundError as error:
+        # A name with a dot is a part of an installed package: not missing, but a defect.
+        if "." in error.name:
+            raise
+        app.fail(
+            f"{name} needs the package {error.name}; pip install 'int4-conformer[train]' brings it."
+        )
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            f"usage: {app.PROGRAM} COMMAND [flags]",
+            "",
+            "Trains, exports and runs 4-bit Conformer speech recognisers.",
+            "",
+            "commands:",
+            *(f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
+            "",
+            f"`{app.PROGRAM} COMMAND --help` lists the flags of a command.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

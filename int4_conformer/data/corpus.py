@@ -1,0 +1,46 @@
+"""One way in to every kind of corpus."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from int4_conformer.data.librispeech import read_librispeech
+from int4_conformer.data.manifest import Utterance, read_manifest, require_split
+from int4_conformer.data.synthetic import SyntheticUtterance, synthetic_corpus
+from int4_conformer.errors import UserError
+
+SYNTHETIC = "synthetic"
+SYNTHETIC_SIZES = {"train": 2000, "dev": 200, "test": 200}
+
+
+def read_corpus(
+    path: str | os.PathLike, split: str | None = None
+) -> Sequence[Utterance | SyntheticUtterance]:
+    """Reads a corpus.
+
+    Args:
+      path: a JSON-lines manifest, a folder that holds `manifest.jsonl`, a LibriSpeech folder, or
+        the word "synthetic" for the corpus that is synthesised on the fly.
+      split: keep one split; None keeps all.
+
+    Raises:
+      UserError: there is no such corpus, it is malformed, or it has no such split.
+    """
+    if path == SYNTHETIC:
+        if split is not None:
+            require_split(split, SYNTHETIC_SIZES, "The synthetic corpus")
+        return [
+            utterance
+            for name, count in SYNTHETIC_SIZES.items()
+            if split in (None, name)
+            for utterance in synthetic_corpus(name, count)
+        ]
+    path = Path(path)
+    if not path.exists():
+        raise UserError(
+            f"There is no corpus {path}; give a manifest, a LibriSpeech folder or {SYNTHETIC!r}."
+        )
+    if not path.is_dir():
+        return read_manifest(path, split)
+    manifest = path / "manifest.jsonl"
+    return read_manifest(manifest, split) if manifest.is_file() else read_librispeech(path, split)

@@ -1,0 +1,16 @@
+"""Keras layers whose matmuls run in integers; `quant` says how (`int4_conformer.quant`)."""
+
+from int4_conformer.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "ConvolutionModule": "convolution",
+        "FeedForward": "feed_forward",
+        "QuantDense": "dense",
+        "QuantEinsumDense": "einsum_dense",
+        "QuantEmbedding": "embedding",
+        "RelativeAttention": "attention",
+        "RelativePositions": "attention",
+    },
+)

@@ -1,0 +1,5 @@
+"""Training losses."""
+
+from int4_conformer.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__, {"rnnt_loss": "rnnt"})

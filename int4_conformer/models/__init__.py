@@ -1,0 +1,18 @@
+"""The recogniser's parts and the transducer made of them."""
+
+from int4_conformer.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "AveragedEmbeddingPredictor": "predictor",
+        "ConformerEncoder": "conformer",
+        "EncoderConfig": "config",
+        "Joint": "joint",
+        "JointConfig": "config",
+        "PredictorConfig": "config",
+        "Transducer": "transducer",
+        "TransducerConfig": "config",
+        "preset": "config",
+    },
+)

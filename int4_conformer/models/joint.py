@@ -1,0 +1,70 @@
+"""Joint network."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from int4_conformer.layers.dense import QuantDense
+from int4_conformer.layers.embedding import QuantEmbedding
+from int4_conformer.models.config import JointConfig
+from int4_conformer.quant.recipe import Recipe
+
+
+class Joint(keras.layers.Layer):
+    """logits = O tanh(W f + g) + b for an encoder frame f and a prediction g.
+
+    The prediction network already ends in a projection to `dim`, so g is added as it is. O is a
+    dense layer or, tied, the label embedding transposed (arXiv 2109.07513, section 3.2).
+
+    Args:
+        config: width, tied or not.
+        vocab_size: output symbols.
+        recipe: quantization recipe at this layer's path.
+        embedding: the table of a tied model, else None.
+    """
+
+    def __init__(
+        self,
+        config: JointConfig,
+        vocab_size: int,
+        recipe: Recipe,
+        embedding: QuantEmbedding | None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.vocab_size = vocab_size
+        self.encoder_dense = QuantDense(config.dim, quant=recipe.at("encoder"), name="encoder")
+        self.embedding = embedding
+        if embedding is None:
+            self.output_dense = QuantDense(vocab_size, quant=recipe.at("output"), name="output")
+
+    def build(self, *input_shapes: Any) -> None:
+        if self.embedding is not None:
+            self.output_bias = self.add_weight(
+                shape=(self.vocab_size,), initializer="zeros", name="output_bias"
+            )
+
+    def call(self, encoded: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+        """Logits of the whole lattice.
+
+        Args:
+            encoded: float [batch, time, encoder_dim].
+            predicted: float [batch, labels + 1, dim].
+
+        Returns:
+            float32 [batch, time, labels + 1, vocab].
+        """
+        frames = self.project_frames(encoded)
+        return self.logits(frames[:, :, None], predicted[:, None])
+
+    def project_frames(self, encoded: tf.Tensor) -> tf.Tensor:
+        """float [batch, time, encoder_dim] -> [batch, time, dim]."""
+        return self.encoder_dense(encoded)
+
+    def logits(self, frames: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+        """float [..., dim] and [..., dim], broadcast -> float32 [..., vocab]."""
+        hidden = tf.tanh(frames + predicted)
+        if self.embedding is None:
+            return self.output_dense(hidden)
+        return self.embedding.project(hidden) + self.output_bias

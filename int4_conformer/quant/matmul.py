@@ -1,0 +1,66 @@
+"""The integer matmul and its backends: Contract M.
+
+All backends return the same int32 accumulators:
+
+- `native`: `tf.matmul` on int8 with int32 output.
+- `xla`: the same op compiled by XLA, which has vectorised int8 kernels where the plain op has a
+  scalar loop; inside a program that XLA compiles anyway it is the plain op.
+- `exact_float`: a float32 matmul of the codes, exact while every partial sum is an integer below
+  2^24.
+- `auto`: `xla` in a graph whose shapes are known (XLA compiles once per shape, too slow for eager
+  calls), otherwise `exact_float` within its bound, otherwise `native`.
+"""
+
+import tensorflow as tf
+
+from int4_conformer.errors import UserError
+from int4_conformer.quant.config import Backend
+
+_EXACT_FLOAT_BOUND = 2**24
+
+
+def exact_float_allowed(width: int, a_limit: int, b_limit: int) -> bool:
+    """Whether sums of `width` products of codes up to the limits are exact in float32."""
+    return width * a_limit * b_limit < _EXACT_FLOAT_BOUND
+
+
+def int_matmul(
+    a: tf.Tensor, b: tf.Tensor, *, b_limit: int = 127, backend: Backend = "auto"
+) -> tf.Tensor:
+    """Multiplies codes exactly.
+
+    Args:
+        a: int8 [rows, width], any values.
+        b: int8 [width, columns], |b| <= b_limit.
+        b_limit: bound of the weight codes; 7 for 4 bits.
+        backend: see the module's docstring.
+
+    Returns:
+        int32 [rows, columns].
+
+    Raises:
+        UserError: `exact_float` was asked for beyond its bound.
+    """
+    width = b.shape[0]
+    exact = exact_float_allowed(width, 128, b_limit)
+    if backend == "auto":
+        if a.shape.is_fully_defined() and not tf.executing_eagerly():
+            backend = "xla"
+        else:
+            backend = "exact_float" if exact else "native"
+    if backend == "xla":
+        return _xla_matmul(a, b)
+    if backend == "native":
+        return tf.matmul(a, b, output_type=tf.int32)
+    if not exact:
+        raise UserError(
+            "`exact_float` needs width * 128 * limit < 2^24 to be exact. "
+            f"Received: width={width}, limit={b_limit}; use backend `xla` or `native`."
+        )
+    product = tf.matmul(tf.cast(a, tf.float32), tf.cast(b, tf.float32))
+    return tf.cast(product, tf.int32)
+
+
+@tf.function(jit_compile=True)
+def _xla_matmul(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    return tf.matmul(a, b, output_type=tf.int32)

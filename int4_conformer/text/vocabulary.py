@@ -1,0 +1,71 @@
+"""What the recogniser's output ids mean; plain Python, for training and for the runtime alike."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from int4_conformer.errors import UserError
+
+BLANK = "<blank>"
+WORD_BOUNDARY = "\u2581"  # "▁", SentencePiece's mark for the space before a word.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """The pieces of text that the output ids stand for.
+
+    Invariants: `pieces[0] == "<blank>"`, so `blank_id` is 0; pieces are distinct; a space is
+    written "▁".
+    """
+
+    pieces: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.pieces or self.pieces[0] != BLANK:
+            raise UserError(
+                f"`pieces` must begin with {BLANK!r}. Received: {list(self.pieces[:3])}"
+            )
+        if len(set(self.pieces)) != len(self.pieces):
+            repeated = next(piece for piece in self.pieces if self.pieces.count(piece) > 1)
+            raise UserError(f"`pieces` must be distinct. Received {repeated!r} more than once.")
+
+    @property
+    def size(self) -> int:
+        """Number of ids, the blank included."""
+        return len(self.pieces)
+
+    @property
+    def blank_id(self) -> int:
+        return 0
+
+    @functools.cached_property
+    def ids(self) -> Mapping[str, int]:
+        """The id of each piece."""
+        return {piece: index for index, piece in enumerate(self.pieces)}
+
+    def detokenize(self, ids: Iterable[int]) -> str:
+        """Text of a sequence of ids; blanks are skipped and spaces collapsed.
+
+        Raises:
+          UserError: an id is outside the vocabulary, which then is not the model's own.
+        """
+        pieces = []
+        for index in ids:
+            if not 0 <= index < self.size:
+                raise UserError(
+                    f"The id {index} is outside this vocabulary of {self.size} pieces; "
+                    "use the vocabulary that the model was trained with."
+                )
+            if index != self.blank_id:
+                pieces.append(self.pieces[index])
+        return " ".join("".join(pieces).replace(WORD_BOUNDARY, " ").split())
+
+    def to_config(self) -> dict[str, Any]:
+        """A dict that JSON can hold."""
+        return {"pieces": list(self.pieces)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Vocabulary":
+        """The inverse of `to_config`."""
+        return cls(pieces=tuple(config["pieces"]))

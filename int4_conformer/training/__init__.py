@@ -1,0 +1,14 @@
+"""Training: the loop, its strategies and schedule, checkpoints, and word errors on the way."""
+
+from int4_conformer.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Trainer": "trainer",
+        "TrainingConfig": "config",
+        "Workdir": "workdir",
+        "evaluate": "evaluation",
+        "strategy_from_name": "strategy",
+    },
+)

@@ -1,0 +1,48 @@
+"""A running average of the weights."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage(tf.Module):
+    """Exponential moving average of weights, which generalises better than the last weights.
+
+    Quantization takes the average as it takes the weights: it is what is served.
+
+    Args:
+        variables: the weights.
+        half_life: steps after which a weight counts half; 0 switches averaging off.
+    """
+
+    def __init__(self, variables: list[keras.Variable], half_life: int):
+        super().__init__()
+        self._variables = [variable.value for variable in variables]
+        self._keep = 0.5 ** (1 / half_life) if half_life else 0.0
+        self._averages = (
+            [tf.Variable(variable, trainable=False) for variable in self._variables]
+            if half_life
+            else []
+        )
+
+    def update(self) -> None:
+        """Moves the average towards the weights; called once a step."""
+        for average, variable in zip(self._averages, self._variables, strict=False):
+            average.assign(self._keep * average + (1.0 - self._keep) * variable)
+
+    @contextlib.contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Lets the weights be their average for a while."""
+        if not self._averages:
+            yield
+            return
+        weights = [tf.identity(variable) for variable in self._variables]
+        for average, variable in zip(self._averages, self._variables, strict=True):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for weight, variable in zip(weights, self._variables, strict=True):
+                variable.assign(weight)

@@ -1,0 +1,57 @@
+"""How a recogniser is trained."""
+
+import dataclasses
+from typing import Any
+
+from int4_conformer.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Settings of the training loop."""
+
+    # Optimizer steps.
+    steps: int = 10000
+    # Padded audio in a batch, in seconds, over all replicas.
+    batch_seconds: float = 240.0
+    # Distinct batch shapes; XLA compiles the step once for each.
+    buckets: int = 2
+    # Utterances longer than this many seconds are left out.
+    max_seconds: float = 20.0
+    # Highest learning rate, reached after `warmup` steps; a cosine takes it down to a hundredth.
+    learning_rate: float = 2e-3
+    warmup: int = 500
+    # AdamW's decoupled decay of all weights.
+    weight_decay: float = 1e-3
+    # Norm to which the gradient of all weights together is clipped.
+    clip_norm: float = 5.0
+    # Half-life of the weights' running average, in steps, which is what is evaluated and exported;
+    # 0 takes the weights as they are.
+    average: int = 0
+    # Whether SpecAugment masks the features.
+    spec_augment: bool = True
+    # Steps between evaluations on the dev set, each with a checkpoint.
+    evaluate_every: int = 1000
+    # Seed of weights, order and masks.
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "buckets", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise UserError(
+                    f"`{name}` must be at least 1. Received: {name}={getattr(self, name)}"
+                )
+        for name in ("batch_seconds", "max_seconds", "learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise UserError(
+                    f"`{name}` must be positive. Received: {name}={getattr(self, name)}"
+                )
+        for name in ("warmup", "weight_decay", "average"):
+            if getattr(self, name) < 0:
+                raise UserError(
+                    f"`{name}` must not be negative. Received: {name}={getattr(self, name)}"
+                )
+
+    def to_config(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return dataclasses.asdict(self)

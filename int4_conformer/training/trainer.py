@@ -1,0 +1,210 @@
+"""The training loop."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from int4_conformer.audio.augment import SpecAugmentConfig
+from int4_conformer.data.batches import Utterances, batches, make_buckets
+from int4_conformer.losses.rnnt import rnnt_loss
+from int4_conformer.models.config import TransducerConfig
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.training.average import WeightAverage
+from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.evaluation import BatchedEvaluator, Evaluation
+from int4_conformer.training.optimizer import clip, make_optimizer
+from int4_conformer.training.progress import Progress
+from int4_conformer.training.workdir import Workdir
+
+# Utterances from which the features' mean and deviation are taken.
+_STATISTICS_BATCHES = 32
+
+Batch = dict[str, tf.Tensor]
+
+
+class Trainer:
+    """Trains a transducer under a distribution strategy.
+
+    One step is `strategy.run` inside a `tf.function`. It has no host op and no dynamic shape: on
+    one device the whole step is one XLA program per bucket; with several replicas XLA compiles
+    forward and backward pass, and the reduction stays with the strategy.
+
+    Args:
+        model_config: sizes and recipe.
+        config: training settings.
+        tokenizer: makes the labels.
+        train: utterances to train on, texts normalised.
+        dev: utterances to count word errors on while training, texts normalised; may be empty.
+        workdir: where everything is kept; a run that is there is resumed.
+        strategy: where to run.
+
+    Raises:
+        UserError: the corpus does not fit the settings, or `workdir` holds another run.
+    """
+
+    def __init__(
+        self,
+        model_config: TransducerConfig,
+        config: TrainingConfig,
+        *,
+        tokenizer: Tokenizer,
+        train: Utterances,
+        dev: Utterances,
+        workdir: Workdir,
+        strategy: tf.distribute.Strategy,
+    ):
+        workdir.create(model_config, tokenizer, config.to_config())
+        keras.utils.set_random_seed(config.seed)
+        self._config = config
+        self._strategy = strategy
+        self._workdir = workdir
+        self._augment = SpecAugmentConfig() if config.spec_augment else None
+        # All replicas of a TPU run one program, hence one shape.
+        count = 1 if isinstance(strategy, tf.distribute.TPUStrategy) else config.buckets
+        buckets = make_buckets(
+            train,
+            tokenizer,
+            count=count,
+            seconds_per_batch=config.batch_seconds / strategy.num_replicas_in_sync,
+            max_seconds=config.max_seconds,
+        )
+        self._batches = batches(train, tokenizer, buckets=buckets, training=True, seed=config.seed)
+        with strategy.scope():
+            self.model = Transducer(model_config)
+            self.model.create_weights()
+            self._optimizer = make_optimizer(config)
+            self._optimizer.build(self.model.trainable_variables)
+            self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+            self._average = WeightAverage(self.model.trainable_variables, config.average)
+        self._evaluate = None
+        if dev:
+            dev_buckets = make_buckets(dev, tokenizer, count=count, seconds_per_batch=240)
+            self._evaluate = BatchedEvaluator(self.model, tokenizer, dev, dev_buckets)
+        self._best = float("inf")
+        self._checkpoints = {
+            "last": workdir.checkpoint_manager(
+                tf.train.Checkpoint(
+                    model=self.model,
+                    optimizer=self._optimizer,
+                    step=self._step,
+                    average=self._average,
+                ),
+                "last",
+            ),
+            "best": workdir.checkpoint_manager(tf.train.Checkpoint(model=self.model), "best"),
+        }
+        self._run_step = tf.function(self._distributed_step)
+
+    def train(self) -> Evaluation | None:
+        """Trains up to `config.steps`, and returns the last evaluation on the dev set."""
+        self._resume_or_start()
+        summaries = tf.summary.create_file_writer(str(self._workdir.logs))
+        stream = self._per_replica(iter(self._batches))
+        evaluation, losses, begun = None, [], time.monotonic()
+        with Progress(self._config.steps, "train") as progress, summaries.as_default():
+            while (step := int(self._step)) < self._config.steps:
+                losses.append(self._run_step(next(stream)))
+                step += 1
+                if step % 10 == 0:
+                    progress.update(step, f"loss {float(losses[-1]):.3f}")
+                if step % self._config.evaluate_every == 0 or step == self._config.steps:
+                    metrics = {
+                        "step": step,
+                        "loss": float(tf.reduce_mean(tf.stack(losses))),
+                        "seconds": round(time.monotonic() - begun, 1),
+                    }
+                    losses.clear()
+                    evaluation = self._evaluate_and_save(metrics)
+                    progress.line(
+                        "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+                    )
+                    for name, value in metrics.items():
+                        tf.summary.scalar(name, value, step=step)
+        return evaluation
+
+    def _resume_or_start(self) -> None:
+        last = self._workdir.latest_checkpoint("last")
+        if last is None:
+            sample = self._batches.take(_STATISTICS_BATCHES)
+            self.model.front_end.adapt((batch["pcm"], batch["pcm_length"]) for batch in sample)
+            return
+        self._checkpoints["last"].checkpoint.restore(last)
+        self._best = min(
+            (metrics.get("dev_wer", self._best) for metrics in self._metrics()),
+            default=self._best,
+        )
+
+    def _evaluate_and_save(self, metrics: dict[str, Any]) -> Evaluation | None:
+        """Adds the dev word error rate to the metrics, and writes them and the checkpoints."""
+        step, evaluation = metrics["step"], None
+        with self._average.swapped_in():
+            if self._evaluate is not None:
+                evaluation = self._evaluate()
+                metrics["dev_wer"] = evaluation.errors.wer
+            if metrics.get("dev_wer", self._best) <= self._best:
+                self._best = metrics.get("dev_wer", self._best)
+                self._checkpoints["best"].save(step)
+        self._checkpoints["last"].save(step)
+        with (self._workdir.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(metrics) + "\n")
+        return evaluation
+
+    def _metrics(self) -> list[dict[str, Any]]:
+        file = self._workdir.path / "metrics.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def _per_replica(self, stream: Iterator[Batch]) -> Iterator[Any]:
+        """A batch for each replica; tensors, not a distributed dataset, keep their static shapes."""
+        names = ("pcm", "pcm_length", "labels", "label_length")
+        while True:
+            yield self._strategy.experimental_distribute_values_from_function(
+                lambda _: {name: value for name, value in next(stream).items() if name in names}
+            )
+
+    def _distributed_step(self, batch: Any) -> tf.Tensor:
+        replicas = self._strategy.num_replicas_in_sync
+        single = replicas == 1 and not isinstance(self._strategy, tf.distribute.TPUStrategy)
+        step = tf.function(self._replica_step, jit_compile=True) if single else self._replica_step
+        loss = self._strategy.run(step, args=(batch,))
+        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
+
+    def _replica_step(self, batch: Batch) -> tf.Tensor:
+        variables = self.model.trainable_variables
+        context = tf.distribute.get_replica_context()
+        replicas = self._strategy.num_replicas_in_sync
+        seed = tf.stack(
+            [
+                tf.cast(self._step, tf.int32) + self._config.seed * 1_000_003,
+                tf.convert_to_tensor(context.replica_id_in_sync_group),
+            ]
+        )
+        if replicas > 1 and not isinstance(self._strategy, tf.distribute.TPUStrategy):
+            loss, gradients = tf.function(self._gradients, jit_compile=True)(batch, seed)
+        else:
+            loss, gradients = self._gradients(batch, seed)
+        if replicas > 1:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+        gradients = clip(gradients, self._config.clip_norm)
+        # Keras sums the replicas' gradients, which by now are equal.
+        self._optimizer.apply([gradient / replicas for gradient in gradients], variables)
+        self._average.update()
+        self._step.assign_add(1)
+        return loss
+
+    def _gradients(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Mean loss of a replica's batch and its gradients."""
+        with tf.GradientTape() as tape:
+            logits = self.model(batch, training=True, augment=self._augment, seed=seed)
+            losses = rnnt_loss(
+                logits,
+                batch["labels"],
+                self.model.encoded_length(batch["pcm_length"]),
+                batch["label_length"],
+            )
+            loss = tf.reduce_mean(losses)
+        return loss, tape.gradient(loss, self.model.trainable_variables)

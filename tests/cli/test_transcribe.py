@@ -1,0 +1,68 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from int4_conformer.cli import main
+from tests import tflite_models
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as exit_info:
+        main.main(["transcribe", *map(str, arguments)])
+    return exit_info.value.code
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("transcribe")
+    (folder / "recognizer.tflite").write_bytes(tflite_models.recognizer())
+    soundfile.write(folder / "one.wav", tflite_models.pcm([1, 2, 3]), 16000)
+    stereo = np.stack([tflite_models.pcm([3, 3]), tflite_models.pcm([0, 0], 0)], axis=1)
+    soundfile.write(folder / "two.flac", stereo, 16000)
+    return folder
+
+
+def test_one_file_is_its_text(capsys, folder):
+    assert not run(folder / "recognizer.tflite", folder / "one.wav", "--num_threads=2")
+    assert capsys.readouterr().out == "ab c\n"
+
+
+def test_several_files_are_named(capsys, folder):
+    one, two = folder / "one.wav", folder / "two.flac"
+    assert not run(folder / "recognizer.tflite", one, two)
+    assert capsys.readouterr().out == f"{one}\tab c\n{two}\tc c\n"
+
+
+def test_refusals(capsys, folder):
+    model = folder / "recognizer.tflite"
+    for arguments, line in [
+        ([], "transcribe takes a MODEL and audio FILEs. Received: 0 arguments"),
+        ([model], "transcribe takes a MODEL and audio FILEs. Received: 1 arguments"),
+        ([folder / "one.wav", folder / "one.wav"], "one.wav is not a TFLite model"),
+        ([model, folder / "absent.wav"], "There is no audio file"),
+        ([model, model], "recognizer.tflite cannot be decoded as audio"),
+        ([model, folder / "one.wav", "--num_threads=0"], "flag --num_threads=0"),
+    ]:
+        assert run(*arguments) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert line in captured.err
+
+
+def test_it_runs_without_tensorflow(folder):
+    code = (
+        "import sys; sys.modules.update(tensorflow=None, keras=None); "
+        "from int4_conformer.cli import main; main.main(['transcribe', *sys.argv[1:]])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, folder / "recognizer.tflite", folder / "one.wav"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "ab c\n"

@@ -1,0 +1,216 @@
+import collections
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from int4_conformer.data.batches import Bucket, batches, make_buckets
+from int4_conformer.data.manifest import Utterance, read_manifest
+from int4_conformer.errors import UserError
+from int4_conformer.text.graphemes import Graphemes
+from int4_conformer.text.normalize import normalize
+from int4_conformer.text.wordpieces import Wordpieces
+
+GRAPHEMES = Graphemes()
+
+
+@pytest.fixture(scope="module")
+def utterances(tmp_path_factory):
+    """23 recordings of 0.1 to 1.2 s; the text of number i has 1 + i // 4 letters."""
+    folder = tmp_path_factory.mktemp("audio")
+    rng = np.random.default_rng(0)
+    corpus = []
+    for i in range(23):
+        codes = rng.integers(-30000, 30000, size=1600 + 800 * i, dtype=np.int16)
+        soundfile.write(folder / f"{i}.wav", codes, 16000)
+        text = "abcdefghij"[: 1 + i // 4]
+        corpus.append(
+            Utterance(audio=str(folder / f"{i}.wav"), text=text, duration=codes.size / 16000)
+        )
+    return corpus
+
+
+@pytest.fixture(scope="module")
+def buckets(utterances):
+    return make_buckets(utterances, GRAPHEMES, count=3, batch_size=4)
+
+
+def check_rows(batch, utterances, tokenizer):
+    """Every row of a batch is its utterance or empty; gives the utterances' places."""
+    batch = {key: value.numpy() for key, value in batch.items()}
+    for i, place in enumerate(batch["index"]):
+        samples = utterances[place].samples() if place >= 0 else np.zeros(0, np.float32)
+        labels = tokenizer.encode(utterances[place].text) if place >= 0 else []
+        assert batch["pcm_length"][i] == samples.size
+        assert batch["label_length"][i] == len(labels)
+        np.testing.assert_allclose(batch["pcm"][i, : samples.size], samples, atol=2**-15)
+        assert not batch["pcm"][i, samples.size :].any()
+        assert batch["labels"][i, : len(labels)].tolist() == labels
+        assert not batch["labels"][i, len(labels) :].any()
+    return [place for place in batch["index"] if place >= 0]
+
+
+def shape(batch):
+    assert batch["pcm"].dtype == tf.float32
+    for key in ("pcm_length", "labels", "label_length", "index"):
+        assert batch[key].dtype == tf.int32
+    rows, samples = batch["pcm"].shape
+    assert {batch[key].shape for key in ("pcm_length", "label_length", "index")} == {(rows,)}
+    return Bucket(samples=samples, labels=batch["labels"].shape[1], batch_size=rows)
+
+
+def test_buckets_are_quantiles(utterances, buckets):
+    assert len(buckets) == 3
+    assert all(bucket.samples % 640 == 0 for bucket in buckets)
+    fullness = np.searchsorted(
+        [b.samples for b in buckets], [u.duration * 16000 for u in utterances]
+    )
+    assert max(np.bincount(fullness, minlength=3)) <= 11
+    # Room for a duration that a manifest rounded.
+    assert buckets[-1].samples >= 19200 + 800
+    assert buckets[-1].labels == 6
+    assert [bucket.labels for bucket in buckets] == sorted(bucket.labels for bucket in buckets)
+
+
+def test_buckets_of_equal_seconds_have_more_rows_of_short_audio(utterances):
+    buckets = make_buckets(utterances, GRAPHEMES, count=3, seconds_per_batch=4.0)
+    for bucket in buckets:
+        assert bucket.batch_size * bucket.samples <= 64000
+        assert (bucket.batch_size + 1) * bucket.samples > 64000
+    assert buckets[0].batch_size > buckets[-1].batch_size
+
+
+def test_equal_durations_make_one_bucket(utterances):
+    assert len(make_buckets(utterances[:1] * 9, GRAPHEMES, count=4, batch_size=2)) == 1
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_evaluation_gives_each_utterance_once_in_the_buckets_shapes(utterances, buckets, cache):
+    dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=False, cache=cache)
+    for _ in range(2):
+        seen, shapes = [], set()
+        for batch in dataset:
+            shapes.add(shape(batch))
+            seen += check_rows(batch, utterances, GRAPHEMES)
+        assert sorted(seen) == list(range(23))
+        assert shapes == set(buckets)
+
+
+def test_each_utterance_is_in_the_smallest_bucket_that_fits(utterances, buckets):
+    for batch in batches(utterances, GRAPHEMES, buckets=buckets, training=False):
+        for place in batch["index"].numpy():
+            length, labels = utterances[place].samples().size, len(utterances[place].text)
+            fitting = [b for b in buckets if length <= b.samples and labels <= b.labels]
+            assert place == -1 or shape(batch) == fitting[0]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_training_shuffles_and_repeats_whole_batches(utterances, buckets, cache):
+    dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=True, cache=cache)
+    counts, shapes, order = collections.Counter(), set(), []
+    for batch in dataset.take(60):
+        assert (batch["index"].numpy() >= 0).all()
+        shapes.add(shape(batch))
+        order.append(check_rows(batch, utterances, GRAPHEMES))
+        counts.update(order[-1])
+    assert shapes == set(buckets)
+    # 240 rows are 10.4 epochs; a bucket holds back at most 3 rows.
+    assert set(counts) == set(range(23))
+    assert max(counts.values()) - min(counts.values()) <= 3
+    assert len({tuple(sorted(places)) for places in order}) > 20
+
+
+def test_a_seed_fixes_the_order(utterances, buckets):
+    def order(seed):
+        dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=True, seed=seed)
+        return [batch["index"].numpy().tolist() for batch in dataset.take(12)]
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+
+
+def test_wordpieces_are_encoded_in_graph(utterances, buckets):
+    texts = ["hello world", "hold the door", "open the door", "hello hello"]
+    utterances = [dataclasses.replace(u, text=texts[i % 4]) for i, u in enumerate(utterances)]
+    wordpieces = Wordpieces.train(texts, 16)
+    buckets = make_buckets(utterances, wordpieces, count=2, batch_size=5)
+    dataset = batches(utterances, wordpieces, buckets=buckets, training=False)
+    seen = [place for batch in dataset for place in check_rows(batch, utterances, wordpieces)]
+    assert sorted(seen) == list(range(23))
+
+
+def test_a_long_text_moves_to_a_longer_bucket(utterances, buckets):
+    first = dataclasses.replace(utterances[0], text="abcde")
+    (batch,) = batches([first], GRAPHEMES, buckets=buckets, training=False)
+    assert shape(batch) == next(bucket for bucket in buckets if bucket.labels >= 5)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_too_long_audio_is_dropped_and_counted(utterances, cache, caplog):
+    buckets = make_buckets(utterances, GRAPHEMES, count=2, batch_size=4, max_seconds=0.6)
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=False, cache=cache)
+    seen = {place for batch in dataset for place in batch["index"].numpy()} - {-1}
+    fit = {i for i, u in enumerate(utterances) if u.duration * 16000 <= buckets[-1].samples}
+    assert seen == fit
+    assert f"Dropped {23 - len(fit)} of 23 utterances longer than" in caplog.text
+    with pytest.raises(UserError, match="None of the 3 utterances fits"):
+        batches(utterances[-3:], GRAPHEMES, buckets=buckets, training=False, cache=cache)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_audio_longer_than_its_manifest_says_is_dropped(utterances, buckets, cache):
+    short = make_buckets(utterances[:5], GRAPHEMES, count=1, batch_size=4)
+    lying = [utterances[0], dataclasses.replace(utterances[-1], text="a", duration=0.1)]
+    (batch,) = batches(lying, GRAPHEMES, buckets=short, training=False, cache=cache)
+    assert batch["index"].numpy().tolist() == [0, -1, -1, -1]
+
+
+def test_names_the_mistake(utterances, buckets):
+    def with_text(text):
+        return [dataclasses.replace(utterances[0], text=text)]
+
+    with pytest.raises(UserError, match="'abcdefgh' has 8 labels, more than"):
+        batches(with_text("abcdefgh"), GRAPHEMES, buckets=buckets, training=True)
+    for function in (
+        lambda u: batches(u, GRAPHEMES, buckets=buckets, training=True),
+        lambda u: make_buckets(u, GRAPHEMES, batch_size=1),
+    ):
+        with pytest.raises(UserError, match="symbol '7' of the text 'no 7'"):
+            function(with_text("no 7"))
+    with pytest.raises(UserError, match="at least one bucket"):
+        batches(utterances, GRAPHEMES, buckets=[], training=True)
+    with pytest.raises(UserError, match="at least one utterance"):
+        batches([], GRAPHEMES, buckets=buckets, training=True)
+    missing = [dataclasses.replace(utterances[0], audio="/absent.wav")]
+    with pytest.raises(UserError, match=r"no audio file /absent.wav"):
+        batches(missing, GRAPHEMES, buckets=buckets, training=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "batch_size=None and seconds_per_batch=None"),
+        ({"batch_size": 1, "seconds_per_batch": 1.0}, "batch_size=1 and seconds_per_batch=1.0"),
+        ({"batch_size": 1, "count": 0}, "Received: count=0"),
+        ({"batch_size": 0}, "Received: batch_size=0"),
+        ({"batch_size": 1, "max_seconds": 0.01}, "no utterance .*max_seconds=0.01"),
+    ],
+)
+def test_make_buckets_names_what_it_refuses(utterances, arguments, message):
+    with pytest.raises(UserError, match=message):
+        make_buckets(utterances, GRAPHEMES, **arguments)
+
+
+def test_batches_real_speech(shared_data):
+    utterances = [
+        dataclasses.replace(utterance, text=normalize(utterance.text))
+        for utterance in read_manifest(shared_data / "an4" / "manifest.jsonl", "dev")
+    ]
+    buckets = make_buckets(utterances, GRAPHEMES, seconds_per_batch=40)
+    dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=False)
+    seen = [place for batch in dataset for place in check_rows(batch, utterances, GRAPHEMES)]
+    assert sorted(seen) == list(range(len(utterances)))

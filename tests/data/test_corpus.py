@@ -1,0 +1,48 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from int4_conformer.data.corpus import SYNTHETIC_SIZES, read_corpus
+from int4_conformer.data.synthetic import synthetic_corpus
+from int4_conformer.errors import UserError
+
+
+def test_reads_a_manifest_by_its_name_or_its_folder(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(160), 16000)
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"audio": "a.wav", "text": "hi"}))
+    for path in (tmp_path, tmp_path / "manifest.jsonl", str(tmp_path)):
+        assert [u.text for u in read_corpus(path)] == ["hi"]
+        with pytest.raises(UserError, match="it has 'train'"):
+            read_corpus(path, "dev")
+
+
+def test_reads_librispeech(tmp_path):
+    chapter = tmp_path / "dev-clean" / "1" / "2"
+    chapter.mkdir(parents=True)
+    soundfile.write(chapter / "1-2-0000.flac", np.zeros(160), 16000)
+    (chapter / "1-2.trans.txt").write_text("1-2-0000 HI\n")
+    assert [u.text for u in read_corpus(tmp_path, "dev-clean")] == ["HI"]
+
+
+def test_reads_the_synthetic_corpus():
+    dev = read_corpus("synthetic", "dev")
+    assert dev == synthetic_corpus("dev", SYNTHETIC_SIZES["dev"])
+    assert len(read_corpus("synthetic")) == sum(SYNTHETIC_SIZES.values())
+    with pytest.raises(UserError, match="no split 'all'"):
+        read_corpus("synthetic", "all")
+
+
+def test_refuses_what_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"no corpus .*absent; give a manifest"):
+        read_corpus(tmp_path / "absent")
+    with pytest.raises(UserError, match="no LibriSpeech folder"):
+        read_corpus(tmp_path)
+
+
+def test_needs_no_tensorflow():
+    program = "import sys, int4_conformer.data.corpus; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

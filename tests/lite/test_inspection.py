@@ -1,0 +1,85 @@
+import json
+
+import numpy as np
+import pytest
+
+from int4_conformer.errors import UserError
+from int4_conformer.lite import flatbuffer, inspection
+from tests import tflite_models
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "recognizer.tflite"
+    path.write_bytes(tflite_models.recognizer())
+    return path
+
+
+def test_totals(path):
+    result = inspection.inspect(path)
+    assert result.total_bytes == path.stat().st_size
+    # The weight, the table and the scalar that multiplies it; no int32 shape or axis.
+    assert result.parameters == 2560 + 8 * 4 + 1
+    totals = {total.dtype: total for total in result.totals}
+    assert set(totals) == {"int4", "float32", "int32"}
+    assert (totals["int4"].tensors, totals["int4"].values) == (1, 2560)
+    assert totals["int4"].nbytes == 1280
+    assert totals["float32"].nbytes == 4 * 33
+    assert result.ratio_to_float32 == 4 * 2593 / path.stat().st_size
+    assert result.operators["FULLY_CONNECTED"] == 1
+    assert result.metadata == tflite_models.facts()
+
+
+def test_a_shared_buffer_is_counted_once(tmp_path):
+    model = flatbuffer.load(tflite_models.float_model())
+    tensors = model.subgraphs[0].tensors
+    (table,) = [tensor for tensor in tensors if np.array_equal(tensor.shape, [8, 4])]
+    twin = flatbuffer.schema.TensorT(
+        name=b"twin", shape=table.shape, type=table.type, buffer=table.buffer
+    )
+    tensors.append(twin)
+    path = tmp_path / "shared.tflite"
+    path.write_bytes(tflite_models.serialize(model))
+    names = [c.name for c in flatbuffer.constants(flatbuffer.load(path.read_bytes()))]
+    assert "twin" in names
+    result = inspection.inspect(path)
+    assert "twin" not in {tensor.name for tensor in result.tensors}
+    assert result.parameters == 2593
+
+
+def test_json(path):
+    facts = json.loads(json.dumps(inspection.inspect(path).to_json()))
+    assert facts["total_bytes"] == path.stat().st_size
+    assert facts["parameters"] == 2593
+    assert facts["recipe"] == "int4"
+    (weight,) = [tensor for tensor in facts["tensors"] if tensor["dtype"] == "int4"]
+    assert (weight["shape"], weight["bytes"]) == ([4, 640], 1280)
+    assert sum(total["nbytes"] for total in facts["totals"]) == sum(
+        tensor["bytes"] for tensor in facts["tensors"]
+    )
+
+
+def test_table(path):
+    summary, totals, tensors = inspection.inspect(path).table().split("\n\n")
+    assert summary.startswith(f"{path}, recipe int4\n{path.stat().st_size:,} bytes, 2,593 param")
+    assert totals.splitlines()[1].split() == ["int4", "1", "2,560", "1,280"]
+    assert tensors.splitlines()[1].startswith("int4     [4, 640]  1,280  ")
+
+
+def test_a_foreign_model_has_no_recipe(tmp_path):
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(tflite_models.float_model())
+    result = inspection.inspect(path)
+    assert result.metadata is None
+    assert result.to_json()["recipe"] is None
+    assert result.parameters == 2593
+    assert result.table().startswith(f"{path}\n")
+
+
+def test_a_damaged_recogniser_is_refused(path):
+    content = bytearray(path.read_bytes())
+    (weight,) = [c for c in flatbuffer.constants(flatbuffer.load(content)) if c.dtype == "int4"]
+    content[content.index(weight.data.tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"recognizer\.tflite is damaged"):
+        inspection.inspect(path)

@@ -1,0 +1,58 @@
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+
+import int4_conformer
+
+RUNTIME = [
+    "import int4_conformer",
+    "import int4_conformer.lite",
+    "import int4_conformer.quant.pack",
+    "from int4_conformer import Recognizer, Vocabulary, UserError, inspect",
+    "from int4_conformer.lite import Inspection, Metadata, Recognizer, inspect",
+    "import int4_conformer.cli.inspect, int4_conformer.cli.transcribe, int4_conformer.cli.main",
+]
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("statement", RUNTIME)
+def test_the_runtime_loads_no_tensorflow(statement):
+    loaded = run(f"{statement}\nimport sys; print(*sys.modules)").split()
+    assert not {"tensorflow", "keras", "tensorflow_text"} & set(loaded)
+
+
+def test_the_recogniser_loads_audio_libraries_only_to_resample():
+    loaded = run("from int4_conformer import Recognizer\nimport sys; print(*sys.modules)").split()
+    assert "ai_edge_litert" in loaded
+    assert not {"soxr", "soundfile"} & set(loaded)
+
+
+def test_the_runtime_is_imported_within_half_a_second():
+    statement = "from int4_conformer import Recognizer, inspect"
+    timed = (
+        f"import time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
+    )
+    # The least of three: the machine may be busy, and the first reads the files from disk.
+    assert min(float(run(timed)) for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize("name", int4_conformer.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(int4_conformer, name) is not None
+    assert name in dir(int4_conformer)
+
+
+def test_an_unknown_name():
+    with pytest.raises(AttributeError, match="has no attribute 'recogniser'"):
+        int4_conformer.recogniser  # noqa: B018
+
+
+def test_the_version_is_the_installed_one():
+    assert int4_conformer.__version__ == importlib.metadata.version("int4-conformer")
