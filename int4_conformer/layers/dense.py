@@ -8,6 +8,7 @@ import tensorflow as tf
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.ops import dot
 from int4_conformer.quant.recipe import Recipe, resolve
+from int4_conformer.quant.tensor import QTensor, quantize
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")
@@ -42,6 +43,7 @@ class QuantDense(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.quant = resolve(quant)
+        self.frozen_kernel: QTensor | None = None
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -52,10 +54,25 @@ class QuantDense(keras.layers.Layer):
             self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        outputs = dot(inputs, self.kernel, self.quant)
+        kernel = self.kernel if self.frozen_kernel is None else self.frozen_kernel
+        outputs = dot(inputs, kernel, self.quant)
         if self.use_bias:
             outputs += self.bias
         return self.activation(outputs)
+
+    def quantized_kernel(self) -> QTensor:
+        """The codes [in, units] and scales [1, units] that `call` multiplies by.
+
+        Raises:
+            ValueError: the kernel is not quantized.
+        """
+        if self.quant.weight_bits is None:
+            raise ValueError(f"The kernel of {self.path} is float; there are no codes.")
+        return quantize(self.kernel, self.quant.weight_bits, axes=(0,))
+
+    def freeze(self) -> None:
+        """From now on multiplies by the codes of this moment; the float kernel is not used again."""
+        self.frozen_kernel = self.quantized_kernel()
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.units)

@@ -87,12 +87,14 @@ class AveragedEmbeddingPredictor(keras.layers.Layer):
 
     def _average(self, embeddings: list[tf.Tensor]) -> tf.Tensor:
         """Equation 1 and the projection; the list holds x_1 .. x_N, each [..., embedding_dim]."""
-        # sum_h <x, p_h> = <x, sum_h p_h>: the mean over heads is taken of the vectors.
+        # sum_h <x, p_h> = <x, sum_h p_h>: both means are taken of the vectors, where they are
+        # constants; after the sum, the TFLite converter would fold 1/N into the projection.
         vectors = tf.reduce_mean(tf.convert_to_tensor(self.position_vectors), axis=0)
+        vectors /= len(embeddings)
         average = tf.add_n(
             [
                 x * tf.reduce_sum(x * vectors[n], axis=-1, keepdims=True)
                 for n, x in enumerate(embeddings)
             ]
         )
-        return self.norm(self.projection(average / len(embeddings)))
+        return self.norm(self.projection(average))

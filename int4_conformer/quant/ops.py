@@ -16,28 +16,34 @@ d(w_deq)/d(scale) = codes - w/scale reaches the largest weight of the channel wi
 
 import tensorflow as tf
 
-from int4_conformer.quant.activations import quantize_rows
+from int4_conformer.quant.activations import QRows, quantize_rows
 from int4_conformer.quant.config import QuantConfig, levels
 from int4_conformer.quant.matmul import int_matmul
 from int4_conformer.quant.tensor import QTensor, quantize
 
 
-def dot(x: tf.Tensor, kernel: tf.Tensor, config: QuantConfig) -> tf.Tensor:
+def dot(x: tf.Tensor, kernel: tf.Tensor | QTensor, config: QuantConfig) -> tf.Tensor:
     """Multiplies the last axis of `x` by `kernel`.
 
     Args:
         x: float [..., in].
-        kernel: float [in, out]; one scale per output channel.
+        kernel: float [in, out], quantized here with one scale per output channel; or such a
+            `QTensor`, which has no gradient.
 
     Returns:
         float32 [..., out].
     """
-    x, kernel = tf.cast(x, tf.float32), tf.convert_to_tensor(kernel)
-    if config.weight_bits is None and config.activation == "float":
-        return tf.matmul(x, kernel)
-    width, columns = kernel.shape
+    x = tf.cast(x, tf.float32)
+    if isinstance(kernel, QTensor):
+        width, columns = kernel.codes.shape
+        product = _product(tf.reshape(x, [-1, width]), kernel, config)[0]
+    else:
+        kernel = tf.convert_to_tensor(kernel)
+        if config.weight_bits is None and config.activation == "float":
+            return tf.matmul(x, kernel)
+        width, columns = kernel.shape
+        product = _straight_through_dot(tf.reshape(x, [-1, width]), kernel, config)
     outer = x.shape[:-1].as_list()
-    product = _straight_through_dot(tf.reshape(x, [-1, width]), kernel, config)
     if outer.count(None) > 1:
         outer = tf.unstack(tf.shape(x)[:-1])
     else:
@@ -100,17 +106,10 @@ def _straight_through_dot(x: tf.Tensor, kernel: tf.Tensor, config: QuantConfig) 
 
     @tf.custom_gradient
     def product(x: tf.Tensor, kernel: tf.Tensor):
-        rows = None if config.activation == "float" else quantize_rows(x, config.activation)
         weight = (
             None if config.weight_bits is None else quantize(kernel, config.weight_bits, axes=(0,))
         )
-        if rows is None or weight is None:
-            y = tf.matmul(
-                x if rows is None else rows.dequantize(),
-                kernel if weight is None else weight.dequantize(),
-            )
-        else:
-            y = _integer_product(rows, weight, config)
+        y, rows = _product(x, kernel if weight is None else weight, config)
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             used_x = x if rows is None else rows.dequantize()
@@ -126,7 +125,19 @@ def _straight_through_dot(x: tf.Tensor, kernel: tf.Tensor, config: QuantConfig) 
     return product(x, kernel)
 
 
-def _integer_product(rows, weight: QTensor, config: QuantConfig) -> tf.Tensor:
+def _product(
+    x: tf.Tensor, kernel: tf.Tensor | QTensor, config: QuantConfig
+) -> tuple[tf.Tensor, QRows | None]:
+    """The product of matrices, and the quantized rows of `x` unless they stay float."""
+    rows = None if config.activation == "float" else quantize_rows(x, config.activation)
+    if rows is not None and isinstance(kernel, QTensor):
+        return _integer_product(rows, kernel, config), rows
+    x = x if rows is None else rows.dequantize()
+    kernel = kernel.dequantize() if isinstance(kernel, QTensor) else kernel
+    return tf.matmul(x, kernel), rows
+
+
+def _integer_product(rows: QRows, weight: QTensor, config: QuantConfig) -> tf.Tensor:
     accumulator = int_matmul(
         rows.codes, weight.codes, b_limit=levels(weight.bits), backend=config.backend
     )

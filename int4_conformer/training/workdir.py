@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
+from int4_conformer.files import write_beside
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
@@ -103,11 +104,3 @@ class Workdir:
                 "give the folder that `int4-conformer train` wrote."
             )
         return json.loads(file.read_text())
-
-
-def write_beside(path: str | os.PathLike, content: bytes) -> None:
-    """Writes a file whole or not at all: beside it first, then renamed over it."""
-    path = Path(path)
-    beside = path.with_name(path.name + ".partial")
-    beside.write_bytes(content)
-    os.replace(beside, path)

@@ -1,0 +1,157 @@
+"""Putting trained integers into a float TFLite model.
+
+The float model holds every quantized weight on its grid, transposed to output channels first by the
+converter. Each is found by its bits, renamed to its path and replaced by the codes and scales of
+the checkpoint, handed over as they are: nothing is quantized again, so nothing can change.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_quantizer import model_modifier, qtyping
+
+from int4_conformer.errors import UserError
+from int4_conformer.lite.weights import DeployedWeight
+
+_FILTER_INPUT = 1
+
+
+def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
+    """Serialises a float model with its quantized weights as integers.
+
+    Matmuls with int8 activations keep their FULLY_CONNECTED operator with an INT4 or INT8 filter;
+    look-ups in a quantized table become EMBEDDING_LOOKUP; weights meant for other activations go
+    through DEQUANTIZE into a float kernel.
+
+    Args:
+        model: as `flatbuffer.load` gives it; it is changed.
+        weights: the integers.
+
+    Raises:
+        UserError: a weight is not in the model, or an INT4 filter has an odd input width.
+    """
+    by_bits = {_key(weight.dequantized()): weight for weight in weights}
+    missing = {weight.name for weight in by_bits.values()}
+    parameters: dict[str, qtyping.TensorTransformationParams] = {}
+    for subgraph_index, subgraph in enumerate(model.subgraphs):
+        _empty_orphans(subgraph)
+        _shorten_names(model, subgraph, subgraph_index)
+        for index, operator in enumerate(subgraph.operators or ()):
+            for position, tensor_index in enumerate(operator.inputs):
+                weight = by_bits.get(_constant_key(model, subgraph.tensors[tensor_index]))
+                if weight is None or tensor_index < 0:
+                    continue
+                missing.discard(weight.name)
+                tensor = subgraph.tensors[tensor_index]
+                suffix = f"@{subgraph_index}" if subgraph_index else ""
+                tensor.name = f"{weight.name}{suffix}".encode()
+                name = _builtin(model, operator)
+                if name == schema.BuiltinOperator.GATHER:
+                    _make_embedding_lookup(model, subgraph, operator)
+                elif name == schema.BuiltinOperator.FULLY_CONNECTED:
+                    _require_even_width(weight)
+                if position not in (0, _FILTER_INPUT):
+                    raise UserError(f"{weight.name} is no filter of its operator; cannot pack it.")
+                parameters.setdefault(
+                    tensor.name.decode(),
+                    qtyping.TensorTransformationParams(tensor.name.decode(), None, []),
+                ).consumers.append(_transformation(weight, index, name))
+    if missing:
+        raise UserError(
+            f"The converted model lacks {len(missing)} of {len(weights)} quantized weights, "
+            f"such as {min(missing)}; every layer of the model must be in its graph."
+        )
+    return bytes(model_modifier.ModelModifier(model).modify_model(parameters))
+
+
+def _transformation(
+    weight: DeployedWeight, operator_index: int, operator: int
+) -> qtyping.OpToTensorParams:
+    looked_up = operator == schema.BuiltinOperator.GATHER
+    transformation = (
+        qtyping.QuantTransformation.QUANTIZE_TENSOR
+        if weight.integer_kernel or looked_up
+        else qtyping.QuantTransformation.ADD_DEQUANTIZE
+    )
+    scale = weight.scale[:, None]
+    return qtyping.OpToTensorParams(
+        subgraph_op_id=operator_index,
+        transformations=[transformation],
+        parameters=qtyping.UniformQuantParams(
+            num_bits=weight.storage_bits,
+            quantized_dimension=0,
+            scale=scale,
+            zero_point=np.zeros_like(scale, np.int32),
+            symmetric=True,
+            quantized_data=weight.codes,
+        ),
+    )
+
+
+def _shorten_names(model: schema.ModelT, subgraph: schema.SubGraphT, subgraph_index: int) -> None:
+    """Names of constants get their subgraph's number, since the packer tells tensors apart by name
+    alone; those of activations go: in a small model they are a quarter of the file."""
+    for tensor in subgraph.tensors:
+        constant = model.buffers[tensor.buffer].data is not None
+        tensor.name = f"{tensor.name.decode()}@{subgraph_index}".encode() if constant else b""
+
+
+def _empty_orphans(subgraph: schema.SubGraphT) -> None:
+    """Takes the values from tensors that nothing uses: the converter leaves such copies beside
+    loops, and one that shares its buffer with a weight would turn into nonsense."""
+    used = {*subgraph.inputs, *subgraph.outputs}
+    for operator in subgraph.operators or ():
+        used.update(operator.inputs)
+        used.update(operator.outputs)
+    for index, tensor in enumerate(subgraph.tensors):
+        if index not in used:
+            tensor.buffer = 0
+
+
+def _require_even_width(weight: DeployedWeight) -> None:
+    width = weight.codes.shape[1]
+    if weight.storage_bits == 4 and width % 2:
+        raise UserError(
+            f"{weight.name} has input width {width}; INT4 filters need an even one, so widen the "
+            "layer or give it 8 bits in the recipe."
+        )
+
+
+def _make_embedding_lookup(
+    model: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT
+) -> None:
+    """GATHER of a table's rows, which takes no INT4, becomes EMBEDDING_LOOKUP, which does."""
+    table, ids = operator.inputs
+    if len(subgraph.tensors[ids].shape) != 1:
+        raise UserError("A look-up in a quantized table must be by a vector of ids.")
+    code = schema.BuiltinOperator.EMBEDDING_LOOKUP
+    codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
+    if code not in codes:
+        codes.append(code)
+        model.operatorCodes.append(
+            schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code, version=3)
+        )
+    operator.opcodeIndex = codes.index(code)
+    operator.inputs = [ids, table]
+    operator.builtinOptions = None
+    operator.builtinOptionsType = schema.BuiltinOptions.NONE
+
+
+def _builtin(model: schema.ModelT, operator: schema.OperatorT) -> int:
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
+def _constant_key(
+    model: schema.ModelT, tensor: schema.TensorT
+) -> tuple[tuple[int, ...], bytes] | None:
+    data = model.buffers[tensor.buffer].data
+    if tensor.type != schema.TensorType.FLOAT32 or data is None or len(tensor.shape) != 2:
+        return None
+    return _key(np.asarray(data).view(np.float32).reshape(tensor.shape))
+
+
+def _key(values: np.ndarray) -> tuple[tuple[int, ...], bytes]:
+    # Adding zero makes -0.0 the 0.0 that a constant folder may have made of it.
+    return values.shape, (values + np.float32(0)).tobytes()

@@ -1,0 +1,61 @@
+"""From a trained transducer to a SavedModel that TensorFlow alone loads."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import tensorflow as tf
+
+from int4_conformer.errors import UserError
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.serving.weights import quantized_layers
+from int4_conformer.text.vocabulary import Vocabulary
+
+
+def export_saved_model(
+    model: Transducer, vocabulary: Vocabulary, output: str | os.PathLike
+) -> None:
+    """Writes a SavedModel with the signature `serving_default`.
+
+    Input `pcm` float32 [samples] at the model's rate, a multiple of `config.front_end.block`;
+    outputs `tokens` int32 [capacity] and `count` int32 []. Quantized weights are stored as their
+    codes and scales and multiplied as integers; the vocabulary lies beside as an asset,
+    `assets/vocabulary.json`.
+
+    Args:
+        model: trained; from here on it holds its codes fixed.
+        vocabulary: what its output ids mean.
+        output: path of the folder, which must not exist.
+
+    Raises:
+        UserError: `output` exists.
+    """
+    output = Path(output)
+    if output.exists():
+        raise UserError(f"{output} exists already; choose another folder or remove it.")
+    for layer in quantized_layers(model):
+        layer.freeze()
+    beside = output.with_name(output.name + ".partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    save_recognition(model, beside)
+    assets = beside / "assets"
+    assets.mkdir(exist_ok=True)
+    (assets / "vocabulary.json").write_text(json.dumps(vocabulary.to_config()))
+    beside.rename(output)
+
+
+def save_recognition(model: Transducer, folder: str | os.PathLike) -> None:
+    """Writes a SavedModel of greedy recognition of one utterance, PCM of whole blocks."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")])
+    def recognize(pcm: tf.Tensor) -> dict[str, tf.Tensor]:
+        tokens, count = model.recognize(pcm[None])
+        return {"tokens": tokens[0], "count": count[0]}
+
+    # A module that holds just what the graph uses: saving the Keras model would drag its float
+    # weights along.
+    module = tf.Module()
+    signature = recognize.get_concrete_function()
+    module.variables_in_use = list(signature.variables)
+    tf.saved_model.save(module, str(folder), signatures=signature)

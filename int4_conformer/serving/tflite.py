@@ -1,0 +1,97 @@
+"""From a trained transducer to one `.tflite` file that is the whole recogniser."""
+
+import dataclasses
+import os
+import tempfile
+
+import tensorflow as tf
+
+from int4_conformer.errors import UserError
+from int4_conformer.files import write_beside
+from int4_conformer.lite import flatbuffer, metadata
+from int4_conformer.lite.packing import pack
+from int4_conformer.lite.verification import verify
+from int4_conformer.lite.weights import DeployedWeight
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.quant.config import QuantConfig
+from int4_conformer.quant.recipe import Recipe
+from int4_conformer.serving.saved_model import save_recognition
+from int4_conformer.serving.weights import deployed_weights, relative_path
+from int4_conformer.text.vocabulary import Vocabulary
+
+
+def export_tflite(model: Transducer, vocabulary: Vocabulary, output: str | os.PathLike) -> None:
+    """Writes a recogniser: PCM in, token ids out, quantized weights as the trained integers.
+
+    The file is read back and compared with the model before it takes its place at `output`.
+
+    Args:
+        model: trained.
+        vocabulary: what its output ids mean.
+        output: path of the file; replaced whole or not at all.
+
+    Raises:
+        UserError: the recipe mixes symmetric and asymmetric int8 activations, which no one runtime
+            computes, or the file does not hold the model's integers.
+    """
+    weights = deployed_weights(model)
+    content = _convert(float_twin(model, weights))
+    parsed = flatbuffer.load(content)
+    metadata.attach(
+        parsed,
+        metadata.Metadata(
+            sample_rate=model.config.front_end.sample_rate,
+            block_samples=model.config.front_end.block,
+            vocabulary=vocabulary,
+            recipe=model.config.recipe.name,
+            delegate=_delegate(weights),
+            model=model.config.to_config(),
+        ),
+    )
+    content = metadata.seal(pack(parsed, weights))
+    verify(content, weights)
+    write_beside(output, content)
+
+
+def float_twin(model: Transducer, weights: list[DeployedWeight]) -> Transducer:
+    """The model in float32 with every quantized weight on its grid.
+
+    Activations of 8 bits are left to the runtime's kernels, which quantize them; those of 4 bits,
+    which it has no kernels for, are quantized in the graph.
+    """
+    rules = tuple(
+        (pattern, QuantConfig(activation="int4" if quant.activation == "int4" else "float"))
+        for pattern, quant in model.config.recipe.rules
+    )
+    recipe = Recipe(name="float twin", rules=rules)
+    twin = Transducer(dataclasses.replace(model.config, recipe=recipe))
+    twin.create_weights()
+    snapped = {weight.name: weight.dequantized() for weight in weights}
+    values = {relative_path(variable.path, model): variable for variable in model.weights}
+    for variable in twin.weights:
+        name = relative_path(variable.path, twin)
+        value = snapped.get(name)
+        if value is None:
+            value = values[name].numpy()
+        # Kernels are deployed with output channels first; a table is stored as it is.
+        variable.assign(value.T if name in snapped and name.endswith("/kernel") else value)
+    return twin
+
+
+def _convert(twin: Transducer) -> bytes:
+    """The float TFLite model of greedy recognition, for PCM of any whole number of blocks."""
+
+    with tempfile.TemporaryDirectory() as folder:
+        save_recognition(twin, folder)
+        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+
+
+def _delegate(weights: list[DeployedWeight]) -> str:
+    """Whose kernels compute the scheme: XNNPACK's are asymmetric, the builtin ones symmetric."""
+    schemes = {weight.activation for weight in weights if weight.integer_kernel}
+    if len(schemes) > 1:
+        raise UserError(
+            "The recipe has both symmetric and asymmetric int8 activations; a TFLite runtime "
+            "computes one of them, so choose one for all layers."
+        )
+    return "none" if schemes == {"int8"} else "xnnpack"
