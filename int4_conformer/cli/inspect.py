@@ -4,13 +4,12 @@ The checksum of a recogniser that `int4-conformer export` wrote is verified.
 """
 
 import json
-import os
-from pathlib import Path
 
 from absl import flags
 
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
+from int4_conformer.files import write_beside
 from int4_conformer.lite import inspection
 
 
@@ -23,17 +22,8 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> None:
         raise UserError(f"inspect takes one MODEL. Received: {len(arguments)} arguments")
     result = inspection.inspect(arguments[0])
     if values.json is not None:
-        _write_json(values.json, result)
+        write_beside(values.json, (json.dumps(result.to_json(), indent=2) + "\n").encode())
     print(result.table())
-
-
-def _write_json(path: str, result: inspection.Inspection) -> None:
-    partial = Path(f"{path}.partial")
-    try:
-        partial.write_text(json.dumps(result.to_json(), indent=2) + "\n")
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"--json={path} cannot be written ({error.strerror}).") from error
 
 
 COMMAND = app.Command(

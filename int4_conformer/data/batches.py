@@ -13,12 +13,11 @@ import tensorflow as tf
 from absl import logging
 
 from int4_conformer.audio.files import SAMPLE_RATE
+from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.manifest import Utterance
 from int4_conformer.data.synthetic import SyntheticUtterance
 from int4_conformer.errors import UserError
 from int4_conformer.text.tokenizer import Tokenizer
-
-Utterances = Sequence[Utterance | SyntheticUtterance]
 
 # From the place of an utterance, int32 [], to that and its int16 `[samples]`.
 Loader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]

@@ -9,13 +9,13 @@ from int4_conformer.data.manifest import Utterance, read_manifest, require_split
 from int4_conformer.data.synthetic import SyntheticUtterance, synthetic_corpus
 from int4_conformer.errors import UserError
 
+Utterances = Sequence[Utterance | SyntheticUtterance]
+
 SYNTHETIC = "synthetic"
 SYNTHETIC_SIZES = {"train": 2000, "dev": 200, "test": 200}
 
 
-def read_corpus(
-    path: str | os.PathLike, split: str | None = None
-) -> Sequence[Utterance | SyntheticUtterance]:
+def read_corpus(path: str | os.PathLike, split: str | None = None) -> Utterances:
     """Reads a corpus.
 
     Args:

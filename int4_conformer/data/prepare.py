@@ -1,15 +1,11 @@
 """What happens to a corpus between reading and batching."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
-from int4_conformer.data.manifest import Utterance
-from int4_conformer.data.synthetic import SyntheticUtterance
+from int4_conformer.data.corpus import Utterances
 from int4_conformer.text.normalize import normalize
-
-Utterances = Sequence[Utterance | SyntheticUtterance]
 
 
 def normalized(utterances: Utterances) -> Utterances:

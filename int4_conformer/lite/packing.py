@@ -36,8 +36,10 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
     parameters: dict[str, qtyping.TensorTransformationParams] = {}
     for subgraph_index, subgraph in enumerate(model.subgraphs):
         _empty_orphans(subgraph)
-        _shorten_names(model, subgraph, subgraph_index)
+        _slim(model, subgraph, subgraph_index)
         for index, operator in enumerate(subgraph.operators or ()):
+            # The parsed arrays are views of the file; the packer rewires the operators.
+            operator.inputs = operator.inputs.tolist()
             for position, tensor_index in enumerate(operator.inputs):
                 weight = by_bits.get(_constant_key(model, subgraph.tensors[tensor_index]))
                 if weight is None or tensor_index < 0:
@@ -89,12 +91,19 @@ def _transformation(
     )
 
 
-def _shorten_names(model: schema.ModelT, subgraph: schema.SubGraphT, subgraph_index: int) -> None:
-    """Names of constants get their subgraph's number, since the packer tells tensors apart by name
-    alone; those of activations go: in a small model they are a quarter of the file."""
-    for tensor in subgraph.tensors:
-        constant = model.buffers[tensor.buffer].data is not None
-        tensor.name = f"{tensor.name.decode()}@{subgraph_index}".encode() if constant else b""
+def _slim(model: schema.ModelT, subgraph: schema.SubGraphT, subgraph_index: int) -> None:
+    """Drops what no runtime reads of activations: names, shape signatures and buffers of their own.
+    In a small model they are a third of the file.
+
+    Names of constants get their subgraph's number, since the packer tells tensors apart by name.
+    """
+    inputs = set(subgraph.inputs) if subgraph_index == 0 else ()
+    for index, tensor in enumerate(subgraph.tensors):
+        if model.buffers[tensor.buffer].data is not None:
+            tensor.name = f"{tensor.name.decode()}@{subgraph_index}".encode()
+        elif index not in inputs:
+            tensor.name, tensor.buffer, tensor.shapeSignature = b"", 0, None
+            tensor.quantization = None
 
 
 def _empty_orphans(subgraph: schema.SubGraphT) -> None:

@@ -58,9 +58,12 @@ def _quantize_asymmetric(x: tf.Tensor) -> QRows:
     low = tf.minimum(tf.reduce_min(x, axis=-1, keepdims=True), 0.0)
     high = tf.maximum(tf.reduce_max(x, axis=-1, keepdims=True), 0.0)
     span = high - low
-    inverse = tf.where(span < _SMALLEST_RANGE, tf.ones_like(span), 255.0 / span)
+    flat = span < _SMALLEST_RANGE
+    inverse = tf.where(flat, tf.ones_like(span), 255.0 / span)
+    # 1 / inverse; of a plain one Grappler makes a `Reciprocal`, which may be one bit off.
+    scale = tf.where(flat, inverse, tf.ones_like(span)) / inverse
     low, high = low * inverse, high * inverse
     zero_point = tf.where((-128.0 + low) + (127.0 + high) > 0, -128.0 - low, 127.0 - high)
     zero_point = tf.clip_by_value(tf.round(zero_point), -128.0, 127.0)
     codes = round_to_codes(tf.round(x * inverse) + zero_point, -128, levels(8))
-    return QRows(codes=codes, scale=1.0 / inverse, zero_point=tf.cast(zero_point, tf.int32))
+    return QRows(codes=codes, scale=scale, zero_point=tf.cast(zero_point, tf.int32))

@@ -61,6 +61,9 @@ def quantize(x: tf.Tensor, bits: int = 4, axes: Sequence[int] = (0,)) -> QTensor
     """
     limit = levels(bits)
     x = tf.cast(x, tf.float32)
-    scale = tf.reduce_max(tf.abs(x), axis=tuple(axes), keepdims=True) / limit
+    largest = tf.reduce_max(tf.abs(x), axis=tuple(axes), keepdims=True)
+    # The divisor depends on the data: by a constant, Grappler and XLA would multiply by its rounded
+    # reciprocal, and half of all scales would be one bit off those of an eager call.
+    scale = largest / tf.where(largest == 0, 1.0, float(limit))
     scale = tf.where(scale == 0, tf.ones_like(scale), scale)
     return QTensor(codes=round_to_codes(x / scale, -limit, limit), scale=scale, bits=bits)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sentencepiece
 
 from int4_conformer.errors import UserError
+from int4_conformer.files import write_beside
 from int4_conformer.text.vocabulary import BLANK, WORD_BOUNDARY, Vocabulary
 
 if TYPE_CHECKING:
@@ -126,10 +127,12 @@ class Wordpieces:
             return ids.with_flat_values(tf.identity(ids.flat_values))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the SentencePiece model."""
-        beside = Path(f"{path}.partial")
-        beside.write_bytes(self.model)
-        os.replace(beside, path)
+        """Writes the SentencePiece model, whole or not at all.
+
+        Raises:
+          UserError: the file cannot be written.
+        """
+        write_beside(path, self.model)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Wordpieces":

@@ -1,0 +1,148 @@
+"""Trains a small recogniser, exports it in float32 and 4 bits, and compares the two.
+
+The corpus is synthesised on the fly, spoken digits and commands; the voices of the test are not
+those of the training. Prints a table and a transcript, and writes report.json, report.png and the
+two models to --output.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from int4_conformer.cli import app
+from int4_conformer.data.prepare import normalized
+from int4_conformer.data.synthetic import synthetic_corpus
+from int4_conformer.errors import UserError
+from int4_conformer.files import write_beside
+from int4_conformer.models.config import preset
+from int4_conformer.quant.recipe import Recipe
+from int4_conformer.text.graphemes import Graphemes
+from int4_conformer.training.config import TrainingConfig
+
+_FORMATS = ("float32", "int4")
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("output", "build/demo", "Folder for the results.", flag_values=values)
+    flags.DEFINE_integer("steps", 700, "Optimizer steps.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer(
+        "utterances", 3000, "Utterances to train on.", lower_bound=10, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "test_utterances", 300, "Utterances to test on.", lower_bound=1, flag_values=values
+    )
+
+
+def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
+    if arguments:
+        raise UserError(f"demo takes flags only. Received: {arguments[0]!r}")
+    from int4_conformer.training.strategy import strategy_from_name
+    from int4_conformer.training.trainer import Trainer
+    from int4_conformer.training.workdir import Workdir
+
+    output = Path(values.output)
+    workdir = output / "train"
+    # A demo starts afresh: the settings may have changed since the last one.
+    shutil.rmtree(workdir, ignore_errors=True)
+    train = normalized(synthetic_corpus("train", values.utterances))
+    tokenizer = Graphemes.from_texts([utterance.text for utterance in train])
+    config = TrainingConfig(
+        steps=values.steps,
+        batch_seconds=96,
+        buckets=2,
+        learning_rate=3e-3,
+        warmup=min(200, values.steps // 4),
+        average=min(50, values.steps // 10),
+        evaluate_every=values.steps,
+    )
+    print(
+        f"Training `tiny` with 4-bit weights and 8-bit activations on {len(train)} utterances.",
+        flush=True,
+    )
+    trainer = Trainer(
+        preset("tiny", vocab_size=tokenizer.vocabulary.size),
+        config,
+        tokenizer=tokenizer,
+        train=train,
+        dev=[],
+        workdir=Workdir(workdir),
+        strategy=strategy_from_name("auto"),
+    )
+    trainer.train()
+    report = _export_and_evaluate(Workdir(workdir), output, values.test_utterances)
+    write_beside(output / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    _draw(report, output / "report.png")
+    print(f"report: {output / 'report.json'} and {output / 'report.png'}")
+
+
+def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> dict[str, Any]:
+    """Exports both formats, evaluates them on unseen voices, prints the table."""
+    from int4_conformer.evaluation import evaluate
+    from int4_conformer.lite.recognizer import Recognizer
+    from int4_conformer.serving.recipe import with_recipe
+    from int4_conformer.serving.tflite import export_tflite
+    from int4_conformer.training.progress import Progress
+
+    model, tokenizer = workdir.load()
+    test = normalized(synthetic_corpus("test", test_utterances))
+    report: dict[str, Any] = {}
+    real_time = {}
+    rows = [f"{'':8} {'WER':>7} {'bytes':>11} {'ratio':>6} {'real-time factor':>17}"]
+    for name in _FORMATS:
+        file = output / f"tiny_{name}.tflite"
+        exported = with_recipe(model, Recipe.preset("float")) if name == "float32" else model
+        export_tflite(exported, tokenizer.vocabulary, file)
+        recognizer = Recognizer(file)
+        with Progress(len(test), f"test {name}") as progress:
+            evaluation = evaluate(recognizer.transcribe, test, progress.update)
+        size = file.stat().st_size
+        real_time[name] = evaluation.rtf
+        report |= {f"wer_{name}": evaluation.errors.wer, f"bytes_{name}": size}
+        ratio = report["bytes_float32"] / size
+        rows.append(
+            f"{name:8} {100 * evaluation.errors.wer:6.2f}% {size:11,} {ratio:5.2f}x "
+            f"{evaluation.rtf:17.5f}"
+        )
+    report |= {"speedup": real_time["float32"] / real_time["int4"], "model": str(file)}
+    print("\n".join(["", *rows, ""]))
+    print(f"spoken:     {test[0].text}\nrecognised: {recognizer.transcribe(test[0].samples())}\n")
+    return report
+
+
+def _draw(report: dict[str, Any], path: Path) -> None:
+    """Bars of size and word error rate, float32 beside int4."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(7, 3), layout="constrained")
+    panels = (
+        ("size in MB", [report[f"bytes_{name}"] / 1e6 for name in _FORMATS], "{:.2f}"),
+        ("WER on unseen voices in %", [100 * report[f"wer_{name}"] for name in _FORMATS], "{:.2f}"),
+    )
+    for axis, (title, heights, label) in zip(axes, panels, strict=True):
+        bars = axis.bar(_FORMATS, heights, color=["#9aa5b1", "#2f6f9f"], width=0.6)
+        axis.bar_label(bars, [label.format(height) for height in heights])
+        axis.set_title(title)
+        axis.margins(y=0.15)
+        axis.spines[["top", "right"]].set_visible(False)
+    partial = path.with_name("partial." + path.name)
+    figure.savefig(partial, dpi=150)
+    partial.replace(path)
+    pyplot.close(figure)
+
+
+COMMAND = app.Command(
+    name="demo",
+    usage="[flags]",
+    description=__doc__,
+    define_flags=_define_flags,
+    main=_demo,
+)
+
+if __name__ == "__main__":
+    app.run(COMMAND)

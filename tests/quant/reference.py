@@ -1,0 +1,88 @@
+"""Contracts W, A, M and G of the numerics, written plainly in NumPy."""
+
+import numpy as np
+
+F = np.float32
+
+
+def levels(bits):
+    return 2 ** (bits - 1) - 1
+
+
+def quantize(x, bits, axes):
+    """Contract W: int8 codes and float32 scales."""
+    x = np.asarray(x, F)
+    scale = np.max(np.abs(x), axis=tuple(axes), keepdims=True) / F(levels(bits))
+    scale = np.where(scale == 0, F(1), scale)
+    codes = np.clip(np.rint(x / scale), -levels(bits), levels(bits))
+    return codes.astype(np.int8), scale
+
+
+def quantize_rows(x, scheme):
+    """Contract A: int8 codes, float32 scales [rows, 1] and zero points, int32 [rows, 1]."""
+    if scheme == "int8_asymmetric":
+        rows = [_quantize_row_asymmetric(row) for row in np.asarray(x, F)]
+        codes, scales, zero_points = zip(*rows, strict=True)
+        return np.array(codes), np.array(scales)[:, None], np.array(zero_points)[:, None]
+    codes, scale = quantize(x, {"int8": 8, "int4": 4}[scheme], axes=(1,))
+    return codes, scale, np.zeros([len(x), 1], np.int32)
+
+
+def _quantize_row_asymmetric(row):
+    low, high = min(F(0), row.min()), max(F(0), row.max())
+    inverse = F(1) if low == high else F(255) / (high - low)
+    if (F(-128) + low * inverse) + (F(127) + high * inverse) > 0:
+        zero_point = np.rint(F(-128) - low * inverse)
+    else:
+        zero_point = np.rint(F(127) - high * inverse)
+    zero_point = np.clip(zero_point, -128, 127)
+    codes = np.clip(np.rint(row * inverse) + zero_point, -128, 127)
+    return codes.astype(np.int8), F(1) / inverse, np.int32(zero_point)
+
+
+def matmul(a, b):
+    """Contract M: the exact product of codes, int32."""
+    product = a.astype(np.int64) @ b.astype(np.int64)
+    assert np.all(np.abs(product) < 2**31)
+    return product.astype(np.int32)
+
+
+def dot(x, kernel, bits, scheme):
+    """The integer product with its scales, float32, of matrices."""
+    codes, scale, zero_point = quantize_rows(x, scheme)
+    weight, weight_scale = quantize(kernel, bits, axes=(0,))
+    accumulator = matmul(codes, weight) - zero_point * weight.sum(axis=0, dtype=np.int32)
+    return accumulator.astype(F) * scale * weight_scale
+
+
+def snap(x, bits, axes):
+    """`x` on its grid."""
+    codes, scale = quantize(x, bits, axes)
+    return codes * scale
+
+
+def snap_rows(x, scheme):
+    """The rows of `x` on their grids."""
+    codes, scale, zero_point = quantize_rows(x, scheme)
+    return (codes - zero_point).astype(F) * scale
+
+
+def through_scale(x, kernel, dy, bits, step=1e-4):
+    """Derivative of sum(dy * (x @ w)) in the kernel, by central differences, in float64.
+
+    Rounding is straight-through, so w = kernel + scale(kernel) * (rounding error of the codes),
+    where the error is a constant and the scale is not.
+    """
+    codes, scale = quantize(kernel, bits, axes=(0,))
+    error = codes - kernel.astype(np.float64) / scale
+
+    def product(kernel):
+        weight = kernel + np.abs(kernel).max(axis=0) / levels(bits) * error
+        return np.sum(dy * (x.astype(np.float64) @ weight))
+
+    gradient = np.zeros(kernel.shape)
+    for index in np.ndindex(*kernel.shape):
+        nudge = np.zeros(kernel.shape)
+        nudge[index] = step
+        gradient[index] = (product(kernel + nudge) - product(kernel - nudge)) / (2 * step)
+    return gradient

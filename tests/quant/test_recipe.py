@@ -1,0 +1,84 @@
+import json
+
+import pytest
+
+from int4_conformer.errors import UserError
+from int4_conformer.quant import QuantConfig, Recipe
+from int4_conformer.quant.recipe import resolve
+
+W4 = QuantConfig(weight_bits=4)
+W8 = QuantConfig(weight_bits=8)
+RECIPE = Recipe(
+    name="mixed", rules=((r"encoder/block_\d+/.*", W4), ("encoder/.*", W8), ("joint", W8))
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "config"),
+    [
+        ("encoder/block_3/ffn_start/up", W4),
+        ("encoder/input", W8),
+        ("encoder/block_x/up", W8),
+        ("joint", W8),
+    ],
+)
+def test_the_first_rule_that_matches_the_whole_path_decides(path, config):
+    recipe = RECIPE
+    for name in path.split("/"):
+        recipe = recipe.at(name)
+    assert recipe.path == path
+    assert recipe.config() == config
+
+
+@pytest.mark.parametrize("path", ["predictor", "joint/output", "my_joint"])
+def test_a_layer_without_a_rule_is_an_error(path):
+    with pytest.raises(UserError, match=rf"`mixed` has no rule for layer `{path}`; add one"):
+        RECIPE.at(path).config()
+
+
+def test_it_survives_json_without_its_path():
+    config = json.loads(json.dumps(RECIPE.at("encoder").to_config()))
+    assert Recipe.from_config(config) == RECIPE
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ((), "`odd` has no rules"),
+        ((("(", W4),), r"`odd`: '\(' is no regular expression"),
+    ],
+)
+def test_refused_rules(rules, message):
+    with pytest.raises(UserError, match=message):
+        Recipe(name="odd", rules=rules)
+
+
+@pytest.mark.parametrize(
+    ("name", "weight_bits", "activation"),
+    [
+        ("float", None, "float"),
+        ("w4", 4, "float"),
+        ("w4a4", 4, "int4"),
+        ("w4a8", 4, "int8_asymmetric"),
+        ("w4a8s", 4, "int8"),
+        ("w6a8", 6, "int8_asymmetric"),
+        ("w8a8", 8, "int8_asymmetric"),
+    ],
+)
+def test_presets(name, weight_bits, activation):
+    recipe = Recipe.preset(name)
+    assert recipe.name == name
+    config = QuantConfig(weight_bits=weight_bits, activation=activation)
+    assert recipe.at("any/layer").config() == config
+    assert resolve(name) == config
+
+
+def test_an_unknown_preset():
+    with pytest.raises(UserError, match="Unknown recipe 'w3'; choose one of float, .*w4a8"):
+        Recipe.preset("w3")
+
+
+def test_what_a_layer_accepts_as_quant():
+    assert resolve(None) == QuantConfig()
+    assert resolve(W4) is W4
+    assert resolve(RECIPE.at("joint")) is W8
