@@ -7,11 +7,13 @@ the checkpoint, handed over as they are: nothing is quantized again, so nothing 
 
 from collections.abc import Sequence
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer import model_modifier, qtyping
 
 from int4_conformer.errors import UserError
+from int4_conformer.lite import flatbuffer
 from int4_conformer.lite.weights import DeployedWeight
 
 _FILTER_INPUT = 1
@@ -64,7 +66,9 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
             f"The converted model lacks {len(missing)} of {len(weights)} quantized weights, "
             f"such as {min(missing)}; every layer of the model must be in its graph."
         )
-    return bytes(model_modifier.ModelModifier(model).modify_model(parameters))
+    packed = flatbuffer.load(bytes(model_modifier.ModelModifier(model).modify_model(parameters)))
+    _share_zero_points(packed)
+    return bytes(model_modifier.ModelModifier(packed).modify_model({}))
 
 
 def _transformation(
@@ -116,6 +120,32 @@ def _empty_orphans(subgraph: schema.SubGraphT) -> None:
     for index, tensor in enumerate(subgraph.tensors):
         if index not in used:
             tensor.buffer = 0
+
+
+def _share_zero_points(model: schema.ModelT) -> None:
+    """Lets weights of as many channels refer to one vector of zeros in the file.
+
+    LiteRT insists on a zero point, an int64, per scale: twice the bytes of the scales themselves.
+    """
+    offsets: dict[int, int] = {}
+
+    class SharedZeroPoints(schema.QuantizationParametersT):
+        def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (the schema's name)
+            channels = self.scale.size
+            if channels not in offsets:
+                offsets[channels] = builder.CreateNumpyVector(self.zeroPoint)
+            scale = builder.CreateNumpyVector(self.scale)
+            schema.QuantizationParametersStart(builder)
+            schema.QuantizationParametersAddScale(builder, scale)
+            schema.QuantizationParametersAddZeroPoint(builder, offsets[channels])
+            schema.QuantizationParametersAddQuantizedDimension(builder, self.quantizedDimension)
+            return schema.QuantizationParametersEnd(builder)
+
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            quantization = tensor.quantization
+            if quantization is not None and quantization.scale is not None:
+                tensor.quantization = SharedZeroPoints(**vars(quantization))
 
 
 def _require_even_width(weight: DeployedWeight) -> None:

@@ -5,10 +5,10 @@ from int4_conformer.lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "BatchedEvaluator": "evaluation",
         "Trainer": "trainer",
         "TrainingConfig": "config",
         "Workdir": "workdir",
-        "evaluate": "evaluation",
         "strategy_from_name": "strategy",
     },
 )

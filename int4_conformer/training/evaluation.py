@@ -1,89 +1,65 @@
-"""Word errors of a recogniser on a corpus."""
+"""Word errors of a model that has not been exported."""
 
-import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-import numpy as np
 import tensorflow as tf
 
 from int4_conformer.audio.files import SAMPLE_RATE
-from int4_conformer.data.batches import Bucket, Utterances, batches
+from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.corpus import Utterances
+from int4_conformer.evaluation import Evaluation, score
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.text.metrics import WordErrors, word_errors
-from int4_conformer.text.normalize import normalize
-from int4_conformer.text.tokenizer import Tokenizer
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What `evaluate` found."""
-
-    errors: WordErrors
-    # Recognised text of each utterance, in the corpus's order.
-    hypotheses: tuple[str, ...]
-    # Seconds of computing per second of audio.
-    rtf: float
-
-
-def evaluate(
-    transcribe: Callable[[np.ndarray], str],
-    utterances: Utterances,
-    on_utterance: Callable[[int], None] = lambda done: None,
-) -> Evaluation:
-    """Transcribes utterances one by one, as a device would.
-
-    Decoding the audio files is not in the time; transcripts are normalised on both sides.
-
-    Args:
-        transcribe: float32 [samples] at 16 kHz -> text.
-        utterances: the corpus.
-        on_utterance: told how many are done.
-    """
-    hypotheses, audio, busy = [], 0.0, 0.0
-    for done, utterance in enumerate(utterances, start=1):
-        samples = utterance.samples()
-        start = time.perf_counter()
-        hypotheses.append(transcribe(samples))
-        busy += time.perf_counter() - start
-        audio += len(samples) / SAMPLE_RATE
-        on_utterance(done)
-    return Evaluation(
-        errors=score(utterances, hypotheses), hypotheses=tuple(hypotheses), rtf=busy / audio
-    )
+from int4_conformer.text.vocabulary import Vocabulary
 
 
 class BatchedEvaluator:
     """Evaluates a model on one corpus in batches, again and again while it trains.
 
-    The search is compiled by XLA once for each bucket.
+    The search is compiled by XLA once for each bucket. References are only scored, never encoded:
+    they may hold symbols outside the vocabulary.
 
     Args:
         model: evaluated with the weights that it has at the call.
-        tokenizer: of the model.
-        utterances: with normalised texts.
-        buckets: batch shapes that hold every utterance.
+        vocabulary: what its output ids mean.
+        utterances: the corpus.
+        buckets: most distinct batch shapes.
+        seconds_per_batch: padded audio of a batch.
     """
 
     def __init__(
         self,
         model: Transducer,
-        tokenizer: Tokenizer,
+        vocabulary: Vocabulary,
         utterances: Utterances,
-        buckets: Sequence[Bucket],
+        *,
+        buckets: int = 2,
+        seconds_per_batch: float = 240.0,
     ):
-        self._vocabulary = tokenizer.vocabulary
+        self._vocabulary = vocabulary
         self._utterances = utterances
-        self._batches = batches(utterances, tokenizer, buckets=buckets, training=False)
+        unlabelled = _Unlabelled()
+        self._buckets = make_buckets(
+            utterances, unlabelled, count=buckets, seconds_per_batch=seconds_per_batch
+        )
+        self._batches = batches(utterances, unlabelled, buckets=self._buckets, training=False)
         self._recognize = tf.function(model.recognize, jit_compile=True)
 
-    def __call__(self) -> Evaluation:
+    def compile(self) -> None:
+        """Compiles for every bucket now, so that the first call's `rtf` is of recognition alone."""
+        for bucket in self._buckets:
+            pcm = tf.zeros([bucket.batch_size, bucket.samples])
+            self._recognize(pcm, tf.zeros([bucket.batch_size], tf.int32))
+
+    def __call__(self, on_utterance: Callable[[int], None] = lambda done: None) -> Evaluation:
+        """Recognises the corpus; `on_utterance` is told how many are done."""
         start = time.perf_counter()
         hypotheses = [""] * len(self._utterances)
         audio = 0.0
-        for index, pcm_length, tokens in self._recognized():
+        for done, (index, pcm_length, tokens) in enumerate(self._recognized(), start=1):
             audio += pcm_length / SAMPLE_RATE
             hypotheses[index] = self._vocabulary.detokenize(tokens)
+            on_utterance(done)
         return Evaluation(
             errors=score(self._utterances, hypotheses),
             hypotheses=tuple(hypotheses),
@@ -94,7 +70,10 @@ class BatchedEvaluator:
         for batch in self._batches:
             tokens, counts = self._recognize(batch["pcm"], batch["pcm_length"])
             rows = zip(
-                batch["index"].numpy(), batch["pcm_length"].numpy(), tokens.numpy(), counts.numpy(),
+                batch["index"].numpy(),
+                batch["pcm_length"].numpy(),
+                tokens.numpy(),
+                counts.numpy(),
                 strict=True,
             )
             for index, length, row, count in rows:
@@ -102,9 +81,13 @@ class BatchedEvaluator:
                     yield index, length, row[:count].tolist()
 
 
-def score(utterances: Utterances, hypotheses: Sequence[str]) -> WordErrors:
-    """Word errors after normalising both sides."""
-    return word_errors(
-        [normalize(utterance.text) for utterance in utterances],
-        [normalize(hypothesis) for hypothesis in hypotheses],
-    )
+class _Unlabelled:
+    """Stands for the tokenizer where no labels are wanted."""
+
+    def encode(self, text: str) -> list[int]:
+        return []
+
+    def encode_tf(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        return tf.RaggedTensor.from_row_lengths(
+            tf.zeros([0], tf.int32), tf.zeros_like(tf.strings.length(texts))
+        )

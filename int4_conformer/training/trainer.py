@@ -9,14 +9,16 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig
-from int4_conformer.data.batches import Utterances, batches, make_buckets
+from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.corpus import Utterances
+from int4_conformer.evaluation import Evaluation
 from int4_conformer.losses.rnnt import rnnt_loss
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.average import WeightAverage
 from int4_conformer.training.config import TrainingConfig
-from int4_conformer.training.evaluation import BatchedEvaluator, Evaluation
+from int4_conformer.training.evaluation import BatchedEvaluator
 from int4_conformer.training.optimizer import clip, make_optimizer
 from int4_conformer.training.progress import Progress
 from int4_conformer.training.workdir import Workdir
@@ -83,8 +85,9 @@ class Trainer:
             self._average = WeightAverage(self.model.trainable_variables, config.average)
         self._evaluate = None
         if dev:
-            dev_buckets = make_buckets(dev, tokenizer, count=count, seconds_per_batch=240)
-            self._evaluate = BatchedEvaluator(self.model, tokenizer, dev, dev_buckets)
+            self._evaluate = BatchedEvaluator(
+                self.model, tokenizer.vocabulary, dev, buckets=count
+            )
         self._best = float("inf")
         self._checkpoints = {
             "last": workdir.checkpoint_manager(
