@@ -27,6 +27,11 @@ class Utterance:
     speaker: str = ""
     split: str = "train"
 
+    @property
+    def id(self) -> str:
+        """What reports call the utterance."""
+        return self.audio
+
     def samples(self, sample_rate: int = files.SAMPLE_RATE) -> np.ndarray:
         """The waveform, float32 `[samples]` in [-1, 1], decoded on each call."""
         return files.read(self.audio, sample_rate)

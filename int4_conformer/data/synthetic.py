@@ -57,6 +57,11 @@ class SyntheticUtterance:
     seed: int
 
     @property
+    def id(self) -> str:
+        """What reports call the utterance."""
+        return f"synthetic/{self.split}/{self.seed}"
+
+    @property
     def speaker(self) -> str:
         return self.voice.variant
 

@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.layers.dense import QuantDense
+from int4_conformer.quant.ops import sizes
 from int4_conformer.quant.recipe import Recipe
 
 
@@ -95,20 +96,15 @@ class RelativeAttention(keras.layers.Layer):
             scores += tf.where(padding_mask, 0.0, -1e9)[:, None, None, :]
         context = tf.matmul(tf.nn.softmax(scores), value)
         context = tf.transpose(context, [0, 2, 1, 3])
-        context = tf.reshape(context, [*_sizes(x)[:2], self.heads * self.head_dim])
+        context = tf.reshape(context, [*sizes(x)[:2], self.heads * self.head_dim])
         return self.dropout(self.output_dense(context), training=training)
 
     def _split_heads(self, x: tf.Tensor) -> tf.Tensor:
         """[batch, time, dim] -> [batch, heads, time, head_dim]."""
-        x = tf.reshape(x, [*_sizes(x)[:2], self.heads, self.head_dim])
+        x = tf.reshape(x, [*sizes(x)[:2], self.heads, self.head_dim])
         return tf.transpose(x, [0, 2, 1, 3])
 
     def _rotate(self, u: tf.Tensor, positions: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         """Turns sine and cosine halves [batch, heads, time, head_dim] by their own position."""
         (sin, cos), (s, c) = positions, tf.split(u, 2, axis=-1)
         return tf.concat([s * sin + c * cos, c * sin - s * cos], axis=-1)
-
-
-def _sizes(x: tf.Tensor) -> list[int]:
-    """The shape of `x`, with -1 for the one axis that may be unknown."""
-    return [-1 if size is None else size for size in x.shape]

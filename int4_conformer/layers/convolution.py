@@ -23,8 +23,8 @@ class ConvolutionModule(keras.layers.Layer):
         dropout: rate at the end.
         recipe: quantization recipe at this layer's path.
 
-    Call: float [batch, time, dim], padding_mask [batch, time] or None -> [batch, time, dim], without the
-        residual.
+    Call: float [batch, time, dim], padding_mask [batch, time] or None -> [batch, time, dim],
+        without the residual.
     """
 
     def __init__(self, dim: int, kernel_size: int, dropout: float, recipe: Recipe, **kwargs: Any):

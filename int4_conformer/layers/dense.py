@@ -71,7 +71,7 @@ class QuantDense(keras.layers.Layer):
         return quantize(self.kernel, self.quant.weight_bits, axes=(0,))
 
     def freeze(self) -> None:
-        """From now on multiplies by the codes of this moment; the float kernel is not used again."""
+        """From now on multiplies by the codes of this moment; the float kernel is out of use."""
         self.frozen_kernel = self.quantized_kernel()
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

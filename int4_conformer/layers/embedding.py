@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.quant.config import QuantConfig
-from int4_conformer.quant.ops import dot
+from int4_conformer.quant.ops import dot, sizes
 from int4_conformer.quant.recipe import Recipe, resolve
 from int4_conformer.quant.tensor import QTensor, quantize
 
@@ -49,8 +49,7 @@ class QuantEmbedding(keras.layers.Layer):
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         flat = self._rows(tf.reshape(ids, [-1]))
-        rows = [-1 if size is None else size for size in ids.shape]
-        return tf.reshape(flat, [*rows, self.output_dim])
+        return tf.reshape(flat, [*sizes(ids), self.output_dim])
 
     def project(self, x: tf.Tensor) -> tf.Tensor:
         """Multiplies by the transposed table.

@@ -22,7 +22,7 @@ def rnnt_loss(
 
     Args:
         logits: float [batch, time, labels + 1, vocab], unnormalised.
-        labels: int32 [batch, labels], padded with anything.
+        labels: int32 [batch, labels], padded with any ids.
         logit_lengths: int32 [batch], real frames; 0 marks a row of padding.
         label_lengths: int32 [batch], real labels.
         blank_id: id of the blank.
@@ -34,7 +34,6 @@ def rnnt_loss(
 
     @tf.custom_gradient
     def loss(logits: tf.Tensor):
-        logits = tf.cast(logits, tf.float32)
         normaliser = tf.reduce_logsumexp(logits, axis=-1)
         blank = logits[..., blank_id] - normaliser
         batch, time, prefixes = normaliser.shape
@@ -60,7 +59,7 @@ def rnnt_loss(
 
         return tf.where(real, -log_probability, 0.0), gradient
 
-    return loss(logits)
+    return loss(tf.cast(logits, tf.float32))
 
 
 class _Lattice:
@@ -101,16 +100,16 @@ class _Lattice:
         start = tf.broadcast_to(start, tf.shape(blank[0]))
 
         def step(n: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
-            emitted = tf.pad((alpha + label[n - 1])[:, :-1], [[0, 0], [1, 0]], constant_values=_IMPOSSIBLE)
+            emitted = tf.pad(
+                (alpha + label[n - 1])[:, :-1], [[0, 0], [1, 0]], constant_values=_IMPOSSIBLE
+            )
             return _log_add(alpha + blank[n - 1], emitted)
 
         return self._unskew(_walk(step, start, 1, self.diagonals))
 
     def backward(self) -> tf.Tensor:
         """Log-probability of ending from each point, [batch, time, labels + 1]."""
-        blank, label, final = (
-            self._skew(x) for x in (self.blank, self.label, self.final_blank)
-        )
+        blank, label, final = (self._skew(x) for x in (self.blank, self.label, self.final_blank))
 
         def step(n: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
             after_label = tf.pad(beta[:, 1:], [[0, 0], [0, 1]], constant_values=_IMPOSSIBLE)
@@ -127,7 +126,7 @@ class _Lattice:
         return tf.exp(alpha + taken - total), tf.exp(alpha + self.label + after_label - total)
 
     def _skew(self, x: tf.Tensor) -> tf.Tensor:
-        """[batch, time, prefixes] -> [diagonals, batch, prefixes]; point (t, u) goes to row t + u."""
+        """[batch, time, prefixes] -> [diagonals, batch, prefixes]; (t, u) goes to row t + u."""
         x = tf.transpose(x, [0, 2, 1])
         pad = self.diagonals + 1 - self.time
         x = tf.pad(x, [[0, 0], [0, 0], [0, pad]], constant_values=_IMPOSSIBLE)

@@ -66,9 +66,9 @@ class TransducerConfig:
     encoder: EncoderConfig
     predictor: PredictorConfig
     joint: JointConfig
-    front_end: FrontEndConfig = FrontEndConfig()
+    front_end: FrontEndConfig = dataclasses.field(default_factory=FrontEndConfig)
     # How each layer is quantized.
-    recipe: Recipe = Recipe.preset("w4a8")
+    recipe: Recipe = dataclasses.field(default_factory=lambda: Recipe.preset("w4a8"))
     # Most labels that greedy search emits in one encoder frame.
     max_symbols: int = 4
 
@@ -103,8 +103,8 @@ class TransducerConfig:
         )
 
 
-# Encoder sizes of Conformer S, M and L: arXiv 2005.08100, table 1. An odd kernel (31 for 32) centres
-# on its frame. Prediction network and tied joint: arXiv 2109.07513.
+# Encoder sizes of Conformer S, M and L: arXiv 2005.08100, table 1. An odd kernel (31 for 32)
+# centres on its frame. Prediction network and tied joint: arXiv 2109.07513.
 _PRESETS = {
     "tiny": (EncoderConfig(dim=96, blocks=4, heads=4, kernel_size=15), 128),
     "conformer_s": (EncoderConfig(dim=144, blocks=16, heads=4, kernel_size=31), 320),

@@ -16,7 +16,8 @@ from int4_conformer.quant.recipe import Recipe
 class ConformerBlock(keras.layers.Layer):
     """Half-step feed-forward, attention, convolution, half-step feed-forward, layer norm (eq. 1).
 
-    Call: x float [batch, time, dim], positions, padding_mask [batch, time] or None -> [batch, time, dim].
+    Call: x float [batch, time, dim], positions, padding_mask [batch, time] or None ->
+        [batch, time, dim].
     """
 
     def __init__(self, config: EncoderConfig, recipe: Recipe, **kwargs: Any):
@@ -59,7 +60,8 @@ class ConformerEncoder(keras.layers.Layer):
         stack: feature frames per encoder frame.
         recipe: quantization recipe at this layer's path.
 
-    Call: float [batch, time * stack, bins], padding_mask [batch, time] or None -> [batch, time, dim].
+    Call: float [batch, time * stack, bins], padding_mask [batch, time] or None ->
+        [batch, time, dim].
     """
 
     def __init__(self, config: EncoderConfig, stack: int, recipe: Recipe, **kwargs: Any):

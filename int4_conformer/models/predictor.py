@@ -1,4 +1,4 @@
-"""Prediction network: averaged multi-head embeddings of the last labels, without recurrent state."""
+"""Prediction network: averaged multi-head embeddings of the last labels, no recurrent state."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ class AveragedEmbeddingPredictor(keras.layers.Layer):
         """Outputs for every prefix of the labels.
 
         Args:
-            labels: int [batch, labels], padded with anything.
+            labels: int [batch, labels], padded with any ids.
 
         Returns:
             float [batch, labels + 1, output_dim]; position u has seen `labels[:u]`.

@@ -60,6 +60,10 @@ class Transducer(keras.Model):
             }
         )
 
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Creates the weights of a saved model, for Keras to load their values."""
+        self.create_weights()
+
     def call(
         self,
         batch: dict[str, tf.Tensor],
@@ -96,9 +100,7 @@ class Transducer(keras.Model):
             return self.encoder(features, training=training)
         lengths = self.encoded_length(pcm_length)
         if augment is not None:
-            features = spec_augment(
-                features, lengths * self.config.front_end.stack, seed, augment
-            )
+            features = spec_augment(features, lengths * self.config.front_end.stack, seed, augment)
         padding_mask = tf.sequence_mask(lengths, features.shape[1] // self.config.front_end.stack)
         return self.encoder(features, padding_mask=padding_mask, training=training)
 

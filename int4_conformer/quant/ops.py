@@ -43,12 +43,7 @@ def dot(x: tf.Tensor, kernel: tf.Tensor | QTensor, config: QuantConfig) -> tf.Te
             return tf.matmul(x, kernel)
         width, columns = kernel.shape
         product = _straight_through_dot(tf.reshape(x, [-1, width]), kernel, config)
-    outer = x.shape[:-1].as_list()
-    if outer.count(None) > 1:
-        outer = tf.unstack(tf.shape(x)[:-1])
-    else:
-        outer = [-1 if size is None else size for size in outer]
-    return tf.reshape(product, [*outer, columns])
+    return tf.reshape(product, [*sizes(x)[:-1], columns])
 
 
 def einsum(equation: str, x: tf.Tensor, kernel: tf.Tensor, config: QuantConfig) -> tf.Tensor:
@@ -80,13 +75,19 @@ def einsum(equation: str, x: tf.Tensor, kernel: tf.Tensor, config: QuantConfig) 
         )
     matrix = _transpose(kernel, list(kernel_axes), contracted + kernel_free)
     free_shape = matrix.shape[len(contracted) :].as_list()
-    matrix = tf.reshape(matrix, [tf.TensorShape(matrix.shape[: len(contracted)]).num_elements(), -1])
+    matrix = tf.reshape(matrix, [matrix.shape[: len(contracted)].num_elements(), -1])
     x = _transpose(x, x_axes, x_free + contracted)
     outer = tf.unstack(tf.shape(x)[: len(x_free)])
     outer = [static or dynamic for static, dynamic in zip(x.shape, outer, strict=False)]
     product = dot(tf.reshape(x, [*outer, matrix.shape[0]]), matrix, config)
     product = tf.reshape(product, [*outer, *free_shape])
     return _transpose(product, x_free + kernel_free, output_axes)
+
+
+def sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """The shape of `x` as `tf.reshape` takes it: -1 if one axis is unknown, tensors if more are."""
+    unknown = [-1] * x.shape.rank if x.shape.as_list().count(None) < 2 else tf.unstack(tf.shape(x))
+    return [u if size is None else size for size, u in zip(x.shape, unknown, strict=True)]
 
 
 def _expand(axes: str, rows: list[str]) -> list[str]:

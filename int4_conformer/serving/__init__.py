@@ -8,5 +8,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "deployed_weights": "weights",
         "export_saved_model": "saved_model",
         "export_tflite": "tflite",
+        "with_recipe": "recipe",
     },
 )

@@ -2,12 +2,13 @@
 
 import json
 import os
-import shutil
+import tempfile
 from pathlib import Path
 
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
+from int4_conformer.files import require_place, write_beside
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.serving.weights import quantized_layers
 from int4_conformer.text.vocabulary import Vocabulary
@@ -29,20 +30,26 @@ def export_saved_model(
         output: path of the folder, which must not exist.
 
     Raises:
-        UserError: `output` exists.
+        UserError: `output` exists, or the folder that should hold it does not.
     """
     output = Path(output)
     if output.exists():
         raise UserError(f"{output} exists already; choose another folder or remove it.")
+    require_place(output)
     for layer in quantized_layers(model):
         layer.freeze()
-    beside = output.with_name(output.name + ".partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    save_recognition(model, beside)
-    assets = beside / "assets"
-    assets.mkdir(exist_ok=True)
-    (assets / "vocabulary.json").write_text(json.dumps(vocabulary.to_config()))
-    beside.rename(output)
+    try:
+        with tempfile.TemporaryDirectory(prefix=output.name, dir=output.parent) as folder:
+            beside = Path(folder) / "model"
+            save_recognition(model, beside)
+            write_beside(
+                beside / "assets" / "vocabulary.json", json.dumps(vocabulary.to_config()).encode()
+            )
+            beside.rename(output)
+    except OSError as error:
+        raise UserError(
+            f"{output} cannot be written ({error.strerror}); check the path."
+        ) from error
 
 
 def save_recognition(model: Transducer, folder: str | os.PathLike) -> None:

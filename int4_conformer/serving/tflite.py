@@ -1,13 +1,12 @@
 """From a trained transducer to one `.tflite` file that is the whole recogniser."""
 
-import dataclasses
 import os
 import tempfile
 
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.files import write_beside
+from int4_conformer.files import require_place, write_beside
 from int4_conformer.lite import flatbuffer, metadata
 from int4_conformer.lite.packing import pack
 from int4_conformer.lite.verification import verify
@@ -15,8 +14,9 @@ from int4_conformer.lite.weights import DeployedWeight
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.recipe import Recipe
+from int4_conformer.serving.recipe import with_recipe
 from int4_conformer.serving.saved_model import save_recognition
-from int4_conformer.serving.weights import deployed_weights, relative_path
+from int4_conformer.serving.weights import by_path, deployed_weights
 from int4_conformer.text.vocabulary import Vocabulary
 
 
@@ -32,8 +32,9 @@ def export_tflite(model: Transducer, vocabulary: Vocabulary, output: str | os.Pa
 
     Raises:
         UserError: the recipe mixes symmetric and asymmetric int8 activations, which no one runtime
-            computes, or the file does not hold the model's integers.
+            computes, the file does not hold the model's integers, or it cannot be written.
     """
+    require_place(output)
     weights = deployed_weights(model)
     content = _convert(float_twin(model, weights))
     parsed = flatbuffer.load(content)
@@ -63,18 +64,12 @@ def float_twin(model: Transducer, weights: list[DeployedWeight]) -> Transducer:
         (pattern, QuantConfig(activation="int4" if quant.activation == "int4" else "float"))
         for pattern, quant in model.config.recipe.rules
     )
-    recipe = Recipe(name="float twin", rules=rules)
-    twin = Transducer(dataclasses.replace(model.config, recipe=recipe))
-    twin.create_weights()
-    snapped = {weight.name: weight.dequantized() for weight in weights}
-    values = {relative_path(variable.path, model): variable for variable in model.weights}
-    for variable in twin.weights:
-        name = relative_path(variable.path, twin)
-        value = snapped.get(name)
-        if value is None:
-            value = values[name].numpy()
+    twin = with_recipe(model, Recipe(name="float twin", rules=rules))
+    variables = by_path(twin)
+    for weight in weights:
+        snapped = weight.dequantized()
         # Kernels are deployed with output channels first; a table is stored as it is.
-        variable.assign(value.T if name in snapped and name.endswith("/kernel") else value)
+        variables[weight.name].assign(snapped.T if weight.name.endswith("/kernel") else snapped)
     return twin
 
 

@@ -32,6 +32,11 @@ class WeightAverage(tf.Module):
         for average, variable in zip(self._averages, self._variables, strict=False):
             average.assign(self._keep * average + (1.0 - self._keep) * variable)
 
+    def take_over(self) -> None:
+        """Sets the weights to their average, if there is one."""
+        for average, variable in zip(self._averages, self._variables, strict=False):
+            variable.assign(average)
+
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Lets the weights be their average for a while."""
@@ -39,8 +44,7 @@ class WeightAverage(tf.Module):
             yield
             return
         weights = [tf.identity(variable) for variable in self._variables]
-        for average, variable in zip(self._averages, self._variables, strict=True):
-            variable.assign(average)
+        self.take_over()
         try:
             yield
         finally:

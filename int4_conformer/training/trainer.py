@@ -23,7 +23,7 @@ from int4_conformer.training.optimizer import clip, make_optimizer
 from int4_conformer.training.progress import Progress
 from int4_conformer.training.workdir import Workdir
 
-# Utterances from which the features' mean and deviation are taken.
+# Batches from which the features' mean and deviation are taken.
 _STATISTICS_BATCHES = 32
 
 Batch = dict[str, tf.Tensor]
@@ -75,7 +75,14 @@ class Trainer:
             seconds_per_batch=config.batch_seconds / strategy.num_replicas_in_sync,
             max_seconds=config.max_seconds,
         )
-        self._batches = batches(train, tokenizer, buckets=buckets, training=True, seed=config.seed)
+        # A resumed run goes on with utterances in another order, not with those it began with.
+        self._batches = batches(
+            train,
+            tokenizer,
+            buckets=buckets,
+            training=True,
+            seed=config.seed + workdir.steps_done,
+        )
         with strategy.scope():
             self.model = Transducer(model_config)
             self.model.create_weights()
@@ -110,7 +117,7 @@ class Trainer:
         stream = self._per_replica(iter(self._batches))
         evaluation, losses, begun = None, [], time.monotonic()
         with Progress(self._config.steps, "train") as progress, summaries.as_default():
-            while (step := int(self._step)) < self._config.steps:
+            while (step := int(self._step.numpy())) < self._config.steps:
                 losses.append(self._run_step(next(stream)))
                 step += 1
                 if step % 10 == 0:

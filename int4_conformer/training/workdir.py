@@ -12,13 +12,16 @@ from int4_conformer.files import write_beside
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
+from int4_conformer.training.average import WeightAverage
+
+_PARTS = {"model", "tokenizer", "training"}
 
 
 class Workdir:
     """A training folder.
 
     `config.json` holds the model's sizes and recipe, the tokenizer and the training settings;
-    `checkpoints/last-*` is where training goes on, `checkpoints/best-*` holds the weights with the
+    `checkpoints/last/` is where training goes on, `checkpoints/best/` holds the weights with the
     fewest word errors on the dev set; `metrics.jsonl` has a line per evaluation; `logs/` is
     TensorBoard's.
 
@@ -38,8 +41,10 @@ class Workdir:
     ) -> None:
         """Makes the folder, or takes one that holds the same configuration, to resume.
 
+        A run that has not come to its first checkpoint is replaced.
+
         Raises:
-            UserError: the folder holds a run of another configuration.
+            UserError: the folder holds a run of another configuration, or cannot be made.
         """
         config = {
             "model": model.to_config(),
@@ -50,20 +55,33 @@ class Workdir:
         file = self.path / "config.json"
         if file.exists():
             known = self._config()
-            changed = [key for key in config if known.get(key) != config[key]]
-            if changed:
+            changed = [
+                f"{part}.{name}"
+                for part in config
+                for name in sorted(config[part].keys() | known[part].keys())
+                if config[part].get(name) != known[part].get(name)
+            ]
+            if not changed:
+                return
+            if self.steps_done:
                 raise UserError(
                     f"{self.path} holds a run with other settings ({', '.join(changed)} differ); "
                     "choose another folder, or the same settings to resume."
                 )
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"The folder {self.path} cannot be made ({error.strerror}); choose another."
+            ) from error
         write_beside(file, json.dumps(config, indent=1).encode())
 
     def checkpoint_manager(self, checkpoint: tf.train.Checkpoint, kind: str) -> Any:
         """Keeps the newest checkpoint of a kind, "last" or "best"."""
+        # A folder each: a manager takes all checkpoints that its folder records for its own, and
+        # would delete those of the other kind.
         return tf.train.CheckpointManager(
-            checkpoint, str(self.path / "checkpoints"), max_to_keep=1, checkpoint_name=kind
+            checkpoint, str(self._folder(kind)), max_to_keep=1, checkpoint_name="step"
         )
 
     def load(self, which: str | None = None) -> tuple[Transducer, Tokenizer]:
@@ -77,24 +95,35 @@ class Workdir:
         """
         config = self._config()
         kinds = ("best", "last") if which is None else (which,)
-        found = [found for kind in kinds if (found := self.latest_checkpoint(kind))]
-        if not found:
+        kind = next((kind for kind in kinds if self.latest_checkpoint(kind)), None)
+        if kind is None:
             raise UserError(
                 f"{self.path} has no checkpoint yet ({' or '.join(kinds)}); "
                 "train until its first evaluation."
             )
         model = Transducer(TransducerConfig.from_config(config["model"]))
         model.create_weights()
-        tf.train.Checkpoint(model=model).restore(found[0]).expect_partial()
+        # The best weights are an average already, the last come with theirs.
+        half_life = config["training"]["average"] if kind == "last" else 0
+        average = WeightAverage(model.trainable_variables, half_life)
+        checkpoint = tf.train.Checkpoint(model=model, average=average)
+        checkpoint.restore(self.latest_checkpoint(kind)).expect_partial()
+        average.take_over()
         return model, tokenizer_from_config(config["tokenizer"])
 
     def latest_checkpoint(self, kind: str) -> str | None:
         """Path prefix of the newest checkpoint of a kind, or None."""
-        indices = sorted(
-            (self.path / "checkpoints").glob(f"{kind}-*.index"),
-            key=lambda file: int(file.stem.rsplit("-", 1)[1]),
-        )
-        return str(indices[-1].with_suffix("")) if indices else None
+        prefixes = [file.with_suffix("") for file in self._folder(kind).glob("step-*.index")]
+        return str(max(prefixes, key=_step)) if prefixes else None
+
+    @property
+    def steps_done(self) -> int:
+        """Steps after which training goes on."""
+        last = self.latest_checkpoint("last")
+        return 0 if last is None else _step(Path(last))
+
+    def _folder(self, kind: str) -> Path:
+        return self.path / "checkpoints" / kind
 
     def _config(self) -> dict[str, Any]:
         file = self.path / "config.json"
@@ -103,4 +132,16 @@ class Workdir:
                 f"{self.path} is no training folder: it has no config.json; "
                 "give the folder that `int4-conformer train` wrote."
             )
-        return json.loads(file.read_text())
+        try:
+            config = json.loads(file.read_text())
+        except ValueError:
+            config = None
+        if not isinstance(config, dict) or not _PARTS <= config.keys():
+            raise UserError(
+                f"{file} is not what `int4-conformer train` wrote; train in another folder."
+            )
+        return config
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))

@@ -1,0 +1,130 @@
+"""Measures the word error rate of a recogniser on a corpus.
+
+MODEL is a folder that `int4-conformer train` wrote, whose utterances are recognised in batches, or
+a .tflite file that `int4-conformer export` wrote, which hears them one by one, as a device would.
+Lower case, punctuation and the like do not count: transcripts are normalised on both sides.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from absl import flags
+
+from int4_conformer.audio.files import SAMPLE_RATE
+from int4_conformer.cli import app
+from int4_conformer.data.corpus import Utterances, read_corpus
+from int4_conformer.errors import UserError
+from int4_conformer.evaluation import Evaluation, evaluate
+from int4_conformer.files import require_place, write_beside
+from int4_conformer.text.normalize import normalize
+from int4_conformer.training.progress import Progress
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
+    flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
+    flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=values)
+    flags.DEFINE_string(
+        "hypotheses",
+        None,
+        "File to write a line id<TAB>reference<TAB>hypothesis to for each utterance.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "checkpoint",
+        None,
+        ["best", "last"],
+        "Checkpoint of a training folder; the best if there is one.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
+    )
+    flags.mark_flag_as_required("manifest", flag_values=values)
+
+
+def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        raise UserError(f"evaluate takes one MODEL. Received: {len(arguments)} arguments")
+    model = Path(arguments[0])
+    if not model.exists():
+        raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")
+    for path in filter(None, (values.json, values.hypotheses)):
+        require_place(path)
+    utterances = read_corpus(values.manifest, values.split)
+    if model.is_dir():
+        evaluation = _evaluate_folder(model, values.checkpoint, utterances)
+    else:
+        if values.checkpoint is not None:
+            raise UserError(
+                f"--checkpoint={values.checkpoint} is for training folders; {model} is a file."
+            )
+        evaluation = _evaluate_file(model, values.num_threads, utterances)
+    if values.json is not None:
+        write_beside(values.json, (json.dumps(evaluation.to_json(), indent=2) + "\n").encode())
+    if values.hypotheses is not None:
+        write_beside(values.hypotheses, _lines(utterances, evaluation).encode())
+    print(_report(evaluation))
+
+
+def _evaluate_folder(
+    folder: str | os.PathLike, checkpoint: str | None, utterances: Utterances
+) -> Evaluation:
+    # Only here: a .tflite file is evaluated without TensorFlow.
+    from int4_conformer.training.evaluation import BatchedEvaluator
+    from int4_conformer.training.workdir import Workdir
+
+    model, tokenizer = Workdir(folder).load(checkpoint)
+    evaluator = BatchedEvaluator(model, tokenizer.vocabulary, utterances)
+    evaluator.compile()
+    with Progress(len(utterances), "evaluate") as progress:
+        return evaluator(progress.update)
+
+
+def _evaluate_file(
+    path: str | os.PathLike, num_threads: int, utterances: Utterances
+) -> Evaluation:
+    from int4_conformer.lite.recognizer import Recognizer
+
+    recognizer = Recognizer(path, num_threads=num_threads)
+    with Progress(len(utterances), "evaluate") as progress:
+        return evaluate(
+            lambda samples: recognizer.transcribe(samples, SAMPLE_RATE),
+            utterances,
+            progress.update,
+        )
+
+
+def _report(evaluation: Evaluation) -> str:
+    errors = evaluation.errors
+    return "\n".join(
+        [
+            f"utterances        {len(evaluation.hypotheses):,}",
+            f"words             {errors.words:,}",
+            f"WER               {100 * errors.wer:.2f}%",
+            f"substitutions     {errors.substitutions:,}",
+            f"deletions         {errors.deletions:,}",
+            f"insertions        {errors.insertions:,}",
+            f"real-time factor  {evaluation.rtf:.4f}",
+        ]
+    )
+
+
+def _lines(utterances: Utterances, evaluation: Evaluation) -> str:
+    return "".join(
+        f"{utterance.id}\t{normalize(utterance.text)}\t{normalize(hypothesis)}\n"
+        for utterance, hypothesis in zip(utterances, evaluation.hypotheses, strict=True)
+    )
+
+
+COMMAND = app.Command(
+    name="evaluate",
+    usage="MODEL --manifest=FILE [flags]",
+    description=__doc__,
+    define_flags=_define_flags,
+    main=_evaluate,
+)
+
+if __name__ == "__main__":
+    app.run(COMMAND)

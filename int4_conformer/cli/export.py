@@ -1,0 +1,75 @@
+"""Writes a trained recogniser as one .tflite file, or as a SavedModel folder.
+
+WORKDIR is a folder that `int4-conformer train` wrote. The file holds the integers of training as
+they are. --recipe quantizes the trained weights anew, after training: --recipe=float writes the
+float32 file.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from int4_conformer.cli import app
+from int4_conformer.errors import UserError
+from int4_conformer.quant.recipe import Recipe
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "output", None, "The file, or the folder of a SavedModel, to write.", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "format", "tflite", ["tflite", "saved_model"], "What to write.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "recipe",
+        None,
+        "Quantization to export with: float, w4a8, w8a8, ...; that of training if not given.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "checkpoint",
+        None,
+        ["best", "last"],
+        "Checkpoint to export; the best if there is one.",
+        flag_values=values,
+    )
+    flags.mark_flag_as_required("output", flag_values=values)
+
+
+def _export(values: flags.FlagValues, arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        raise UserError(f"export takes one WORKDIR. Received: {len(arguments)} arguments")
+    recipe = None if values.recipe is None else Recipe.preset(values.recipe)
+
+    # After the checks: a mistake in the flags should not wait for TensorFlow.
+    from int4_conformer.serving import export_saved_model, export_tflite, with_recipe
+    from int4_conformer.training.workdir import Workdir
+
+    model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
+    if recipe is not None:
+        model = with_recipe(model, recipe)
+    export = export_tflite if values.format == "tflite" else export_saved_model
+    output = Path(values.output)
+    export(model, tokenizer.vocabulary, output)
+    size = _size(output)
+    ratio = 4 * model.count_params() / size
+    print(f"{output}: {size:,} bytes, {ratio:.2f}x smaller than its weights in float32")
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+COMMAND = app.Command(
+    name="export",
+    usage="WORKDIR --output=PATH [flags]",
+    description=__doc__,
+    define_flags=_define_flags,
+    main=_export,
+)
+
+if __name__ == "__main__":
+    app.run(COMMAND)

@@ -1,0 +1,45 @@
+"""Trains a vocabulary of word pieces on the transcripts of a corpus.
+
+`int4-conformer train --tokenizer=FILE` then uses it in place of single characters.
+"""
+
+from absl import flags
+
+from int4_conformer.cli import app
+from int4_conformer.data.corpus import read_corpus
+from int4_conformer.data.prepare import normalized
+from int4_conformer.errors import UserError
+from int4_conformer.files import require_place
+from int4_conformer.text.wordpieces import Wordpieces
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
+    flags.DEFINE_string("split", "train", "Split to learn from.", flag_values=values)
+    flags.DEFINE_integer(
+        "vocab_size", None, "Number of pieces, the blank included.", flag_values=values
+    )
+    flags.DEFINE_string("output", None, "File to write.", flag_values=values)
+    flags.mark_flags_as_required(["manifest", "vocab_size", "output"], flag_values=values)
+
+
+def _wordpieces(values: flags.FlagValues, arguments: list[str]) -> None:
+    if arguments:
+        raise UserError(f"wordpieces takes flags only. Received: {arguments[0]!r}")
+    require_place(values.output)
+    utterances = normalized(read_corpus(values.manifest, values.split))
+    pieces = Wordpieces.train([utterance.text for utterance in utterances], values.vocab_size)
+    pieces.save(values.output)
+    print(f"{values.output}: {pieces.vocabulary.size:,} pieces from {len(utterances):,} texts")
+
+
+COMMAND = app.Command(
+    name="wordpieces",
+    usage="--manifest=FILE --vocab_size=N --output=FILE [flags]",
+    description=__doc__,
+    define_flags=_define_flags,
+    main=_wordpieces,
+)
+
+if __name__ == "__main__":
+    app.run(COMMAND)

@@ -1,0 +1,21 @@
+"""A trained model under another recipe: post-training quantization, or none at all."""
+
+import dataclasses
+
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.quant.recipe import Recipe
+from int4_conformer.serving.weights import by_path
+
+
+def with_recipe(model: Transducer, recipe: Recipe) -> Transducer:
+    """A copy of the model with the same float weights, quantized by another recipe.
+
+    With the preset `float` it computes what the weights say without any quantization; with another
+    it is what post-training quantization would make of them.
+    """
+    copy = Transducer(dataclasses.replace(model.config, recipe=recipe))
+    copy.create_weights()
+    values = by_path(model)
+    for path, variable in by_path(copy).items():
+        variable.assign(values[path])
+    return copy

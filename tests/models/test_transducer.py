@@ -1,0 +1,193 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.audio.augment import SpecAugmentConfig
+from int4_conformer.audio.geometry import FrontEndConfig
+from int4_conformer.models import (
+    EncoderConfig,
+    JointConfig,
+    PredictorConfig,
+    Transducer,
+    TransducerConfig,
+)
+from int4_conformer.quant import Recipe
+
+CONFIG = TransducerConfig(
+    name="test",
+    vocab_size=7,
+    encoder=EncoderConfig(dim=16, blocks=2, heads=2, kernel_size=5, dropout=0.1),
+    predictor=PredictorConfig(embedding_dim=12),
+    joint=JointConfig(dim=12),
+    front_end=FrontEndConfig(mel_bins=20),
+    recipe=Recipe.preset("float"),
+)
+BLOCK = CONFIG.front_end.block
+# The last utterance ends inside a block.
+LENGTHS = np.int32([9 * BLOCK, 4 * BLOCK, 6 * BLOCK - 100])
+FRAMES = [9, 4, 6]
+LABELS = np.int32([[1, 2, 3], [4, 5, 0], [6, 0, 0]])
+
+
+def random_pcm(blocks):
+    """Noise that is louder in some places, zero past the end."""
+    rng = np.random.default_rng(0)
+    pcm = rng.standard_normal([3, 9 * BLOCK]) * np.exp(rng.uniform(-4, 0, [3, 9])).repeat(BLOCK, 1)
+    pcm[np.arange(9 * BLOCK) >= LENGTHS[:, None]] = 0
+    return np.pad(0.1 * pcm, [[0, 0], [0, (blocks - 9) * BLOCK]]).astype(np.float32)
+
+
+PCM = random_pcm(9)
+
+
+def built(recipe="float", **changes):
+    """A model that emits symbols and blanks."""
+    keras.utils.set_random_seed(4)
+    config = dataclasses.replace(CONFIG, recipe=Recipe.preset(recipe), **changes)
+    model = Transducer(config)
+    model.create_weights()
+    model.front_end.adapt([(PCM, LENGTHS)])
+    # Fresh tables are small: scaled up, the symbols depend on what was heard.
+    embeddings = model.predictor.embedding.embeddings
+    embeddings.assign(4.0 * embeddings)
+    return model
+
+
+@pytest.fixture(scope="module")
+def float_model():
+    return built()
+
+
+@pytest.fixture(scope="module")
+def quantized_model():
+    return built("w4a8")
+
+
+@pytest.fixture(params=["float", "w4a8"])
+def model(request, float_model, quantized_model):
+    return float_model if request.param == "float" else quantized_model
+
+
+def test_logits_are_the_joint_of_encoder_and_prediction(model):
+    logits = model({"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS})
+    assert logits.shape == (3, 9, 4, 7)
+    assert logits.dtype == tf.float32
+    expected = model.joint(model.encode(PCM, LENGTHS), model.predictor(LABELS))
+    np.testing.assert_array_equal(logits, expected)
+
+
+def test_a_begun_block_is_a_frame(float_model):
+    lengths = np.int32([0, 1, BLOCK - 1, BLOCK, BLOCK + 1])
+    np.testing.assert_array_equal(float_model.encoded_length(lengths), [0, 1, 1, 1, 2])
+    np.testing.assert_array_equal(float_model.encoded_length(LENGTHS), FRAMES)
+
+
+def test_padding_changes_no_real_frame(model):
+    encoded = model.encode(PCM, LENGTHS).numpy()
+    longer = model.encode(random_pcm(12), LENGTHS).numpy()
+    # In float32 sums come in another order; seldom that turns an activation's code by one.
+    tolerance = 1e-4 if model.config.recipe.name == "float" else 0.1
+    for row, frames in enumerate(FRAMES):
+        alone = model.encode(PCM[row : row + 1, : frames * BLOCK])[0]
+        np.testing.assert_allclose(longer[row, :frames], encoded[row, :frames], atol=tolerance)
+        np.testing.assert_allclose(alone, encoded[row, :frames], atol=tolerance)
+
+
+def test_lengths_say_what_is_padding(float_model):
+    padded, whole = float_model.encode(PCM, LENGTHS), float_model.encode(PCM)
+    np.testing.assert_allclose(padded[0], whole[0], atol=1e-5)
+    assert np.abs(padded[1, :4] - whole[1, :4]).max() > 0.01
+
+
+def test_a_batch_is_recognised_as_its_utterances(model):
+    tokens, count = (x.numpy() for x in model.recognize(PCM, LENGTHS))
+    assert tokens.shape == (3, 9 * 4)
+    assert np.all(count > 0)
+    assert len({tuple(row) for row in tokens}) == 3
+    for row, frames in enumerate(FRAMES):
+        alone, alone_count = model.recognize(PCM[row : row + 1, : frames * BLOCK])
+        assert alone_count == count[row]
+        np.testing.assert_array_equal(alone[0, : count[row]], tokens[row, : count[row]])
+        assert not np.any(tokens[row, count[row] :])
+
+
+def test_recognising_in_a_graph_is_the_same(quantized_model):
+    signature = [tf.TensorSpec([1, None]), tf.TensorSpec([1], tf.int32)]
+    recognize = tf.function(quantized_model.recognize, input_signature=signature)
+    for row in range(3):
+        arguments = PCM[row : row + 1], LENGTHS[row : row + 1]
+        expected = quantized_model.recognize(*arguments)
+        for compiled, eager in zip(recognize(*arguments), expected, strict=True):
+            np.testing.assert_array_equal(compiled, eager)
+
+
+def test_max_symbols_is_honoured():
+    model = Transducer(dataclasses.replace(CONFIG, max_symbols=1))
+    model.create_weights()
+    model.joint.output_bias.assign([-100.0] + [0.0] * 6)
+    np.testing.assert_array_equal(model.recognize(PCM, LENGTHS)[1], FRAMES)
+
+
+def test_every_weight_but_the_statistics_trains(quantized_model):
+    batch = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
+    statistics = {weight.path for weight in quantized_model.front_end.weights}
+    trainable = quantized_model.trainable_variables
+    assert {weight.path for weight in quantized_model.weights} - {
+        weight.path for weight in trainable
+    } == statistics
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(quantized_model(batch) ** 2)
+    for weight, gradient in zip(trainable, tape.gradient(loss, trainable), strict=True):
+        assert gradient is not None, weight.path
+        assert np.any(tf.convert_to_tensor(gradient) != 0), weight.path
+
+
+def test_training_augments_the_features(float_model):
+    options = {"augment": SpecAugmentConfig(), "seed": tf.constant([0, 1])}
+    plain = float_model.encode(PCM, LENGTHS)
+    masked, again = (float_model.encode(PCM, LENGTHS, **options) for _ in range(2))
+    np.testing.assert_array_equal(masked, again)
+    assert np.any(masked != plain)
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+def test_weights_have_the_paths_that_reports_name(tied):
+    model = built(joint=JointConfig(dim=12, tied=tied))
+    paths = {weight.path.removeprefix("test/") for weight in model.weights}
+    assert len(paths) == len(model.weights)
+    output = {"joint/output_bias"} if tied else {"joint/output/kernel", "joint/output/bias"}
+    assert {path for path in paths if not path.startswith("encoder/")} == output | {
+        "front_end/mean",
+        "front_end/inverse_std",
+        "joint/encoder/kernel",
+        "joint/encoder/bias",
+        "predictor/embedding/embeddings",
+        "predictor/norm/beta",
+        "predictor/norm/gamma",
+        "predictor/position_vectors",
+        "predictor/projection/bias",
+        "predictor/projection/kernel",
+    }
+
+
+def test_a_clone_computes_the_same(quantized_model):
+    config = json.loads(json.dumps(quantized_model.get_config()))
+    clone = Transducer.from_config(config)
+    assert clone.config == quantized_model.config
+    clone.create_weights()
+    clone.set_weights(quantized_model.get_weights())
+    np.testing.assert_array_equal(
+        clone.encode(PCM, LENGTHS), quantized_model.encode(PCM, LENGTHS)
+    )
+
+
+def test_a_saved_model_computes_the_same(tmp_path, quantized_model):
+    quantized_model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.config == quantized_model.config
+    batch = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
+    np.testing.assert_array_equal(loaded(batch), quantized_model(batch))

@@ -1,0 +1,72 @@
+"""A recogniser small enough to train in a test, and a corpus for it."""
+
+import json
+
+import keras
+import numpy as np
+import soundfile
+
+from int4_conformer.models.config import (
+    EncoderConfig,
+    JointConfig,
+    PredictorConfig,
+    TransducerConfig,
+)
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.quant.recipe import Recipe
+from int4_conformer.text.graphemes import Graphemes
+
+ENCODER = EncoderConfig(dim=16, blocks=1, heads=2, kernel_size=5)
+JOINT_DIM = 8
+TOKENIZER = Graphemes(charset=" abcdefghij")
+
+# Text and split of each utterance of `write_corpus`.
+TEXTS = (
+    ("ab", "train"),
+    ("b a", "train"),
+    ("A, b!", "train"),
+    ("ba ab", "train"),
+    ("a b", "dev"),
+    ("", "dev"),
+)
+
+
+def write_corpus(folder):
+    """Writes noise as 0.3 s of speech, with a manifest, whose path is returned."""
+    lines = []
+    for index, (text, split) in enumerate(TEXTS):
+        noise = np.random.default_rng(index).uniform(-0.3, 0.3, 4800)
+        soundfile.write(folder / f"{index}.wav", noise, 16000)
+        lines.append(json.dumps({"audio": f"{index}.wav", "text": text, "split": split}))
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("\n".join(lines) + "\n")
+    return manifest
+
+
+def config(recipe="w4a8", tied=True):
+    """Sizes of the recogniser; `recipe` is a `Recipe` or the name of a preset."""
+    return TransducerConfig(
+        name="test",
+        vocab_size=TOKENIZER.vocabulary.size,
+        encoder=ENCODER,
+        predictor=PredictorConfig(embedding_dim=JOINT_DIM),
+        joint=JointConfig(dim=JOINT_DIM, tied=tied),
+        recipe=Recipe.preset(recipe) if isinstance(recipe, str) else recipe,
+    )
+
+
+def model(recipe="w4a8", tied=True, seed=0):
+    """An untrained recogniser, the same each time; its biases are not zero."""
+    keras.utils.set_random_seed(seed)
+    transducer = Transducer(config(recipe, tied))
+    transducer.create_weights()
+    for variable in transducer.trainable_variables:
+        if variable.path.endswith("bias"):
+            variable.assign(keras.random.normal(variable.shape, stddev=0.1))
+    return transducer
+
+
+def speech(blocks, seed=0):
+    """Noise in place of speech, float32 [640 * blocks]."""
+    noise = np.random.default_rng(seed).standard_normal(640 * blocks)
+    return (0.1 * noise).clip(-1, 1).astype(np.float32)
