@@ -1,22 +1,14 @@
 """What tests of several folders share."""
 
-import contextlib
 import dataclasses
-import io
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from int4_conformer.cli import main
-
-
-def run_command(arguments) -> tuple[int, str]:
-    """Exit status and standard output of `int4-conformer ARGUMENTS`, run in this process."""
-    with pytest.raises(SystemExit) as exit_info, contextlib.redirect_stdout(io.StringIO()) as out:
-        main.main([str(argument) for argument in arguments])
-    return exit_info.value.code or 0, out.getvalue()
+from tests import commands
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +22,7 @@ def shared_data() -> Path:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """A run of `int4-conformer train`, interrupted at half its steps and begun again."""
+    """A run of `int4-conformer train`, interrupted at half its steps and resumed with a dev set."""
 
     manifest: Path
     workdir: Path
@@ -38,10 +30,10 @@ class TrainedRun:
     arguments: tuple[str, ...]
     # The folder as the interrupt left it.
     interrupted: Path
-    # Exit status of both commands.
-    statuses: tuple[int, int]
-    # What both commands printed.
-    outputs: tuple[str, str]
+    # Every variable of its trainer at the interrupt.
+    variables: list[np.ndarray]
+    # How both commands ended.
+    results: tuple[commands.Result, commands.Result]
     # The trainer of the second.
     trainer: Any
 
@@ -62,11 +54,12 @@ def trained(tmp_path_factory) -> TrainedRun:
         *("--preset=test", "--steps=4", "--evaluate_every=2", "--warmup=1", "--average=1"),
         *("--batch_seconds=1", "--buckets=1"),
     )
-    trainers = []
+    variables, trainers = [], []
     evaluate_and_save = Trainer._evaluate_and_save
 
     def interrupted(trainer, metrics):
         evaluate_and_save(trainer, metrics)
+        variables.extend(variable.numpy() for variable in tiny.trained_variables(trainer))
         raise KeyboardInterrupt
 
     def observed(trainer, metrics):
@@ -76,17 +69,17 @@ def trained(tmp_path_factory) -> TrainedRun:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(config._PRESETS, "test", (tiny.ENCODER, tiny.JOINT_DIM))
         patch.setattr(Trainer, "_evaluate_and_save", interrupted)
-        first = run_command(arguments)
+        first = commands.run(*arguments, "--dev_split=")
         shutil.copytree(folder / "run", folder / "interrupted")
         patch.setattr(Trainer, "_evaluate_and_save", observed)
-        second = run_command(arguments)
+        second = commands.run(*arguments)
     (trainer,) = trainers
     return TrainedRun(
         manifest=manifest,
         workdir=folder / "run",
         arguments=arguments,
         interrupted=folder / "interrupted",
-        statuses=(first[0], second[0]),
-        outputs=(first[1], second[1]),
+        variables=variables,
+        results=(first, second),
         trainer=trainer,
     )

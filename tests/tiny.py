@@ -70,3 +70,13 @@ def speech(blocks, seed=0):
     """Noise in place of speech, float32 [640 * blocks]."""
     noise = np.random.default_rng(seed).standard_normal(640 * blocks)
     return (0.1 * noise).clip(-1, 1).astype(np.float32)
+
+
+def trained_variables(trainer):
+    """All variables that a trainer changes and resumes with."""
+    return [
+        *trainer.model.weights,
+        *trainer._optimizer.variables,
+        *trainer._average._averages,
+        trainer._step,
+    ]

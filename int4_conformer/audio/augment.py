@@ -7,7 +7,7 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpecAugmentConfig:
-    """Masks per utterance; widths are drawn uniformly from 0 to the maximum."""
+    """Masks per utterance; whole widths are drawn uniformly from 0 to the maximum."""
 
     # Number of masked bands of mel bins, and their widest, in bins.
     frequency_masks: int = 2
@@ -39,10 +39,10 @@ def spec_augment(
     for i in range(config.frequency_masks + config.time_masks):
         frequency = i < config.frequency_masks
         extent = float(bins) if frequency else lengths
-        width = draws[0, i] * (
-            config.frequency_width if frequency else config.time_fraction * lengths
-        )
-        start = draws[1, i] * (extent - width)
+        widest = float(config.frequency_width) if frequency else config.time_fraction * lengths
+        # Draws are below 1: each whole number up to the largest is as likely as the others.
+        width = tf.floor(draws[0, i] * (tf.floor(widest) + 1.0))
+        start = tf.floor(draws[1, i] * (extent - width + 1.0))
         index = tf.range(bins if frequency else time, dtype=tf.float32)[None]
         hidden = tf.cast((index >= start) & (index < start + width), tf.float32)
         keep *= 1.0 - (hidden[:, None, :] if frequency else hidden[:, :, None])

@@ -3,8 +3,8 @@
 import dataclasses
 
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.models.variables import by_path
 from int4_conformer.quant.recipe import Recipe
-from int4_conformer.serving.weights import by_path
 
 
 def with_recipe(model: Transducer, recipe: Recipe) -> Transducer:

@@ -12,11 +12,12 @@ from int4_conformer.lite.packing import pack
 from int4_conformer.lite.verification import verify
 from int4_conformer.lite.weights import DeployedWeight
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.models.variables import by_path
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.recipe import Recipe
 from int4_conformer.serving.recipe import with_recipe
 from int4_conformer.serving.saved_model import save_recognition
-from int4_conformer.serving.weights import by_path, deployed_weights
+from int4_conformer.serving.weights import deployed_weights
 from int4_conformer.text.vocabulary import Vocabulary
 
 

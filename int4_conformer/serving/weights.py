@@ -5,6 +5,7 @@ import keras
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.embedding import QuantEmbedding
 from int4_conformer.lite.weights import DeployedWeight
+from int4_conformer.models.variables import relative_path
 
 
 def quantized_layers(model: keras.layers.Layer) -> list[QuantDense | QuantEmbedding]:
@@ -35,13 +36,3 @@ def _deployed(layer: QuantDense | QuantEmbedding, model: keras.layers.Layer) -> 
         bits=tensor.bits,
         activation=layer.quant.activation,
     )
-
-
-def by_path(model: keras.layers.Layer) -> dict[str, keras.Variable]:
-    """All variables of a model, trainable or not, by their path below it."""
-    return {relative_path(variable.path, model): variable for variable in model.weights}
-
-
-def relative_path(path: str, model: keras.layers.Layer) -> str:
-    """A path below the model: "tiny/encoder/input/kernel" -> "encoder/input/kernel"."""
-    return path.removeprefix(f"{model.path}/")

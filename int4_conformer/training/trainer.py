@@ -21,7 +21,7 @@ from int4_conformer.training.config import TrainingConfig
 from int4_conformer.training.evaluation import BatchedEvaluator
 from int4_conformer.training.optimizer import clip, make_optimizer
 from int4_conformer.training.progress import Progress
-from int4_conformer.training.workdir import Workdir
+from int4_conformer.training.workdir import Workdir, weights_of
 
 # Batches from which the features' mean and deviation are taken.
 _STATISTICS_BATCHES = 32
@@ -92,21 +92,21 @@ class Trainer:
             self._average = WeightAverage(self.model.trainable_variables, config.average)
         self._evaluate = None
         if dev:
-            self._evaluate = BatchedEvaluator(
-                self.model, tokenizer.vocabulary, dev, buckets=count
-            )
+            self._evaluate = BatchedEvaluator(self.model, tokenizer.vocabulary, dev, buckets=count)
         self._best = float("inf")
         self._checkpoints = {
             "last": workdir.checkpoint_manager(
                 tf.train.Checkpoint(
-                    model=self.model,
+                    model=weights_of(self.model),
                     optimizer=self._optimizer,
                     step=self._step,
                     average=self._average,
                 ),
                 "last",
             ),
-            "best": workdir.checkpoint_manager(tf.train.Checkpoint(model=self.model), "best"),
+            "best": workdir.checkpoint_manager(
+                tf.train.Checkpoint(model=weights_of(self.model)), "best"
+            ),
         }
         self._run_step = tf.function(self._distributed_step)
 

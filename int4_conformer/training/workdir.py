@@ -11,6 +11,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.models.variables import by_path
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.training.average import WeightAverage
 
@@ -106,8 +107,9 @@ class Workdir:
         # The best weights are an average already, the last come with theirs.
         half_life = config["training"]["average"] if kind == "last" else 0
         average = WeightAverage(model.trainable_variables, half_life)
-        checkpoint = tf.train.Checkpoint(model=model, average=average)
-        checkpoint.restore(self.latest_checkpoint(kind)).expect_partial()
+        checkpoint = tf.train.Checkpoint(model=weights_of(model), average=average)
+        status = checkpoint.restore(self.latest_checkpoint(kind)).expect_partial()
+        status.assert_existing_objects_matched()
         average.take_over()
         return model, tokenizer_from_config(config["tokenizer"])
 
@@ -136,11 +138,19 @@ class Workdir:
             config = json.loads(file.read_text())
         except ValueError:
             config = None
-        if not isinstance(config, dict) or not _PARTS <= config.keys():
+        if not isinstance(config, dict) or not config.keys() >= _PARTS:
             raise UserError(
                 f"{file} is not what `int4-conformer train` wrote; train in another folder."
             )
         return config
+
+
+def weights_of(model: Transducer) -> tf.train.Checkpoint:
+    """All weights of the model by path, as a part of a checkpoint.
+
+    The model itself will not do: TensorFlow does not look into the lists that Keras tracks.
+    """
+    return tf.train.Checkpoint(**{path: weight.value for path, weight in by_path(model).items()})
 
 
 def _step(checkpoint: Path) -> int:

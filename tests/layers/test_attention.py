@@ -44,7 +44,12 @@ def expected(layer, x):
     x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * gamma + beta
     query, key, value, u = (
         dense(sublayer, x).reshape(time, HEADS, width)
-        for sublayer in (layer.query_dense, layer.key_dense, layer.value_dense, layer.position_dense)
+        for sublayer in (
+            layer.query_dense,
+            layer.key_dense,
+            layer.value_dense,
+            layer.position_dense,
+        )
     )
     context = np.zeros([time, HEADS, width])
     for head in range(HEADS):

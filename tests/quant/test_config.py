@@ -13,7 +13,9 @@ def test_levels():
 
 @pytest.mark.parametrize("bits", [1, 0, -4, 9, 16, 4.0, "4", True, None])
 def test_levels_refuses_other_widths(bits):
-    with pytest.raises(UserError, match=rf"`bits` must be a whole number in 2\.\.8. .* bits={bits!r}"):
+    with pytest.raises(
+        UserError, match=rf"`bits` must be a whole number in 2\.\.8. .* bits={bits!r}"
+    ):
         levels(bits)
 
 

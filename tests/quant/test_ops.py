@@ -168,9 +168,7 @@ def test_leading_axes_are_kept(shape):
     x = np.resize(x[1:], shape)
     y = dot(x, kernel, W4A8)
     assert y.shape == (*shape[:-1], 5)
-    np.testing.assert_array_equal(
-        tf.reshape(y, [-1, 5]), dot(x.reshape(-1, 17), kernel, W4A8)
-    )
+    np.testing.assert_array_equal(tf.reshape(y, [-1, 5]), dot(x.reshape(-1, 17), kernel, W4A8))
 
 
 @pytest.mark.parametrize("shape", [[None, 3], [2, None], [None, None]], ids=str)
@@ -237,8 +235,7 @@ def test_einsum_with_unknown_axes():
 )
 def test_equations_that_are_no_weight_product(equation):
     x, kernel = (
-        np.ones([2] * len(term.replace("...", "b")))
-        for term in equation.split("->")[0].split(",")
+        np.ones([2] * len(term.replace("...", "b"))) for term in equation.split("->")[0].split(",")
     )
     with pytest.raises(ValueError, match="`equation` must contract each axis that its operands"):
         einsum(equation, x, kernel, W4A8)

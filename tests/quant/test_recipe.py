@@ -74,7 +74,7 @@ def test_presets(name, weight_bits, activation):
 
 
 def test_an_unknown_preset():
-    with pytest.raises(UserError, match="Unknown recipe 'w3'; choose one of float, .*w4a8"):
+    with pytest.raises(UserError, match=r"Unknown recipe 'w3'; choose one of float, .*w4a8"):
         Recipe.preset("w3")
 
 

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.audio.features import LogMel, mel_matrix
+from int4_conformer.audio.geometry import FrontEndConfig
+from int4_conformer.errors import UserError
+
+CONFIGS = [
+    FrontEndConfig(),
+    FrontEndConfig(sample_rate=8000, mel_bins=40, window=200, hop=80),
+    FrontEndConfig(mel_bins=10, window=300, hop=100),
+]
+
+
+def pcm(config, frames=12, batch=2):
+    rng = np.random.default_rng(0)
+    return rng.uniform(-0.5, 0.5, [batch, frames * config.hop]).astype(np.float32)
+
+
+def log_mel(samples, config):
+    """Frames of one utterance, one after another, float64."""
+    n = np.arange(config.window)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * n / config.window)
+    fft_length = 256 if config.window <= 256 else 512
+    mel = mel_matrix(config.mel_bins, fft_length, config.sample_rate)
+    padded = np.concatenate([np.zeros(config.window), samples.astype(np.float64)])
+    frames = []
+    for t in range(len(samples) // config.hop):
+        end = config.window + (t + 1) * config.hop
+        spectrum = np.fft.rfft(padded[end - config.window : end] * hann, fft_length)
+        frames.append(np.log(np.abs(spectrum) ** 2 @ mel + 1e-6))
+    return np.array(frames)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_frames_are_log_mel_powers_of_windows_that_look_back(config):
+    samples = pcm(config)
+    features = LogMel(config)(samples)
+    assert features.shape == (2, 12, config.mel_bins)
+    for row, frames in zip(samples, features, strict=True):
+        np.testing.assert_allclose(frames, log_mel(row, config), rtol=1e-4, atol=1e-3)
+
+
+def test_a_frame_hears_its_window_and_nothing_later():
+    config, layer = CONFIGS[0], LogMel(CONFIGS[0])
+    samples = pcm(config)
+    moved = samples.copy()
+    moved[:, 5 * config.hop + 100] += 0.5
+    changed = np.any(layer(moved).numpy() != layer(samples).numpy(), axis=(0, 2))
+    # The window is 2.5 hops: it holds the sample in frames 5, 6 and 7.
+    np.testing.assert_array_equal(np.flatnonzero(changed), [5, 6, 7])
+
+
+def test_silence_is_the_floor():
+    np.testing.assert_allclose(LogMel(CONFIGS[0])(np.zeros([1, 1600], np.float32)), np.log(1e-6))
+
+
+def test_an_unknown_number_of_samples():
+    layer, samples = LogMel(CONFIGS[0]), pcm(CONFIGS[0])
+    counted = tf.function(layer, input_signature=[tf.TensorSpec([2, None])])
+    np.testing.assert_allclose(counted(samples), layer(samples), atol=1e-4)
+
+
+def test_a_tone_is_loudest_in_its_band():
+    config = CONFIGS[0]
+    corners = np.linspace(2595 * np.log10(1 + 20 / 700), 2595 * np.log10(1 + 8000 / 700), 82)
+    for hertz in (300, 1000, 4000):
+        tone = np.sin(2 * np.pi * hertz / 16000 * np.arange(1600)).astype(np.float32)
+        band = np.argmax(LogMel(config)(tone[None])[0, 5])
+        centre = corners[1 + band]
+        assert abs(centre - 2595 * np.log10(1 + hertz / 700)) < corners[1] - corners[0]
+
+
+@pytest.mark.parametrize(
+    ("bins", "fft_length", "rate"),
+    [(80, 512, 16000), (80, 256, 8000), (128, 512, 16000), (1, 64, 8000)],
+)
+def test_mel_filters_are_triangles_and_none_is_silent(bins, fft_length, rate):
+    matrix = mel_matrix(bins, fft_length, rate)
+    assert matrix.shape == (fft_length // 2 + 1, bins)
+    assert matrix.dtype == np.float32
+    assert matrix.min() >= 0
+    assert matrix.max() <= 1
+    assert np.all(matrix.sum(axis=0) > 0)
+    # The centres ascend, and each filter rises to its peak and falls.
+    assert np.all(np.diff(matrix.argmax(axis=0)) >= 0)
+    for column in matrix.T:
+        peak = column.argmax()
+        assert np.all(np.diff(column[: peak + 1]) >= 0)
+        assert np.all(np.diff(column[peak:]) <= 0)
+
+
+def test_neighbouring_wide_filters_share_a_frequency_between_them():
+    matrix = mel_matrix(10, 1024, 16000)
+    inside = slice(matrix[:, 0].argmax() + 1, matrix[:, -1].argmax())
+    np.testing.assert_allclose(matrix[inside].sum(axis=1), 1, atol=1e-6)
+
+
+def test_adapting_gives_zero_mean_and_unit_variance():
+    layer = LogMel(CONFIGS[0])
+    rng = np.random.default_rng(0)
+    batches, real = [], []
+    for scale in (0.01, 0.3):
+        samples = scale * pcm(CONFIGS[0], frames=40, batch=3) * rng.uniform(0.1, 1, [3, 1])
+        # The last length ends inside a frame, which does not count.
+        lengths = np.int32([40, 20, 30]) * 160 + [0, 0, 100]
+        samples[np.arange(6400) >= lengths[:, None]] = 0
+        batches.append((tf.constant(samples, tf.float32), tf.constant(lengths)))
+    before = layer(batches[0][0]).numpy()
+    layer.adapt(batches)
+    for samples, _ in batches:
+        features = layer(samples).numpy()
+        real += [features[0, :40], features[1, :20], features[2, :30]]
+    real = np.concatenate(real)
+    np.testing.assert_allclose(real.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(real.std(axis=0), 1, atol=1e-3)
+    assert np.abs(layer(batches[0][0]) - before).max() > 1
+    assert not layer.trainable_weights
+
+
+def test_a_constant_band_is_not_blown_up():
+    layer = LogMel(CONFIGS[0])
+    layer.adapt([(np.zeros([1, 1600], np.float32), np.int32([1600]))])
+    np.testing.assert_allclose(layer.inverse_std, 100)
+
+
+@pytest.mark.parametrize("batches", [[], [(np.zeros([1, 160], np.float32), np.int32([159]))]])
+def test_adapting_to_nothing_is_refused(batches):
+    with pytest.raises(UserError, match="no frame to take feature statistics from"):
+        LogMel(CONFIGS[0]).adapt(batches)

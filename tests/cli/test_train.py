@@ -1,0 +1,120 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests import commands, tiny
+
+
+def metrics(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_an_interrupted_run_keeps_its_checkpoint(trained):
+    assert trained.results[0].status == 130
+    assert trained.results[0].err == ""
+    assert [line["step"] for line in metrics(trained.interrupted)] == [2]
+
+
+def test_the_same_command_resumes(trained):
+    result = trained.results[1]
+    assert result.status == 0
+    assert [line["step"] for line in metrics(trained.workdir)] == [2, 4]
+    last = metrics(trained.workdir)[-1]
+    assert np.isfinite(last["loss"])
+    lines = result.out.splitlines()
+    assert lines[0].startswith("step 4  loss ")
+    assert lines[-1] == f"dev WER {100 * last['dev_wer']:.2f}%"
+
+
+def test_a_finished_run_is_left_alone(trained):
+    assert trained.trainer.train() is None
+    assert len(metrics(trained.workdir)) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["extra"], "train takes flags only. Received: 'extra'"),
+        (["--preset=huge"], "Unknown preset 'huge'; choose one of tiny, conformer_s"),
+        (["--recipe=w1"], "Unknown recipe 'w1'; choose one of float, w4"),
+        (["--strategy=gpus"], "Unknown strategy 'gpus'; choose one of auto, mirrored, tpu"),
+        (["--tokenizer=absent"], "There is no wordpiece model absent; train one"),
+        (["--split=test"], "has no split 'test'; it has 'dev', 'train'"),
+        (["--dev_split=test"], "has no split 'test'; it has 'dev', 'train'"),
+        (["--dev_fraction=0.9"], "flag --dev_fraction=0.9"),
+        (["--steps=0"], "`steps` must be at least 1. Received: steps=0"),
+        (["--batch_seconds=0"], "`batch_seconds` must be positive. Received: batch_seconds=0"),
+        (["--warmup=-1"], "`warmup` must not be negative. Received: warmup=-1"),
+        (["--max_seconds=0.1"], "There is no utterance to make buckets of (max_seconds=0.1)"),
+        (["--manifest=absent"], "There is no corpus absent; give a manifest"),
+    ],
+)
+def test_refused_flags(trained, tmp_path, flags, line):
+    given = [f"--manifest={trained.manifest}", f"--workdir={tmp_path / 'run'}", "--steps=1"]
+    assert line in commands.refusal("train", *given, *flags)
+
+
+def test_flags_that_must_be_given():
+    assert "--manifest" in commands.refusal("train", "--workdir=run")
+    assert "--workdir" in commands.refusal("train", "--manifest=synthetic")
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ("", "is empty; write one JSON object a line"),
+        ("\n \n", "is empty; write one JSON object a line"),
+        ("audio,text\n", "Line 1 of {manifest} is not JSON"),
+        ("[1]\n", "Line 1 of {manifest} is not a JSON object"),
+        ('{"text": "a"}\n', "Line 1 of {manifest} has no key 'audio'"),
+        ('{"audio": "absent.wav", "text": "a"}\n', "which does not exist"),
+        ('{"audio": "text.wav", "text": "a"}\n', "text.wav cannot be decoded as audio"),
+        ('{"audio": "text.wav", "text": "a", "duration": 1}\n', "text.wav cannot be decoded"),
+        ('{"audio": "empty.wav", "text": "a"}\n', "empty.wav holds no audio samples"),
+        ('{"audio": "empty.wav", "text": "a", "duration": 1}\n', "empty.wav holds no audio"),
+        ('{"audio": "good.wav", "text": "?!"}\n', "The texts hold no character"),
+    ],
+)
+def test_refused_corpora(tmp_path, lines, complaint):
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(lines)
+    (tmp_path / "text.wav").write_text("not audio at all")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
+    soundfile.write(tmp_path / "good.wav", np.zeros(3200), 16000)
+    line = commands.refusal(
+        "train", f"--manifest={manifest}", f"--workdir={tmp_path / 'run'}", "--dev_split="
+    )
+    assert complaint.format(manifest=manifest) in line
+
+
+def test_a_text_outside_the_vocabulary(tmp_path):
+    manifest = tiny.write_corpus(tmp_path)
+    pieces = tmp_path / "pieces.model"
+    flags = [f"--manifest={manifest}", "--vocab_size=4", f"--output={pieces}"]
+    assert commands.run("wordpieces", *flags).status == 0
+    manifest.write_text(manifest.read_text().replace("ba ab", "be ab"))
+    line = commands.refusal(
+        "train",
+        f"--manifest={manifest}",
+        f"--workdir={tmp_path / 'run'}",
+        f"--tokenizer={pieces}",
+        "--dev_split=",
+    )
+    assert "The symbol 'e' of the text 'be ab' is not in the vocabulary" in line
+
+
+def test_a_folder_with_other_settings(trained):
+    settings = trained.workdir / "config.json"
+    before = settings.read_bytes()
+    line = commands.refusal(*trained.arguments, "--steps=8", "--preset=tiny")
+    assert "holds a run with other settings (" in line
+    assert "training.steps" in line
+    assert "model.encoder" in line
+    assert settings.read_bytes() == before
+
+
+def test_a_folder_that_is_a_file(trained):
+    line = commands.refusal(*trained.arguments, f"--workdir={trained.manifest}", "--preset=tiny")
+    assert "manifest.jsonl" in line

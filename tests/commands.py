@@ -1,0 +1,40 @@
+"""Running the program's commands inside the tests' process."""
+
+import contextlib
+import dataclasses
+import io
+
+import pytest
+
+from int4_conformer.cli import main
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a command ended and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run(*arguments):
+    """Runs `int4-conformer ARGUMENTS`."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.raises(SystemExit) as exit_info,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        main.main([str(argument) for argument in arguments])
+    return Result(exit_info.value.code or 0, out.getvalue(), err.getvalue())
+
+
+def refusal(*arguments):
+    """The one line with which a command refuses, with status 2, what the user gave it."""
+    result = run(*arguments)
+    assert result.status == 2, result
+    assert result.out == ""
+    line = result.err.removesuffix("\n")
+    assert "\n" not in line, result.err
+    return line

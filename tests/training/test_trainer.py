@@ -1,0 +1,164 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.corpus import read_corpus
+from int4_conformer.data.prepare import normalized
+from int4_conformer.evaluation import Evaluation
+from int4_conformer.text.metrics import WordErrors
+from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.trainer import Trainer
+from int4_conformer.training.workdir import Workdir
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def resumed(trained, tmp_path_factory):
+    """A trainer that has resumed the interrupted run and not gone on."""
+    workdir = Workdir(tmp_path_factory.mktemp("resumed") / "run")
+    shutil.copytree(trained.interrupted, workdir.path)
+    model, tokenizer = workdir.load()
+    settings = json.loads((workdir.path / "config.json").read_text())["training"]
+    trainer = Trainer(
+        model.config,
+        TrainingConfig(**settings),
+        tokenizer=tokenizer,
+        train=normalized(read_corpus(trained.manifest, "train")),
+        dev=[],
+        workdir=workdir,
+        strategy=tf.distribute.get_strategy(),
+    )
+    trainer._resume_or_start()
+    return trainer
+
+
+def test_resuming_restores_every_variable(trained, resumed):
+    restored = tiny.trained_variables(resumed)
+    for variable, value in zip(restored, trained.variables, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.name)
+    assert resumed._step.numpy() == resumed._optimizer.iterations.numpy() == 2
+
+
+def test_resuming_goes_on(trained):
+    assert trained.trainer._step.numpy() == 4
+    assert trained.trainer._optimizer.iterations.numpy() == 4
+
+
+def test_resuming_does_not_begin_with_the_same_utterances(trained, resumed):
+    train = normalized(read_corpus(trained.manifest, "train"))
+    tokenizer = Workdir(trained.workdir).load()[1]
+    buckets = make_buckets(train, tokenizer, count=1, seconds_per_batch=1)
+    fresh = batches(train, tokenizer, buckets=buckets, training=True, seed=0)
+    first, again = (
+        [batch["index"].numpy().tolist() for batch in dataset.take(6)]
+        for dataset in (fresh, resumed._batches)
+    )
+    assert len(first[0]) == len(again[0])
+    assert first != again
+
+
+def test_resuming_knows_the_fewest_errors_so_far(resumed):
+    file = resumed._workdir.path / "metrics.jsonl"
+    file.write_text('{"step": 1, "dev_wer": 0.25}\n{"step": 2, "dev_wer": 0.5}\n')
+    resumed._resume_or_start()
+    assert resumed._best == 0.25
+
+
+def test_only_an_evaluation_with_fewer_errors_is_the_best(resumed, monkeypatch):
+    evaluations = iter([0.5, 0.75, 0.25])
+    monkeypatch.setattr(
+        resumed,
+        "_evaluate",
+        lambda: Evaluation(
+            errors=WordErrors(substitutions=int(100 * next(evaluations)), words=100),
+            hypotheses=(),
+            rtf=0.0,
+        ),
+    )
+    monkeypatch.setattr(resumed, "_best", float("inf"))
+    kept = []
+    for step in (3, 4, 5):
+        resumed._evaluate_and_save({"step": step, "loss": 1.0})
+        kept.append(Path(resumed._workdir.latest_checkpoint("best")).name)
+        assert resumed._workdir.steps_done == step
+    assert kept == ["step-3", "step-3", "step-5"]
+
+
+def test_features_are_normalised_by_the_training_audio(trained):
+    front_end = trained.trainer.model.front_end
+    pcm = [u.samples() for u in read_corpus(trained.manifest, "train")]
+    frames = np.concatenate([front_end(samples[None])[0] for samples in pcm])
+    np.testing.assert_allclose(frames.mean(axis=0), 0, atol=0.2)
+    np.testing.assert_allclose(frames.std(axis=0), 1, atol=0.2)
+
+
+REPLICAS = """
+import pathlib, sys
+import numpy as np
+import tensorflow as tf
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+import dataclasses
+from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.corpus import read_corpus
+from int4_conformer.data.prepare import normalized
+from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.strategy import strategy_from_name
+from int4_conformer.training.trainer import Trainer
+from int4_conformer.training.workdir import Workdir
+from tests import tiny
+
+folder = pathlib.Path(sys.argv[1])
+manifest = tiny.write_corpus(folder)
+config = tiny.config()
+config = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, dropout=0.0))
+for name in ("auto", "mirrored"):
+    strategy = strategy_from_name(name)
+    print(name, strategy.num_replicas_in_sync)
+    trainer = Trainer(
+        config,
+        # Four utterances of at most 0.36 s a step, in one batch or in two; one step in all.
+        TrainingConfig(
+            steps=1, batch_seconds=1.44, buckets=1, spec_augment=False, average=1, warmup=0
+        ),
+        tokenizer=tiny.TOKENIZER,
+        train=normalized(read_corpus(manifest, "train")),
+        dev=normalized(read_corpus(manifest, "dev")) if name == "mirrored" else [],
+        workdir=Workdir(folder / name),
+        strategy=strategy,
+    )
+    (batch,) = trainer._batches.take(1)
+    print(name, batch["pcm"].shape[0])
+    evaluation = trainer.train()
+    print(name, evaluation and evaluation.errors.words)
+    variables = trainer._optimizer.variables + trainer.model.weights + trainer._average._averages
+    np.savez(folder / f"{name}.npz", *[variable.numpy() for variable in variables])
+"""
+
+
+def test_two_replicas_take_the_step_of_one(tmp_path):
+    # In a process of its own: the number of devices is fixed once TensorFlow has started.
+    result = subprocess.run(
+        [sys.executable, "-c", REPLICAS, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    for line in ("auto 1", "auto 4", "auto None", "mirrored 2", "mirrored 2", "mirrored 2"):
+        assert line in result.stdout.splitlines()
+    one, two = np.load(tmp_path / "auto.npz"), np.load(tmp_path / "mirrored.npz")
+    moved = 0
+    for name in one.files:
+        scale = np.abs(one[name]).max()
+        np.testing.assert_allclose(two[name], one[name], atol=1e-4 * scale + 1e-9, err_msg=name)
+        moved += scale > 0
+    assert moved > 100
+    steps = [json.loads(line) for line in (tmp_path / "mirrored/metrics.jsonl").open()]
+    assert [step["step"] for step in steps] == [1]

@@ -1,0 +1,146 @@
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.errors import UserError
+from int4_conformer.text.graphemes import Graphemes
+from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.workdir import Workdir
+from tests import tiny
+
+SETTINGS = TrainingConfig(steps=3).to_config()
+
+
+def save(workdir, kind, step):
+    """Saves a step counter as the checkpoint of a kind."""
+    counter = tf.Variable(step)
+    manager = workdir.checkpoint_manager(tf.train.Checkpoint(step=counter), kind)
+    manager.save(step)
+
+
+def checkpoints(workdir):
+    return sorted(
+        str(file.relative_to(workdir.path).with_suffix(""))
+        for file in workdir.path.rglob("checkpoints/*/*.index")
+    )
+
+
+def test_create_writes_the_configuration(tmp_path):
+    folder = tmp_path / "runs" / "first"
+    Workdir(folder).create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["model"]["encoder"]["dim"] == 16
+    assert config["tokenizer"] == {"type": "graphemes", "charset": " abcdefghij"}
+    assert config["training"]["steps"] == 3
+    assert [file.name for file in folder.iterdir()] == ["config.json"]
+
+
+def test_create_takes_a_folder_of_the_same_settings(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+    save(workdir, "last", 1)
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+
+
+def test_create_refuses_other_settings_and_names_them(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+    save(workdir, "last", 1)
+    before = (tmp_path / "config.json").read_bytes()
+    for arguments, named in [
+        ((tiny.config("w8a8"), tiny.TOKENIZER, SETTINGS), "model.recipe"),
+        ((tiny.config(), Graphemes(charset="ab"), SETTINGS), "tokenizer.charset"),
+        ((tiny.config(), tiny.TOKENIZER, SETTINGS | {"steps": 4}), "training.steps"),
+        ((tiny.config(), tiny.TOKENIZER, SETTINGS | {"more": 4}), "training.more"),
+    ]:
+        with pytest.raises(UserError, match=rf"other settings \({named} differ\)"):
+            workdir.create(*arguments)
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_create_replaces_a_run_without_a_checkpoint(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS | {"steps": 4})
+    assert json.loads((tmp_path / "config.json").read_text())["training"]["steps"] == 4
+
+
+def test_create_where_no_folder_can_be(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match=r"The folder .*file.* cannot be made"):
+            Workdir(path).create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"model": {}}', '{"hidden_size": 512}'])
+def test_a_foreign_configuration(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    workdir = Workdir(tmp_path)
+    with pytest.raises(UserError, match=r"config\.json is not what `int4-conformer train` wrote"):
+        workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+    with pytest.raises(UserError, match=r"config\.json is not what `int4-conformer train` wrote"):
+        workdir.load()
+
+
+def test_the_newest_checkpoint_of_each_kind_is_kept(tmp_path):
+    workdir = Workdir(tmp_path)
+    assert workdir.latest_checkpoint("last") is None
+    assert workdir.steps_done == 0
+    # Each save by a fresh manager, as in runs that were interrupted; 10 comes after 9.
+    for kind, step in [("best", 8), ("last", 8), ("last", 9), ("best", 10), ("last", 10)]:
+        save(workdir, kind, step)
+        assert workdir.latest_checkpoint(kind).endswith(f"checkpoints/{kind}/step-{step}")
+    assert checkpoints(workdir) == ["checkpoints/best/step-10", "checkpoints/last/step-10"]
+    assert workdir.steps_done == 10
+
+
+def test_saving_one_kind_leaves_the_other(tmp_path):
+    workdir = Workdir(tmp_path)
+    save(workdir, "last", 8)
+    save(workdir, "best", 9)
+    assert checkpoints(workdir) == ["checkpoints/best/step-9", "checkpoints/last/step-8"]
+
+
+def test_load_takes_the_best_or_the_one_asked_for(trained, tmp_path):
+    best, tokenizer = Workdir(trained.workdir).load()
+    assert tokenizer == Graphemes(charset=" ab")
+    assert best.config.vocab_size == 4
+    last, _ = Workdir(trained.workdir).load("last")
+    folder = tmp_path / "run"
+    shutil.copytree(trained.workdir, folder)
+    shutil.rmtree(folder / "checkpoints" / "best")
+    fallback, _ = Workdir(folder).load()
+    for loaded in (last, fallback):
+        for variable, expected in zip(loaded.weights, best.weights, strict=True):
+            np.testing.assert_array_equal(variable, expected)
+
+
+def test_load_takes_the_average_of_the_last_weights(trained):
+    last, _ = Workdir(trained.workdir).load("last")
+    trainer = trained.trainer
+    for variable, average, weight in zip(
+        last.trainable_variables,
+        trainer._average._averages,
+        trainer.model.trainable_variables,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(variable, average)
+        assert not np.array_equal(variable, weight)
+    np.testing.assert_array_equal(last.front_end.mean, trainer.model.front_end.mean)
+
+
+def test_load_refuses(trained, tmp_path):
+    with pytest.raises(UserError, match="is no training folder: it has no config.json"):
+        Workdir(tmp_path).load()
+    shutil.copy(trained.workdir / "config.json", tmp_path)
+    with pytest.raises(UserError, match=r"has no checkpoint yet \(best or last\); train until"):
+        Workdir(tmp_path).load()
+    shutil.copytree(trained.workdir / "checkpoints/best", tmp_path / "checkpoints/best")
+    with pytest.raises(UserError, match=r"has no checkpoint yet \(last\)"):
+        Workdir(tmp_path).load("last")
+    model, _ = Workdir(tmp_path).load()
+    assert dataclasses.replace(model.config, name="test").encoder == tiny.ENCODER
