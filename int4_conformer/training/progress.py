@@ -47,7 +47,7 @@ class Progress:
     def line(self, text: str) -> None:
         """Prints a line that stays."""
         if self._console.is_terminal:
-            self._bar.console.print(text, highlight=False)
+            self._bar.console.print(text, highlight=False, markup=False)
         else:
             print(text, flush=True)
 

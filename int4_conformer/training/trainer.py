@@ -145,7 +145,7 @@ class Trainer:
             return
         self._checkpoints["last"].checkpoint.restore(last)
         self._best = min(
-            (metrics.get("dev_wer", self._best) for metrics in self._metrics()),
+            (metrics.get("dev_wer", self._best) for metrics in self._workdir.metrics()),
             default=self._best,
         )
 
@@ -163,10 +163,6 @@ class Trainer:
         with (self._workdir.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(metrics) + "\n")
         return evaluation
-
-    def _metrics(self) -> list[dict[str, Any]]:
-        file = self._workdir.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def _per_replica(self, stream: Iterator[Batch]) -> Iterator[Any]:
         """A batch for each replica; tensors, not a distributed dataset, keep their static shapes."""

@@ -77,6 +77,11 @@ class Workdir:
             ) from error
         write_beside(file, json.dumps(config, indent=1).encode())
 
+    def metrics(self) -> list[dict[str, Any]]:
+        """What each evaluation of the run found, oldest first."""
+        file = self.path / "metrics.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
     def checkpoint_manager(self, checkpoint: tf.train.Checkpoint, kind: str) -> Any:
         """Keeps the newest checkpoint of a kind, "last" or "best"."""
         # A folder each: a manager takes all checkpoints that its folder records for its own, and

@@ -77,6 +77,12 @@ def test_positions_of_an_unknown_number_of_frames_are_the_same():
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+def test_only_the_key_has_no_bias(attention):
+    # It would shift all scores of a query alike.
+    biased = {weight.path.split("/")[-2] for weight in attention.weights if weight.name == "bias"}
+    assert biased == {"query", "position", "value", "output"}
+
+
 def test_it_is_the_formula(attention):
     y = attention(X, positions(TIME))
     for utterance, output in zip(X, y, strict=True):

@@ -90,6 +90,12 @@ def test_the_asymmetric_scheme_uses_all_256_codes():
     )
 
 
+def test_halves_round_to_even_before_the_zero_point_is_added():
+    rows = quantize_rows(np.float32([[-1, 254, 0.5, 1.5, 2.5, -0.5]]), "int8_asymmetric")
+    np.testing.assert_array_equal(rows.zero_point, [[-127]])
+    np.testing.assert_array_equal(rows.codes, [[-128, 127, -127, -125, -125, -127]])
+
+
 @pytest.mark.parametrize(("scheme", "limit"), [("int8", 127), ("int4", 7)])
 def test_symmetric_schemes_spread_the_largest_magnitude(scheme, limit):
     rows = quantize_rows(np.float32([[limit, -1, 0.6], [0.5, -1, 0]]), scheme)

@@ -134,7 +134,7 @@ def test_load_takes_the_average_of_the_last_weights(trained):
 
 
 def test_load_refuses(trained, tmp_path):
-    with pytest.raises(UserError, match="is no training folder: it has no config.json"):
+    with pytest.raises(UserError, match=r"is no training folder: it has no config\.json"):
         Workdir(tmp_path).load()
     shutil.copy(trained.workdir / "config.json", tmp_path)
     with pytest.raises(UserError, match=r"has no checkpoint yet \(best or last\); train until"):

@@ -1,0 +1,131 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import soundfile
+
+from int4_conformer.audio import files
+from tests import commands, tflite_models
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A recogniser's file and utterances that it recognises; their texts differ a little."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    (folder / "recognizer.tflite").write_bytes(tflite_models.recognizer())
+    lines = []
+    for name, tokens, text, rate in [
+        ("one", [1, 2, 3], "AB c.", 16000),
+        ("two", [3, 3], "c b c", 8000),
+        ("three", [1], "", 44100),
+        ("four", [1, 3], "é", 48000),
+    ]:
+        samples = files.resample(tflite_models.pcm(tokens), 16000, rate)
+        soundfile.write(folder / f"{name}.wav", samples, rate)
+        lines.append({"audio": f"{name}.wav", "text": text, "split": "test"})
+    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return folder
+
+
+def test_a_file(folder, tmp_path):
+    result = commands.run(
+        "evaluate",
+        folder / "recognizer.tflite",
+        *("--manifest", folder, "--split=test", "--num_threads=2"),
+        *("--json", tmp_path / "figures.json", "--hypotheses", tmp_path / "hypotheses.tsv"),
+    )
+    assert result.status == 0, result.err
+    lines = [line.rsplit(maxsplit=1) for line in result.out.splitlines()]
+    assert [line[0] for line in lines] == [
+        *("utterances", "words", "WER", "substitutions", "deletions", "insertions"),
+        "real-time factor",
+    ]
+    # "c b c" lost a word, "" gained one, "é" was taken for "a" and gained one.
+    assert [line[1] for line in lines[:-1]] == ["4", "6", "66.67%", "1", "1", "2"]
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures.pop("rtf") == pytest.approx(float(lines[-1][1]), abs=1e-4)
+    assert figures == {
+        "wer": pytest.approx(4 / 6),
+        "utterances": 4,
+        "words": 6,
+        "substitutions": 1,
+        "deletions": 1,
+        "insertions": 2,
+    }
+    rows = [row.split("\t") for row in (tmp_path / "hypotheses.tsv").read_text().splitlines()]
+    assert [row[1:] for row in rows] == [
+        ["ab c", "ab c"],
+        ["c b c", "c c"],
+        ["", "a"],
+        ["é", "a c"],
+    ]
+    assert rows[0][0] == str(folder / "one.wav")
+
+
+def test_a_file_is_evaluated_without_tensorflow(folder):
+    code = (
+        "import sys; sys.modules.update(tensorflow=None, keras=None); "
+        "from int4_conformer.cli import main; main.main(['evaluate', *sys.argv[1:]])"
+    )
+    arguments = [folder / "recognizer.tflite", "--manifest", folder]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "WER               66.67%" in result.stdout
+
+
+def test_a_training_folder_and_its_export_hear_the_same(trained, tmp_path):
+    exported = tmp_path / "exported.tflite"
+    assert commands.run("export", trained.workdir, "--output", exported).status == 0
+    heard = []
+    for model, flags in ((trained.workdir, ["--checkpoint=last"]), (exported, [])):
+        hypotheses = tmp_path / "hypotheses.tsv"
+        result = commands.run(
+            *("evaluate", model, "--manifest", trained.manifest, "--hypotheses", hypotheses, *flags)
+        )
+        assert result.status == 0, result.err
+        heard.append(hypotheses.read_text())
+    assert heard[0] == heard[1]
+    rows = [row.split("\t") for row in heard[0].splitlines()]
+    assert [row[1] for row in rows] == ["ab", "b a", "a b", "ba ab", "a b", ""]
+    assert any(row[2] for row in rows)
+
+
+def test_refusals(folder, trained, tmp_path):
+    model, manifest = folder / "recognizer.tflite", f"--manifest={folder}"
+    content = model.read_bytes()
+    (tmp_path / "cut.tflite").write_bytes(content[:-200])
+    (tmp_path / "foreign.tflite").write_bytes(tflite_models.float_model())
+    (tmp_path / "untrained").mkdir()
+    (tmp_path / "untrained" / "config.json").write_bytes(
+        (trained.workdir / "config.json").read_bytes()
+    )
+    for arguments, line in [
+        ([], "evaluate takes one MODEL. Received: 0 arguments"),
+        ([model, model], "evaluate takes one MODEL. Received: 2 arguments"),
+        ([tmp_path / "absent"], "absent; give a training folder or a .tflite file"),
+        ([folder / "one.wav"], "one.wav is not a TFLite model"),
+        ([folder], "is no training folder: it has no config.json"),
+        ([tmp_path / "untrained"], "has no checkpoint yet (best or last)"),
+        ([tmp_path / "cut.tflite"], "cut.tflite is"),
+        ([tmp_path / "foreign.tflite"], "is a TFLite model but not a recogniser"),
+        ([model, "--checkpoint=best"], "--checkpoint=best is for training folders"),
+        ([model, "--checkpoint=first"], "flag --checkpoint=first"),
+        ([model, "--num_threads=0"], "flag --num_threads=0"),
+        ([model, "--split=dev"], "has no split 'dev'; it has 'test'"),
+        ([model, f"--json={tmp_path}"], "is a folder; name the file to write"),
+        ([model, f"--hypotheses={tmp_path}/absent/h"], "h cannot be written: there is no folder"),
+        ([model, "--manifest=absent"], "There is no corpus absent"),
+    ]:
+        assert line in commands.refusal("evaluate", manifest, *arguments)
+    assert "--manifest" in commands.refusal("evaluate", model)
+
+
+def test_an_utterance_that_cannot_be_heard(folder, tmp_path):
+    (tmp_path / "noise.wav").write_text("no audio")
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(json.dumps({"audio": "noise.wav", "text": "a", "duration": 1.0}))
+    line = commands.refusal("evaluate", folder / "recognizer.tflite", f"--manifest={manifest}")
+    assert "noise.wav cannot be decoded as audio" in line

@@ -1,0 +1,52 @@
+import pytest
+
+from int4_conformer.errors import UserError
+from int4_conformer.files import require_place, write_beside
+
+
+def test_a_file_is_written_over_an_older_one(tmp_path):
+    path = tmp_path / "file.bin"
+    for content in (b"old and longer", b"new"):
+        write_beside(path, content)
+        assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        (".", "is a folder; name the file to write"),
+        ("absent/file", r"file cannot be written: there is no folder .*absent"),
+        ("file/below", r"below cannot be written: there is no folder .*file"),
+        ("n" * 250, "cannot be written"),
+    ],
+)
+def test_no_place_for_a_file(tmp_path, name, complaint):
+    (tmp_path / "file").write_bytes(b"kept")
+    with pytest.raises(UserError, match=complaint):
+        write_beside(tmp_path / name, b"content")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+def test_an_interrupted_write_leaves_the_older_file(tmp_path, monkeypatch):
+    path = tmp_path / "file.bin"
+    write_beside(path, b"old")
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("int4_conformer.files.os.replace", full)
+    with pytest.raises(UserError, match=r"file\.bin cannot be written \(No space left on device\)"):
+        write_beside(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_require_place_before_work_starts(tmp_path):
+    require_place(tmp_path / "file")
+    (tmp_path / "file").touch()
+    require_place(tmp_path / "file")
+    for path in (tmp_path, "", tmp_path / "absent" / "file"):
+        with pytest.raises(UserError):
+            require_place(path)
