@@ -37,6 +37,10 @@ VARIANTS = {
 
 # Signal to noise in dB, drawn from this range: training meets worse than it is tested on.
 _SNR_DB = {"train": (15.0, 40.0), "dev": (25.0, 40.0), "test": (25.0, 40.0)}
+# Playing speech faster or slower moves its pitch and formants, as a shorter or longer vocal tract
+# does: so training meets more speakers than the synthesiser has.
+_SPEED = {"train": (0.85, 1.18), "dev": (1.0, 1.0), "test": (1.0, 1.0)}
+_PITCH = {"train": (25, 76), "dev": (35, 66), "test": (35, 66)}
 _GAIN_DB = (-14.0, 0.0)  # Downwards only: speech that clips is another kind of noise.
 _MAX_DIGITS = 5
 _MAX_SILENCE = 0.2  # Seconds, before the speech and after it.
@@ -49,6 +53,8 @@ class SyntheticUtterance:
     text: str
     voice: Voice
     split: str
+    # Playback speed against the synthesiser's own.
+    speed: float
     # Level against the synthesiser's own.
     gain_db: float
     # Speech power over the power of the white noise added.
@@ -79,6 +85,7 @@ class SyntheticUtterance:
         """int16 `[samples]` at 16 kHz; kept, since its length is asked for before its samples."""
         rng = np.random.default_rng(self.seed)
         speech = synthesize(self.text, self.voice) * 10 ** (self.gain_db / 20)
+        speech = files.resample(speech, round(files.SAMPLE_RATE * self.speed), files.SAMPLE_RATE)
         silence = rng.integers(0, int(_MAX_SILENCE * files.SAMPLE_RATE), size=2)
         noise_level = np.sqrt(np.mean(speech**2)) * 10 ** (-self.snr_db / 20)
         waveform = np.pad(speech, silence)
@@ -111,13 +118,14 @@ def _draw(split: str, rng: np.random.Generator) -> SyntheticUtterance:
     voice = Voice(
         variant=str(rng.choice(VARIANTS[split])),
         accent=str(rng.choice(ACCENTS)),
-        pitch=int(rng.integers(35, 66)),
+        pitch=int(rng.integers(*_PITCH[split])),
         rate=int(rng.integers(140, 221)),
     )
     return SyntheticUtterance(
         text=text,
         voice=voice,
         split=split,
+        speed=rng.uniform(*_SPEED[split]),
         gain_db=rng.uniform(*_GAIN_DB),
         snr_db=rng.uniform(*_SNR_DB[split]),
         seed=int(rng.integers(2**63)),

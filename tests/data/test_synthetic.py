@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from int4_conformer.audio.files import resample
 from int4_conformer.audio.synthesis import synthesize, voice_variants
 from int4_conformer.data.synthetic import COMMANDS, DIGITS, VARIANTS, synthetic_corpus
 from int4_conformer.errors import UserError
@@ -55,6 +56,7 @@ def test_the_waveform_repeats():
 def test_noise_and_level_are_as_drawn(split):
     for utterance in synthetic_corpus(split, 8):
         speech = synthesize(utterance.text, utterance.voice) * 10 ** (utterance.gain_db / 20)
+        speech = resample(speech, round(16000 * utterance.speed), 16000)
         samples = utterance.samples()
         assert np.abs(samples).max() < 1
         lead = np.argmax(np.correlate(samples, speech, "valid"))
@@ -63,6 +65,15 @@ def test_noise_and_level_are_as_drawn(split):
         snr = 10 * np.log10(np.mean(speech**2) / np.mean(noise**2))
         assert snr == pytest.approx(utterance.snr_db, abs=0.5)
         assert utterance.snr_db >= {"train": 15, "dev": 25, "test": 25}[split]
+
+
+def test_only_training_changes_the_speed():
+    speeds = {
+        split: [utterance.speed for utterance in synthetic_corpus(split, 200)]
+        for split in ("train", "dev", "test")
+    }
+    assert set(speeds["dev"] + speeds["test"]) == {1.0}
+    assert min(speeds["train"]) < 0.9 < 1.1 < max(speeds["train"])
 
 
 def test_refuses_other_splits():

@@ -1,0 +1,56 @@
+"""`.tflite` files of one quantized dense layer."""
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import interpreter as litert
+
+from int4_conformer.layers.dense import QuantDense
+from int4_conformer.lite import flatbuffer
+from int4_conformer.lite.packing import pack
+from int4_conformer.serving.weights import deployed_weights
+
+
+def layer(recipe, width, units, seed=0):
+    """A layer with weights of many sizes and no bias, so that its sums can be told from outside."""
+    dense = QuantDense(units, quant=recipe, use_bias=False, name="dense")
+    dense.build((None, width))
+    rng = np.random.default_rng(seed)
+    kernel = rng.standard_normal([width, units]) * np.exp(rng.uniform(-3, 3, units))
+    dense.kernel.assign(kernel.astype(np.float32))
+    return dense
+
+
+def float_model(dense):
+    """The parsed file of a float layer with the same kernel on its grid."""
+    (weight,) = deployed_weights(dense)
+    twin = tf.keras.layers.Dense(dense.units, use_bias=False)
+    twin.build((None, weight.codes.shape[1]))
+    twin.kernel.assign(weight.dequantized().T)
+    call = tf.function(twin, input_signature=[tf.TensorSpec([None, weight.codes.shape[1]])])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [call.get_concrete_function()], twin
+    )
+    return flatbuffer.load(converter.convert())
+
+
+def packed(dense):
+    """The file's content with the layer's integers."""
+    return pack(float_model(dense), deployed_weights(dense))
+
+
+def run(content, x, delegate="xnnpack"):
+    """The outputs for `x` of [rows, width], with the kernels of XNNPACK or the builtin ones."""
+    interpreter = litert.Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=(
+            litert.OpResolverType.BUILTIN
+            if delegate == "xnnpack"
+            else litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        ),
+    )
+    (given,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(given["index"], x.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(given["index"], x)
+    interpreter.invoke()
+    return interpreter.get_tensor(result["index"])

@@ -1,0 +1,120 @@
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies
+
+from int4_conformer.errors import UserError
+from int4_conformer.lite import flatbuffer
+from int4_conformer.lite.packing import pack
+from int4_conformer.lite.weights import DeployedWeight
+from int4_conformer.serving.weights import deployed_weights
+from tests import dense_models
+from tests.quant import reference
+
+BITS = {"w4a8": 4, "w6a8": 6, "w8a8": 8, "w4a8s": 4, "w4": 4}
+SCHEMES = {"w4a8": "int8_asymmetric", "w6a8": "int8_asymmetric", "w8a8": "int8_asymmetric"} | {
+    "w4a8s": "int8"
+}
+# Each shape is converted afresh, hence few; always the same ones.
+SHAPES = hypothesis.settings(max_examples=4, deadline=None, derandomize=True, database=None)
+
+
+def activations(rows, width, seed):
+    """Rows of many sizes, some of one sign and one of zeros."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal([rows, width]) * np.exp(rng.uniform(-4, 4, [rows, 1]))
+    x[1::3] = np.abs(x[1::3])
+    x[2::3] = -np.abs(x[2::3])
+    x[-1] = 0
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("recipe", SCHEMES)
+@SHAPES
+@hypothesis.given(
+    half_width=strategies.integers(1, 60),
+    units=strategies.integers(1, 40),
+    rows=strategies.integers(2, 9),
+    seed=strategies.integers(0, 1000),
+)
+def test_the_file_computes_the_integers_of_the_layer(recipe, half_width, units, rows, seed):
+    width = 2 * half_width
+    dense = dense_models.layer(recipe, width, units, seed)
+    x = activations(rows, width, seed)
+    delegate = "none" if recipe == "w4a8s" else "xnnpack"
+    outputs = dense_models.run(dense_models.packed(dense), x, delegate)
+
+    expected = dense(x).numpy()
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+    # The sums of products of codes, recovered by dividing the scales out again.
+    kernel = dense.kernel.numpy()
+    _, act_scale, _ = reference.quantize_rows(x, SCHEMES[recipe])
+    _, weight_scale = reference.quantize(kernel, BITS[recipe], axes=(0,))
+    scale = act_scale.astype(np.float64) * weight_scale
+    product = reference.dot(x, kernel, BITS[recipe], SCHEMES[recipe])
+    np.testing.assert_array_equal(np.rint(outputs / scale), np.rint(product / scale))
+    if delegate == "xnnpack":
+        # (accumulator * activation scale) * weight scale in float32, to the bit.
+        np.testing.assert_array_equal(outputs, product)
+
+
+def test_widths_that_are_odd():
+    for recipe in ("w6a8", "w8a8"):
+        dense = dense_models.layer(recipe, 7, 3)
+        x = activations(4, 7, seed=0)
+        product = reference.dot(x, dense.kernel.numpy(), BITS[recipe], "int8_asymmetric")
+        np.testing.assert_array_equal(dense_models.run(dense_models.packed(dense), x), product)
+    with pytest.raises(UserError, match="kernel has input width 7; INT4 filters need an even one"):
+        dense_models.packed(dense_models.layer("w4a8", 7, 3))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "dtype", "nbytes"), [("w4a8", "int4", 60), ("w6a8", "int8", 120)]
+)
+def test_the_codes_are_handed_over_as_they_are(recipe, dtype, nbytes):
+    dense = dense_models.layer(recipe, 12, 10)
+    content = dense_models.packed(dense)
+    (constant,) = [c for c in flatbuffer.constants(flatbuffer.load(content)) if c.size == 120]
+    codes, scale = reference.quantize(dense.kernel.numpy(), BITS[recipe], axes=(0,))
+    assert (constant.name, constant.dtype, constant.nbytes) == ("kernel", dtype, nbytes)
+    np.testing.assert_array_equal(constant.values(), codes.T)
+    np.testing.assert_array_equal(constant.scale, scale[0])
+    np.testing.assert_array_equal(constant.zero_point, np.zeros(10))
+    assert constant.quantized_dimension == 0
+    assert [op.name for op in flatbuffer.operators(flatbuffer.load(content))] == ["FULLY_CONNECTED"]
+
+
+def test_float_activations_meet_the_dequantized_weight():
+    dense = dense_models.layer("w4", 12, 10)
+    content = dense_models.packed(dense)
+    names = [op.name for op in flatbuffer.operators(flatbuffer.load(content))]
+    assert names == ["DEQUANTIZE", "FULLY_CONNECTED"]
+    x = activations(5, 12, seed=1)
+    np.testing.assert_allclose(dense_models.run(content, x), dense(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_weight_that_is_not_in_the_model():
+    dense = dense_models.layer("w4a8", 12, 10)
+    (weight,) = deployed_weights(dense)
+    other = DeployedWeight(
+        name="other/kernel",
+        codes=-weight.codes,
+        scale=weight.scale,
+        bits=4,
+        activation="int8_asymmetric",
+    )
+    with pytest.raises(UserError, match=r"lacks 1 of 2 quantized weights, such as other/kernel"):
+        pack(dense_models.float_model(dense), [weight, other])
+
+
+def test_a_scale_that_differs_by_one_bit_is_another_weight():
+    dense = dense_models.layer("w4a8", 12, 10)
+    (weight,) = deployed_weights(dense)
+    scale = weight.scale.copy()
+    scale[3] = np.nextafter(scale[3], np.float32(1))
+    other = DeployedWeight(
+        name="kernel", codes=weight.codes, scale=scale, bits=4, activation="int8_asymmetric"
+    )
+    with pytest.raises(UserError, match="lacks 1 of 1 quantized weights"):
+        pack(dense_models.float_model(dense), [other])
