@@ -21,16 +21,16 @@ def layer(recipe, width, units, seed=0):
 
 
 def float_model(dense):
-    """The parsed file of a float layer with the same kernel on its grid."""
+    """The parsed file of the float product with the same kernel on its grid."""
     (weight,) = deployed_weights(dense)
-    twin = tf.keras.layers.Dense(dense.units, use_bias=False)
-    twin.build((None, weight.codes.shape[1]))
-    twin.kernel.assign(weight.dequantized().T)
-    call = tf.function(twin, input_signature=[tf.TensorSpec([None, weight.codes.shape[1]])])
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [call.get_concrete_function()], twin
-    )
-    return flatbuffer.load(converter.convert())
+    kernel = weight.dequantized().T
+
+    @tf.function(input_signature=[tf.TensorSpec([None, kernel.shape[0]])])
+    def product(x):
+        return tf.matmul(x, kernel)
+
+    concrete = product.get_concrete_function()
+    return flatbuffer.load(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
 
 
 def packed(dense):

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import soundfile
+import tensorflow as tf
 
 from int4_conformer.models.config import (
     EncoderConfig,
@@ -70,6 +71,17 @@ def speech(blocks, seed=0):
     """Noise in place of speech, float32 [640 * blocks]."""
     noise = np.random.default_rng(seed).standard_normal(640 * blocks)
     return (0.1 * noise).clip(-1, 1).astype(np.float32)
+
+
+def recognition(model):
+    """A function from PCM [samples] to the tokens that the model itself finds in it."""
+    recognize = tf.function(model.recognize, input_signature=[tf.TensorSpec([1, None], tf.float32)])
+
+    def tokens(pcm):
+        tokens, count = recognize(pcm[None])
+        return tokens[0, : int(count[0])].numpy()
+
+    return tokens
 
 
 def trained_variables(trainer):

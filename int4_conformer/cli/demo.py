@@ -51,7 +51,7 @@ def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
     tokenizer = Graphemes.from_texts([utterance.text for utterance in train])
     config = TrainingConfig(
         steps=values.steps,
-        batch_seconds=64,
+        batch_seconds=96,
         buckets=2,
         learning_rate=3e-3,
         warmup=min(200, values.steps // 4),

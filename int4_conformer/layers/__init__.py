@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "ConvolutionModule": "convolution",
+        "Dropout": "dropout",
         "FeedForward": "feed_forward",
         "QuantDense": "dense",
         "QuantEinsumDense": "einsum_dense",

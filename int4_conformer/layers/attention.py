@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.layers.dense import QuantDense
+from int4_conformer.layers.dropout import Dropout
 from int4_conformer.quant.ops import sizes
 from int4_conformer.quant.recipe import Recipe
 
@@ -73,7 +74,7 @@ class RelativeAttention(keras.layers.Layer):
             # A bias on the key shifts all scores of a query alike, which softmax ignores.
             layer = QuantDense(dim, use_bias=name != "key", quant=recipe.at(name), name=name)
             setattr(self, f"{name}_dense", layer)
-        self.dropout = keras.layers.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def call(
         self,

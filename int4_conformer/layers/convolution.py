@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.layers.dense import QuantDense
+from int4_conformer.layers.dropout import Dropout
 from int4_conformer.quant.recipe import Recipe
 
 
@@ -35,7 +36,7 @@ class ConvolutionModule(keras.layers.Layer):
         self.up = QuantDense(2 * dim, quant=recipe.at("up"), name="up")
         self.depthwise_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="depthwise_norm")
         self.down = QuantDense(dim, quant=recipe.at("down"), name="down")
-        self.dropout = keras.layers.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         limit = (3.0 / self.kernel_size) ** 0.5

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.layers.dense import QuantDense
+from int4_conformer.layers.dropout import Dropout
 from int4_conformer.quant.recipe import Recipe
 
 
@@ -26,7 +27,7 @@ class FeedForward(keras.layers.Layer):
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
         self.up = QuantDense(hidden_dim, "silu", quant=recipe.at("up"), name="up")
         self.down = QuantDense(dim, quant=recipe.at("down"), name="down")
-        self.dropout = keras.layers.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         x = self.dropout(self.up(self.norm(x)), training=training)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from int4_conformer.layers.attention import RelativeAttention, RelativePositions
 from int4_conformer.layers.convolution import ConvolutionModule
 from int4_conformer.layers.dense import QuantDense
+from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.feed_forward import FeedForward
 from int4_conformer.models.config import EncoderConfig
 from int4_conformer.quant.recipe import Recipe
@@ -69,7 +70,7 @@ class ConformerEncoder(keras.layers.Layer):
         self.stack = stack
         self.input_dense = QuantDense(config.dim, quant=recipe.at("input"), name="input")
         self.input_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="input_norm")
-        self.dropout = keras.layers.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.positions = RelativePositions(config.dim // config.heads)
         self.blocks = [
             ConformerBlock(config, recipe.at(name), name=name)

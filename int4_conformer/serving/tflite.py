@@ -37,6 +37,7 @@ def export_tflite(model: Transducer, vocabulary: Vocabulary, output: str | os.Pa
     """
     require_place(output)
     weights = deployed_weights(model)
+    delegate = _delegate(weights)
     content = _convert(float_twin(model, weights))
     parsed = flatbuffer.load(content)
     metadata.attach(
@@ -46,7 +47,7 @@ def export_tflite(model: Transducer, vocabulary: Vocabulary, output: str | os.Pa
             block_samples=model.config.front_end.block,
             vocabulary=vocabulary,
             recipe=model.config.recipe.name,
-            delegate=_delegate(weights),
+            delegate=delegate,
             model=model.config.to_config(),
         ),
     )

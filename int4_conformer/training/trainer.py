@@ -1,5 +1,6 @@
 """The training loop."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -66,15 +67,17 @@ class Trainer:
         self._strategy = strategy
         self._workdir = workdir
         self._augment = SpecAugmentConfig() if config.spec_augment else None
-        # All replicas of a TPU run one program, hence one shape.
-        count = 1 if isinstance(strategy, tf.distribute.TPUStrategy) else config.buckets
-        buckets = make_buckets(
-            train,
-            tokenizer,
-            count=count,
-            seconds_per_batch=config.batch_seconds / strategy.num_replicas_in_sync,
-            max_seconds=config.max_seconds,
-        )
+        replicas = strategy.num_replicas_in_sync
+        buckets = [
+            dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // replicas) * replicas)
+            for bucket in make_buckets(
+                train,
+                tokenizer,
+                count=config.buckets,
+                seconds_per_batch=config.batch_seconds,
+                max_seconds=config.max_seconds,
+            )
+        ]
         # A resumed run goes on with utterances in another order, not with those it began with.
         self._batches = batches(
             train,
@@ -92,7 +95,7 @@ class Trainer:
             self._average = WeightAverage(self.model.trainable_variables, config.average)
         self._evaluate = None
         if dev:
-            self._evaluate = BatchedEvaluator(self.model, tokenizer.vocabulary, dev, buckets=count)
+            self._evaluate = BatchedEvaluator(self.model, tokenizer.vocabulary, dev, buckets=config.buckets)
         self._best = float("inf")
         self._checkpoints = {
             "last": workdir.checkpoint_manager(
@@ -108,6 +111,14 @@ class Trainer:
                 tf.train.Checkpoint(model=weights_of(self.model)), "best"
             ),
         }
+        # Of the step, XLA compiles as much as the strategy leaves to it: all of it on one device,
+        # forward and backward pass between the reductions of several; a TPU compiles by itself.
+        tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+        self._run_replica, self._run_gradients = self._replica_step, self._gradients
+        if replicas == 1 and not tpu:
+            self._run_replica = tf.function(self._replica_step, jit_compile=True)
+        elif not tpu:
+            self._run_gradients = tf.function(self._gradients, jit_compile=True)
         self._run_step = tf.function(self._distributed_step)
 
     def train(self) -> Evaluation | None:
@@ -165,18 +176,20 @@ class Trainer:
         return evaluation
 
     def _per_replica(self, stream: Iterator[Batch]) -> Iterator[Any]:
-        """A batch for each replica; tensors, not a distributed dataset, keep their static shapes."""
+        """Each batch, shared out in equal parts; tensors, not a distributed dataset, since they keep
+        their static shapes."""
         names = ("pcm", "pcm_length", "labels", "label_length")
-        while True:
-            yield self._strategy.experimental_distribute_values_from_function(
-                lambda _: {name: value for name, value in next(stream).items() if name in names}
-            )
+        for batch in stream:
+            rows = len(batch["pcm"]) // self._strategy.num_replicas_in_sync
+
+            def part(context: Any, batch=batch, rows=rows) -> Batch:
+                start = context.replica_id_in_sync_group * rows
+                return {name: batch[name][start : start + rows] for name in names}
+
+            yield self._strategy.experimental_distribute_values_from_function(part)
 
     def _distributed_step(self, batch: Any) -> tf.Tensor:
-        replicas = self._strategy.num_replicas_in_sync
-        single = replicas == 1 and not isinstance(self._strategy, tf.distribute.TPUStrategy)
-        step = tf.function(self._replica_step, jit_compile=True) if single else self._replica_step
-        loss = self._strategy.run(step, args=(batch,))
+        loss = self._strategy.run(self._run_replica, args=(batch,))
         return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
 
     def _replica_step(self, batch: Batch) -> tf.Tensor:
@@ -189,10 +202,7 @@ class Trainer:
                 tf.convert_to_tensor(context.replica_id_in_sync_group),
             ]
         )
-        if replicas > 1 and not isinstance(self._strategy, tf.distribute.TPUStrategy):
-            loss, gradients = tf.function(self._gradients, jit_compile=True)(batch, seed)
-        else:
-            loss, gradients = self._gradients(batch, seed)
+        loss, gradients = self._run_gradients(batch, seed)
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
         gradients = clip(gradients, self._config.clip_norm)

@@ -1,0 +1,109 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from int4_conformer.lite.inspection import inspect
+from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.training.workdir import Workdir
+from tests import commands, tiny
+
+PROGRAMS = Path(__file__).resolve().parents[2] / "export"
+
+
+def parameters(workdir):
+    return Workdir(workdir).load()[0].count_params()
+
+
+def test_a_file_with_the_integers_of_training(trained, tmp_path):
+    output = tmp_path / "recognizer.tflite"
+    output.write_bytes(b"an older file")
+    result = commands.run("export", trained.workdir, f"--output={output}")
+    assert result.status == 0, result.err
+    size = output.stat().st_size
+    ratio = 4 * parameters(trained.workdir) / size
+    assert result.out == (
+        f"{output}: {size:,} bytes, {ratio:.2f}x smaller than its weights in float32\n"
+    )
+    assert list(tmp_path.iterdir()) == [output]
+    recognizer = Recognizer(output)
+    assert recognizer.metadata.recipe == "w4a8"
+    model, tokenizer = Workdir(trained.workdir).load()
+    assert recognizer.vocabulary == tokenizer.vocabulary
+    pcm = tiny.speech(20)
+    np.testing.assert_array_equal(recognizer.tokens(pcm), tiny.recognition(model)(pcm))
+
+
+def test_another_recipe(trained, tmp_path):
+    output = tmp_path / "float.tflite"
+    result = commands.run("export", trained.workdir, f"--output={output}", "--recipe=float")
+    assert result.status == 0, result.err
+    facts = inspect(output)
+    assert facts.metadata.recipe == "float"
+    assert {total.dtype for total in facts.totals} <= {"float32", "int32", "int64", "bool"}
+
+
+def test_the_programs_are_the_command(trained, tmp_path):
+    output = tmp_path / "model"
+    result = subprocess.run(
+        [sys.executable, PROGRAMS / "to_saved_model.py", trained.workdir, f"--output={output}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{output}: ")
+    assert (output / "saved_model.pb").is_file()
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    assert f"{size:,} bytes" in result.stdout
+    refused = subprocess.run(
+        [sys.executable, PROGRAMS / "to_tflite.py", "--output=absent/m.tflite", "absent"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert "absent is no training folder" in refused.stderr
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "last"])
+def test_the_checkpoint_asked_for(trained, tmp_path, checkpoint):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained.workdir, workdir)
+    other = {"best": "last", "last": "best"}[checkpoint]
+    shutil.rmtree(workdir / "checkpoints" / other)
+    flags = [f"--output={tmp_path / 'm.tflite'}", "--recipe=float"]
+    line = commands.refusal("export", workdir, *flags, f"--checkpoint={other}")
+    assert f"has no checkpoint yet ({other})" in line
+    assert commands.run("export", workdir, *flags, f"--checkpoint={checkpoint}").status == 0
+
+
+def test_refusals(trained, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "untrained").mkdir()
+    shutil.copy(trained.workdir / "config.json", tmp_path / "untrained")
+    given = [f"--output={tmp_path / 'm.tflite'}"]
+    before = sorted(tmp_path.rglob("*"))
+    for arguments, line in [
+        (given, "export takes one WORKDIR. Received: 0 arguments"),
+        ([trained.workdir, "more", *given], "export takes one WORKDIR. Received: 2 arguments"),
+        ([tmp_path, *given], "is no training folder: it has no config.json"),
+        ([tmp_path / "absent", *given], "is no training folder: it has no config.json"),
+        ([tmp_path / "untrained", *given], "has no checkpoint yet (best or last)"),
+        ([trained.workdir], "--output"),
+        ([trained.workdir, *given, "--recipe=w1"], "Unknown recipe 'w1'; choose one of float"),
+        ([trained.workdir, *given, "--format=onnx"], "flag --format=onnx"),
+        ([trained.workdir, *given, "--checkpoint=first"], "flag --checkpoint=first"),
+        ([trained.workdir, f"--output={tmp_path}"], "is a folder; name the file to write"),
+        ([trained.workdir, "--output="], "is a folder; name the file to write"),
+        ([trained.workdir, f"--output={tmp_path}/absent/m"], "there is no folder"),
+        (
+            [trained.workdir, f"--output={tmp_path}/there", "--format=saved_model"],
+            "there exists already; choose another folder",
+        ),
+    ]:
+        assert line in commands.refusal("export", *arguments)
+    assert sorted(tmp_path.rglob("*")) == before

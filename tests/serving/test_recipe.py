@@ -1,0 +1,29 @@
+import numpy as np
+
+from int4_conformer.models.variables import by_path
+from int4_conformer.quant.recipe import Recipe
+from int4_conformer.serving.recipe import with_recipe
+from tests import tiny
+
+
+def test_the_weights_stay_and_the_recipe_changes():
+    model = tiny.model("w4a8")
+    model.front_end.mean.assign(np.arange(80))
+    copy = with_recipe(model, Recipe.preset("float"))
+    assert copy.config == tiny.config("float")
+    assert model.config == tiny.config("w4a8")
+    copied = by_path(copy)
+    assert set(copied) == set(by_path(model))
+    assert len(copied) == len(model.weights)
+    for path, variable in by_path(model).items():
+        np.testing.assert_array_equal(copied[path], variable, err_msg=path)
+        assert copied[path] is not variable
+
+
+def test_it_computes_by_the_new_recipe():
+    model, pcm = tiny.model("w4a8"), tiny.speech(10)[None]
+    there = with_recipe(model, Recipe.preset("float"))
+    back = with_recipe(there, Recipe.preset("w4a8"))
+    exact, coarse, again = (m.encode(pcm).numpy() for m in (there, model, back))
+    assert not np.allclose(exact, coarse, atol=1e-3)
+    np.testing.assert_array_equal(again, coarse)

@@ -1,0 +1,200 @@
+import functools
+import json
+
+import numpy as np
+import pytest
+
+from int4_conformer.errors import UserError
+from int4_conformer.lite import flatbuffer
+from int4_conformer.lite.metadata import read
+from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.lite.verification import verify
+from int4_conformer.quant.config import QuantConfig
+from int4_conformer.quant.recipe import Recipe
+from int4_conformer.serving import tflite
+from int4_conformer.serving.tflite import export_tflite
+from int4_conformer.serving.weights import deployed_weights
+from tests import tiny
+from tests.quant import reference
+
+_W4A8 = QuantConfig(weight_bits=4, activation="int8_asymmetric")
+ENCODER_ALONE = Recipe(name="encoder_w4a8", rules=(("encoder/.*", _W4A8), (".*", QuantConfig())))
+RECIPES = ["w4a8", "w8a8", "float", "w4a4", "w4", "w4a8s", ENCODER_ALONE]
+TABLE = "predictor/embedding/embeddings"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Gives the model of a recipe and its exported file; each is made once."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    @functools.cache
+    def export(recipe, tied=True):
+        model = tiny.model(recipe, tied)
+        path = folder / f"{model.config.recipe.name}_{tied}.tflite"
+        export_tflite(model, tiny.TOKENIZER.vocabulary, path)
+        return model, path
+
+    return export
+
+
+def constants(path):
+    return list(flatbuffer.constants(flatbuffer.load(path.read_bytes())))
+
+
+def named(path, name):
+    """The constants of a weight in all subgraphs."""
+    return [c for c in constants(path) if c.name.partition("@")[0] == name]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: getattr(recipe, "name", recipe))
+def test_tokens_are_those_of_the_model(exported, recipe):
+    model, path = exported(recipe)
+    recognizer = Recognizer(path)
+    lengths = set()
+    recognize = tiny.recognition(model)
+    for seed, blocks in enumerate((1, 2, 25, 60)):
+        pcm = tiny.speech(blocks, seed)
+        expected = recognize(pcm)
+        np.testing.assert_array_equal(recognizer.tokens(pcm), expected)
+        lengths.add(expected.size)
+    # The model neither is silent nor says all that it may in every frame.
+    assert 0 < max(lengths) < 60 * model.config.max_symbols
+
+
+@pytest.mark.parametrize("recipe", ["w4a8", "w8a8", "w4a4", "w4"])
+def test_integers_are_those_of_the_checkpoint(exported, recipe):
+    model, path = exported(recipe)
+    bits = model.config.recipe.rules[0][1].weight_bits
+    checked = 0
+    for variable in model.trainable_variables:
+        name = variable.path.removeprefix("test/")
+        if not name.endswith(("/kernel", TABLE)):
+            continue
+        value = variable.numpy() if name == TABLE else variable.numpy().T
+        codes, scale = reference.quantize(value, bits, axes=(1,))
+        assert named(path, name)
+        for constant in named(path, name):
+            assert constant.dtype == ("int4" if bits <= 4 else "int8")
+            np.testing.assert_array_equal(constant.values(), codes)
+            np.testing.assert_array_equal(constant.scale, scale[:, 0])
+        # Neither the float weight nor its snapped twin is left.
+        for constant in constants(path):
+            if constant.dtype == "float32" and constant.size == value.size:
+                for left in (value, codes * scale):
+                    assert not np.allclose(
+                        np.sort(constant.values().ravel()), np.sort(left.ravel())
+                    )
+        checked += 1
+    assert checked == len(deployed_weights(model)) == 15
+
+
+def test_a_tied_table_is_stored_once(exported):
+    _, path = exported("w4a8")
+    tables = named(path, TABLE)
+    assert len({constant.buffer for constant in tables}) == 1
+    of_its_size = [c for c in constants(path) if c.size == tables[0].size and c.dtype == "int4"]
+    assert {constant.buffer for constant in of_its_size} == {tables[0].buffer}
+    assert not named(path, "joint/output/kernel")
+
+
+def test_an_untied_output_has_a_weight_of_its_own(exported):
+    model, path = exported("w4a8", tied=False)
+    assert named(path, "joint/output/kernel")
+    pcm = tiny.speech(20)
+    np.testing.assert_array_equal(Recognizer(path).tokens(pcm), tiny.recognition(model)(pcm))
+
+
+@pytest.mark.parametrize("recipe", ["w4a8", "w4a8s", "w8a8"])
+def test_every_quantized_matmul_is_a_fully_connected(exported, recipe):
+    model, path = exported(recipe)
+    parsed = flatbuffer.load(path.read_bytes())
+    operators = list(flatbuffer.operators(parsed))
+    quantized = {
+        (constant.subgraph, constant.name.partition("@")[0])
+        for constant in flatbuffer.constants(parsed)
+        if constant.dtype in ("int4", "int8") and constant.size > 1
+    }
+    assert {name for _, name in quantized} == {weight.name for weight in deployed_weights(model)}
+    assert not [operator for operator in operators if operator.name == "DEQUANTIZE"]
+    connected = [operator for operator in operators if operator.name == "FULLY_CONNECTED"]
+    assert len(connected) >= len(deployed_weights(model))
+    assert [operator for operator in operators if operator.name == "EMBEDDING_LOOKUP"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "delegate"), [("w4a8", "xnnpack"), ("w4a8s", "none"), ("float", "xnnpack")]
+)
+def test_metadata(exported, recipe, delegate):
+    model, path = exported(recipe)
+    facts = read(path.read_bytes())
+    assert (facts.recipe, facts.delegate) == (recipe, delegate)
+    assert (facts.sample_rate, facts.block_samples) == (16000, 640)
+    assert facts.vocabulary == tiny.TOKENIZER.vocabulary
+    assert facts.model == json.loads(json.dumps(model.config.to_config()))
+
+
+def test_4_bits_make_the_smaller_file(exported):
+    sizes = [exported(recipe)[1].stat().st_size for recipe in ("w4a8", "w8a8", "float")]
+    assert sizes == sorted(sizes)
+    codes = sum(weight.codes.size for weight in deployed_weights(exported("w4a8")[0]))
+    # The three differ by little more than the bytes of the weights: scales and zero points.
+    assert sizes[1] - sizes[0] == pytest.approx(codes / 2, rel=0.1)
+    assert sizes[2] - sizes[1] == pytest.approx(3 * codes, rel=0.2)
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_one_changed_code_in_the_file_is_refused(exported, place):
+    model, path = exported("w4a8")
+    content = bytearray(path.read_bytes())
+    weights = deployed_weights(model)
+    verify(bytes(content), weights)
+    constant = named(path, "encoder/block_0/ffn_start/up/kernel")[0]
+    start = bytes(content).index(constant.data.tobytes())
+    content[start + place % constant.nbytes] ^= 1
+    with pytest.raises(UserError, match=r"codes of encoder/block_0/ffn_start/up/kernel differ"):
+        verify(bytes(content), weights)
+    with pytest.raises(UserError, match="is damaged: its SHA-256"):
+        read(bytes(content))
+
+
+def test_one_changed_scale_in_the_file_is_refused(exported):
+    model, path = exported("w4a8")
+    content = bytearray(path.read_bytes())
+    constant = named(path, "joint/encoder/kernel")[0]
+    start = bytes(content).index(constant.scale.tobytes())
+    content[start] ^= 1
+    with pytest.raises(UserError, match="scales of joint/encoder/kernel differ"):
+        verify(bytes(content), deployed_weights(model))
+
+
+def test_symmetric_beside_asymmetric(tmp_path):
+    symmetric = QuantConfig(weight_bits=4, activation="int8")
+    recipe = Recipe(name="mixed", rules=(("encoder/.*", symmetric), (".*", _W4A8)))
+    with pytest.raises(UserError, match="both symmetric and asymmetric int8 activations"):
+        export_tflite(tiny.model(recipe), tiny.TOKENIZER.vocabulary, tmp_path / "mixed.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_fails_the_comparison_is_not_written(tmp_path, monkeypatch):
+    path = tmp_path / "recognizer.tflite"
+    path.write_bytes(b"old")
+
+    def refuse(content, weights):
+        raise UserError("differs")
+
+    monkeypatch.setattr(tflite, "verify", refuse)
+    with pytest.raises(UserError, match="differs"):
+        export_tflite(tiny.model("float"), tiny.TOKENIZER.vocabulary, path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_place_for_the_file(exported, tmp_path):
+    model, _ = exported("float")
+    for path, complaint in [
+        (tmp_path, "is a folder; name the file"),
+        (tmp_path / "absent" / "m.tflite", "there is no folder"),
+    ]:
+        with pytest.raises(UserError, match=complaint):
+            export_tflite(model, tiny.TOKENIZER.vocabulary, path)
