@@ -48,7 +48,9 @@ def main(_: list[str]) -> None:
     vocabulary = Vocabulary(pieces=(BLANK, *(f"p{i}" for i in range(1, FLAGS.vocab_size))))
     samples = np.random.default_rng(0).normal(scale=0.1, size=int(16000 * FLAGS.seconds))
     samples = samples.astype(np.float32)
-    print("| preset | parameters | float32 bytes | int4 bytes | smaller | float32 | int4 | faster |")
+    print(
+        "| preset | parameters | float32 bytes | int4 bytes | smaller | float32 | int4 | faster |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in FLAGS.presets:

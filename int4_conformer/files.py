@@ -36,5 +36,5 @@ def require_place(path: str | os.PathLike) -> None:
         raise UserError(f"{path} is a folder; name the file to write.")
     if not path.parent.is_dir():
         raise UserError(
-            f"{path} cannot be written: there is no folder {path.parent}; make it or check the path."
+            f"{path} cannot be written: there is no folder {path.parent}; make it first."
         )

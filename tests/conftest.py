@@ -83,3 +83,11 @@ def trained(tmp_path_factory) -> TrainedRun:
         results=(first, second),
         trainer=trainer,
     )
+
+
+@pytest.fixture(scope="session")
+def exported_run(trained, tmp_path_factory) -> tuple[Path, commands.Result]:
+    """The file that `int4-conformer export` made of that run, and how the command ended."""
+    output = tmp_path_factory.mktemp("exported") / "recognizer.tflite"
+    output.write_bytes(b"an older file")
+    return output, commands.run("export", trained.workdir, f"--output={output}")

@@ -1,5 +1,6 @@
 """A recogniser small enough to train in a test, and a corpus for it."""
 
+import functools
 import json
 
 import keras
@@ -14,12 +15,17 @@ from int4_conformer.models.config import (
     TransducerConfig,
 )
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 
 ENCODER = EncoderConfig(dim=16, blocks=1, heads=2, kernel_size=5)
 JOINT_DIM = 8
 TOKENIZER = Graphemes(charset=" abcdefghij")
+
+_W4A8 = QuantConfig(weight_bits=4, activation="int8_asymmetric")
+# Quantizes a part of the model.
+ENCODER_ALONE = Recipe(name="encoder_w4a8", rules=(("encoder/.*", _W4A8), (".*", QuantConfig())))
 
 # Text and split of each utterance of `write_corpus`.
 TEXTS = (
@@ -65,6 +71,12 @@ def model(recipe="w4a8", tied=True, seed=0):
         if variable.path.endswith("bias"):
             variable.assign(keras.random.normal(variable.shape, stddev=0.1))
     return transducer
+
+
+@functools.cache
+def shared_model(recipe="w4a8", tied=True):
+    """`model`, made once for all tests: to look at, not to change."""
+    return model(recipe, tied)
 
 
 def speech(blocks, seed=0):

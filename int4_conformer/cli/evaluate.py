@@ -82,9 +82,7 @@ def _evaluate_folder(
         return evaluator(progress.update)
 
 
-def _evaluate_file(
-    path: str | os.PathLike, num_threads: int, utterances: Utterances
-) -> Evaluation:
+def _evaluate_file(path: str | os.PathLike, num_threads: int, utterances: Utterances) -> Evaluation:
     from int4_conformer.lite.recognizer import Recognizer
 
     recognizer = Recognizer(path, num_threads=num_threads)

@@ -11,6 +11,7 @@ from absl import flags
 
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
+from int4_conformer.files import require_place
 from int4_conformer.quant.recipe import Recipe
 
 
@@ -40,6 +41,9 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(f"export takes one WORKDIR. Received: {len(arguments)} arguments")
+    output = Path(values.output)
+    if values.format == "tflite":
+        require_place(output)
     recipe = None if values.recipe is None else Recipe.preset(values.recipe)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
@@ -50,7 +54,6 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     if recipe is not None:
         model = with_recipe(model, recipe)
     export = export_tflite if values.format == "tflite" else export_saved_model
-    output = Path(values.output)
     export(model, tokenizer.vocabulary, output)
     size = _size(output)
     ratio = 4 * model.count_params() / size

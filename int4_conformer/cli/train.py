@@ -84,9 +84,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if values.dev_fraction:
         train, dev = hold_out(train, values.dev_fraction, seed=config.seed)
     else:
-        dev = (
-            normalized(read_corpus(values.manifest, values.dev_split)) if values.dev_split else []
-        )
+        dev = normalized(read_corpus(values.manifest, values.dev_split)) if values.dev_split else []
     tokenizer = _tokenizer(values.tokenizer, [utterance.text for utterance in train])
     model_config = preset(
         values.preset,

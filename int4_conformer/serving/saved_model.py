@@ -55,7 +55,7 @@ def export_saved_model(
 def save_recognition(model: Transducer, folder: str | os.PathLike) -> None:
     """Writes a SavedModel of greedy recognition of one utterance, PCM of whole blocks."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")], autograph=False)
     def recognize(pcm: tf.Tensor) -> dict[str, tf.Tensor]:
         tokens, count = model.recognize(pcm[None])
         return {"tokens": tokens[0], "count": count[0]}

@@ -95,7 +95,9 @@ class Trainer:
             self._average = WeightAverage(self.model.trainable_variables, config.average)
         self._evaluate = None
         if dev:
-            self._evaluate = BatchedEvaluator(self.model, tokenizer.vocabulary, dev, buckets=config.buckets)
+            self._evaluate = BatchedEvaluator(
+                self.model, tokenizer.vocabulary, dev, buckets=config.buckets
+            )
         self._best = float("inf")
         self._checkpoints = {
             "last": workdir.checkpoint_manager(

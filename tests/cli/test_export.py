@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from int4_conformer.lite.inspection import inspect
 from int4_conformer.lite.recognizer import Recognizer
@@ -14,36 +13,21 @@ from tests import commands, tiny
 PROGRAMS = Path(__file__).resolve().parents[2] / "export"
 
 
-def parameters(workdir):
-    return Workdir(workdir).load()[0].count_params()
-
-
-def test_a_file_with_the_integers_of_training(trained, tmp_path):
-    output = tmp_path / "recognizer.tflite"
-    output.write_bytes(b"an older file")
-    result = commands.run("export", trained.workdir, f"--output={output}")
+def test_a_file_with_the_integers_of_training(trained, exported_run):
+    output, result = exported_run
     assert result.status == 0, result.err
     size = output.stat().st_size
-    ratio = 4 * parameters(trained.workdir) / size
+    ratio = 4 * trained.trainer.model.count_params() / size
     assert result.out == (
         f"{output}: {size:,} bytes, {ratio:.2f}x smaller than its weights in float32\n"
     )
-    assert list(tmp_path.iterdir()) == [output]
+    assert list(output.parent.iterdir()) == [output]
     recognizer = Recognizer(output)
     assert recognizer.metadata.recipe == "w4a8"
     model, tokenizer = Workdir(trained.workdir).load()
     assert recognizer.vocabulary == tokenizer.vocabulary
     pcm = tiny.speech(20)
     np.testing.assert_array_equal(recognizer.tokens(pcm), tiny.recognition(model)(pcm))
-
-
-def test_another_recipe(trained, tmp_path):
-    output = tmp_path / "float.tflite"
-    result = commands.run("export", trained.workdir, f"--output={output}", "--recipe=float")
-    assert result.status == 0, result.err
-    facts = inspect(output)
-    assert facts.metadata.recipe == "float"
-    assert {total.dtype for total in facts.totals} <= {"float32", "int32", "int64", "bool"}
 
 
 def test_the_programs_are_the_command(trained, tmp_path):
@@ -66,25 +50,30 @@ def test_the_programs_are_the_command(trained, tmp_path):
         check=False,
     )
     assert refused.returncode == 2
-    assert "absent is no training folder" in refused.stderr
+    assert "absent/m.tflite cannot be written: there is no folder" in refused.stderr
 
 
-@pytest.mark.parametrize("checkpoint", ["best", "last"])
-def test_the_checkpoint_asked_for(trained, tmp_path, checkpoint):
+def test_the_checkpoint_and_the_recipe_asked_for(trained, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(trained.workdir, workdir)
-    other = {"best": "last", "last": "best"}[checkpoint]
-    shutil.rmtree(workdir / "checkpoints" / other)
-    flags = [f"--output={tmp_path / 'm.tflite'}", "--recipe=float"]
-    line = commands.refusal("export", workdir, *flags, f"--checkpoint={other}")
-    assert f"has no checkpoint yet ({other})" in line
-    assert commands.run("export", workdir, *flags, f"--checkpoint={checkpoint}").status == 0
+    shutil.rmtree(workdir / "checkpoints" / "best")
+    output = tmp_path / "float.tflite"
+    flags = [f"--output={output}", "--recipe=float"]
+    line = commands.refusal("export", workdir, *flags, "--checkpoint=best")
+    assert "has no checkpoint yet (best)" in line
+    assert commands.run("export", workdir, *flags, "--checkpoint=last").status == 0
+    facts = inspect(output)
+    assert facts.metadata.recipe == "float"
+    assert {total.dtype for total in facts.totals} <= {"float32", "int32", "int64", "bool"}
 
 
 def test_refusals(trained, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "untrained").mkdir()
     shutil.copy(trained.workdir / "config.json", tmp_path / "untrained")
+    shutil.copytree(trained.workdir, tmp_path / "one_bit")
+    config = tmp_path / "one_bit" / "config.json"
+    config.write_text(config.read_text().replace('"weight_bits": 4', '"weight_bits": 1'))
     given = [f"--output={tmp_path / 'm.tflite'}"]
     before = sorted(tmp_path.rglob("*"))
     for arguments, line in [
@@ -93,6 +82,7 @@ def test_refusals(trained, tmp_path):
         ([tmp_path, *given], "is no training folder: it has no config.json"),
         ([tmp_path / "absent", *given], "is no training folder: it has no config.json"),
         ([tmp_path / "untrained", *given], "has no checkpoint yet (best or last)"),
+        ([tmp_path / "one_bit", *given], "`bits` must be a whole number in 2..8. Received: bits=1"),
         ([trained.workdir], "--output"),
         ([trained.workdir, *given, "--recipe=w1"], "Unknown recipe 'w1'; choose one of float"),
         ([trained.workdir, *given, "--format=onnx"], "flag --format=onnx"),

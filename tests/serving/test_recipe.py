@@ -13,17 +13,10 @@ def test_the_weights_stay_and_the_recipe_changes():
     assert copy.config == tiny.config("float")
     assert model.config == tiny.config("w4a8")
     copied = by_path(copy)
-    assert set(copied) == set(by_path(model))
+    assert copied.keys() == by_path(model).keys()
     assert len(copied) == len(model.weights)
     for path, variable in by_path(model).items():
         np.testing.assert_array_equal(copied[path], variable, err_msg=path)
         assert copied[path] is not variable
-
-
-def test_it_computes_by_the_new_recipe():
-    model, pcm = tiny.model("w4a8"), tiny.speech(10)[None]
-    there = with_recipe(model, Recipe.preset("float"))
-    back = with_recipe(there, Recipe.preset("w4a8"))
-    exact, coarse, again = (m.encode(pcm).numpy() for m in (there, model, back))
-    assert not np.allclose(exact, coarse, atol=1e-3)
-    np.testing.assert_array_equal(again, coarse)
+    pcm = tiny.speech(5)[None]
+    assert not np.allclose(copy.encode(pcm), model.encode(pcm), atol=1e-3)

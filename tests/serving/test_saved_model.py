@@ -44,7 +44,7 @@ def exported(tmp_path_factory):
 def test_tensorflow_alone_serves_the_tokens_of_the_model(exported, tmp_path):
     _, _, folder = exported
     # The export froze the weights of its own model; this one multiplies as in training.
-    recognize = tiny.recognition(tiny.model())
+    recognize = tiny.recognition(tiny.shared_model())
     expected, files = [], []
     for blocks in BLOCKS:
         pcm = tiny.speech(blocks, seed=blocks)

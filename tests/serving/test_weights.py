@@ -4,7 +4,6 @@ import pytest
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.embedding import QuantEmbedding
 from int4_conformer.quant.config import QuantConfig
-from int4_conformer.quant.recipe import Recipe
 from int4_conformer.serving.weights import deployed_weights
 from tests import tiny
 from tests.quant import reference
@@ -31,14 +30,13 @@ def names(model):
 
 
 def test_each_weight_of_the_model_is_named_once():
-    assert names(tiny.model(tied=True)) == {*MATMULS, TABLE}
-    assert names(tiny.model(tied=False)) == {*MATMULS, TABLE, "joint/output/kernel"}
+    assert names(tiny.shared_model("w4a8")) == {*MATMULS, TABLE}
+    assert names(tiny.shared_model("w8a8", tied=False)) == {*MATMULS, TABLE, "joint/output/kernel"}
 
 
 def test_a_partial_recipe():
-    quantized = QuantConfig(weight_bits=4, activation="int8_asymmetric")
-    recipe = Recipe(name="encoder", rules=(("encoder/.*", quantized), (".*", QuantConfig())))
-    assert names(tiny.model(recipe)) == {name for name in MATMULS if name.startswith("encoder/")}
+    model = tiny.shared_model(tiny.ENCODER_ALONE)
+    assert names(model) == {name for name in MATMULS if name.startswith("encoder/")}
 
 
 @pytest.mark.parametrize("bits", [2, 4, 6, 8])

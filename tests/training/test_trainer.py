@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,7 @@ def test_features_are_normalised_by_the_training_audio(trained):
     np.testing.assert_allclose(frames.std(axis=0), 1, atol=0.2)
 
 
+LEARNING_RATE = 1e-3
 REPLICAS = """
 import pathlib, sys
 import numpy as np
@@ -128,7 +130,13 @@ for name in ("auto", "mirrored"):
         config,
         # The four utterances in one batch, for one replica or for two; one step in all.
         TrainingConfig(
-            steps=1, batch_seconds=1.44, buckets=1, spec_augment=False, average=1, warmup=0
+            steps=1,
+            batch_seconds=1.44,
+            buckets=1,
+            spec_augment=False,
+            average=1,
+            warmup=0,
+            learning_rate=float(sys.argv[2]),
         ),
         tokenizer=tiny.TOKENIZER,
         train=normalized(read_corpus(manifest, "train")),
@@ -138,17 +146,33 @@ for name in ("auto", "mirrored"):
     )
     (batch,) = trainer._batches.take(1)
     print(sorted(batch["index"].numpy().tolist()))
+    if name == "auto":
+        # What XLA would make of the step is slow to compile, and trained with elsewhere.
+        trainer._run_replica = trainer._replica_step
     evaluation = trainer.train()
     print(name, evaluation and evaluation.errors.words)
-    variables = trainer._optimizer.variables + trainer.model.weights + trainer._average._averages
-    np.savez(folder / f"{name}.npz", *[variable.numpy() for variable in variables])
+    variables = {f"weight {i}": v for i, v in enumerate(trainer.model.weights)}
+    variables |= {f"average {i}": v for i, v in enumerate(trainer._average._averages)}
+    # Moments of the gradients, which tell a gradient from its double; Adam's step does not.
+    variables |= {
+        f"moment {i}": v
+        for i, v in enumerate(trainer._optimizer.variables)
+        if v.name.endswith(("momentum", "velocity"))
+    }
+    np.savez(folder / f"{name}.npz", **{key: v.numpy() for key, v in variables.items()})
 """
 
 
 def test_two_replicas_take_the_step_of_one(tmp_path):
     # In a process of its own: the number of devices is fixed once TensorFlow has started.
+    # Several programs to compile: less optimised, they are ready sooner.
+    flags = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
     result = subprocess.run(
-        [sys.executable, "-c", REPLICAS, tmp_path], capture_output=True, text=True, check=False
+        [sys.executable, "-c", REPLICAS, tmp_path, str(LEARNING_RATE)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"XLA_FLAGS": flags},
     )
     assert result.returncode == 0, result.stderr
     printed = [line for line in result.stdout.splitlines() if not line.startswith("step 1")]
@@ -157,11 +181,13 @@ def test_two_replicas_take_the_step_of_one(tmp_path):
         *("mirrored 2", "[0, 1, 2, 3]", "mirrored 2"),
     ]
     one, two = np.load(tmp_path / "auto.npz"), np.load(tmp_path / "mirrored.npz")
-    moved = 0
-    for name in one.files:
-        scale = np.abs(one[name]).max()
-        np.testing.assert_allclose(two[name], one[name], atol=1e-4 * scale + 1e-9, err_msg=name)
-        moved += scale > 0
-    assert moved > 100
+    moments = [name for name in one.files if name.startswith("moment")]
+    assert len(moments) > 50
+    for name in moments:
+        tolerance = 1e-3 * np.abs(one[name]).max() + 1e-12
+        np.testing.assert_allclose(two[name], one[name], atol=tolerance, err_msg=name)
+    for name in set(one.files) - set(moments):
+        # Adam takes a full step along gradients that are nothing but rounding errors, too.
+        assert np.abs(two[name] - one[name]).mean() < 0.01 * LEARNING_RATE, name
     steps = [json.loads(line) for line in (tmp_path / "mirrored/metrics.jsonl").open()]
     assert [step["step"] for step in steps] == [1]
