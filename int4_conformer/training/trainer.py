@@ -178,8 +178,10 @@ class Trainer:
         return evaluation
 
     def _per_replica(self, stream: Iterator[Batch]) -> Iterator[Any]:
-        """Each batch, shared out in equal parts; tensors, not a distributed dataset, since they keep
-        their static shapes."""
+        """Each batch, shared out in equal parts.
+
+        Tensors, not a distributed dataset: they keep their static shapes.
+        """
         names = ("pcm", "pcm_length", "labels", "label_length")
         for batch in stream:
             rows = len(batch["pcm"]) // self._strategy.num_replicas_in_sync
