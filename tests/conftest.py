@@ -55,7 +55,12 @@ def trained(tmp_path_factory) -> TrainedRun:
         *("--batch_seconds=1", "--buckets=1"),
     )
     variables, trainers = [], []
-    evaluate_and_save = Trainer._evaluate_and_save
+    evaluate_and_save, resume_or_start = Trainer._evaluate_and_save, Trainer._resume_or_start
+
+    def uncompiled(trainer):
+        # XLA would take longer to compile the step than these two steps take without it.
+        trainer._run_replica = trainer._replica_step
+        resume_or_start(trainer)
 
     def interrupted(trainer, metrics):
         evaluate_and_save(trainer, metrics)
@@ -68,9 +73,11 @@ def trained(tmp_path_factory) -> TrainedRun:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(config._PRESETS, "test", (tiny.ENCODER, tiny.JOINT_DIM))
+        patch.setattr(Trainer, "_resume_or_start", uncompiled)
         patch.setattr(Trainer, "_evaluate_and_save", interrupted)
         first = commands.run(*arguments, "--dev_split=")
         shutil.copytree(folder / "run", folder / "interrupted")
+        patch.setattr(Trainer, "_resume_or_start", resume_or_start)
         patch.setattr(Trainer, "_evaluate_and_save", observed)
         second = commands.run(*arguments)
     (trainer,) = trainers
