@@ -24,6 +24,11 @@ def exact_float_allowed(width: int, a_limit: int, b_limit: int) -> bool:
     return width * a_limit * b_limit < _EXACT_FLOAT_BOUND
 
 
+def portable_backend(width: int, b_limit: int) -> Backend:
+    """The backend for programs that must run without XLA, as on a server."""
+    return "exact_float" if exact_float_allowed(width, 128, b_limit) else "native"
+
+
 def int_matmul(
     a: tf.Tensor, b: tf.Tensor, *, b_limit: int = 127, backend: Backend = "auto"
 ) -> tf.Tensor:
@@ -42,17 +47,16 @@ def int_matmul(
         UserError: `exact_float` was asked for beyond its bound.
     """
     width = b.shape[0]
-    exact = exact_float_allowed(width, 128, b_limit)
     if backend == "auto":
         if a.shape.is_fully_defined() and not tf.executing_eagerly():
             backend = "xla"
         else:
-            backend = "exact_float" if exact else "native"
+            backend = portable_backend(width, b_limit)
     if backend == "xla":
         return _xla_matmul(a, b)
     if backend == "native":
         return tf.matmul(a, b, output_type=tf.int32)
-    if not exact:
+    if not exact_float_allowed(width, 128, b_limit):
         raise UserError(
             "`exact_float` needs width * 128 * limit < 2^24 to be exact. "
             f"Received: width={width}, limit={b_limit}; use backend `xla` or `native`."

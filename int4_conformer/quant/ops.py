@@ -14,11 +14,13 @@ No clipping mask is needed: scales come from the maximum, so nothing is clipped.
 d(w_deq)/d(scale) = codes - w/scale reaches the largest weight of the channel with factor sign(w)/L.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
 from int4_conformer.quant.activations import QRows, quantize_rows
 from int4_conformer.quant.config import QuantConfig, levels
-from int4_conformer.quant.matmul import int_matmul
+from int4_conformer.quant.matmul import int_matmul, portable_backend
 from int4_conformer.quant.tensor import QTensor, quantize
 
 
@@ -36,6 +38,10 @@ def dot(x: tf.Tensor, kernel: tf.Tensor | QTensor, config: QuantConfig) -> tf.Te
     x = tf.cast(x, tf.float32)
     if isinstance(kernel, QTensor):
         width, columns = kernel.codes.shape
+        if config.backend == "auto":
+            # Fixed codes are for serving, where there may be no XLA.
+            backend = portable_backend(width, levels(kernel.bits))
+            config = dataclasses.replace(config, backend=backend)
         product = _product(tf.reshape(x, [-1, width]), kernel, config)[0]
     else:
         kernel = tf.convert_to_tensor(kernel)

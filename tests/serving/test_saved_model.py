@@ -113,3 +113,11 @@ def test_a_failure_leaves_nothing(exported, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="a defect"):
         export_saved_model(exported[0], tiny.TOKENIZER.vocabulary, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_needs_no_xla(exported):
+    _, _, folder = exported
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (meta_graph,) = saved.meta_graphs
+    functions = meta_graph.graph_def.library.function
+    assert not [f.signature.name for f in functions if f.attr["_XlaMustCompile"].b]
