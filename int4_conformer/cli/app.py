@@ -26,7 +26,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from int4_conformer.errors import UserError
 
@@ -64,8 +64,10 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
             print(_help(command, values))
             sys.exit(0)
         arguments = values(argv)[1:]
-        # absl's own flags, such as the verbosity of its log, keep their defaults.
         flags.FLAGS.mark_as_parsed()
+        # What the libraries below tell of their inner workings is not for the user.
+        logging.set_verbosity(logging.WARNING)
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         return values, arguments
 
     try:

@@ -5,7 +5,9 @@ converter. Each is found by its bits, renamed to its path and replaced by the co
 the checkpoint, handed over as they are: nothing is quantized again, so nothing can change.
 """
 
+import collections
 from collections.abc import Sequence
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -31,23 +33,30 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
         weights: the integers.
 
     Raises:
-        UserError: a weight is not in the model, or an INT4 filter has an odd input width.
+        UserError: a weight is not in the model, an INT4 filter has an odd input width, or weights
+            of equal values meet different activations.
     """
-    by_bits = {_key(weight.dequantized()): weight for weight in weights}
-    missing = {weight.name for weight in by_bits.values()}
+    by_bits = _by_bits(weights)
+    missing = {alike[0].name for alike in by_bits.values()}
     parameters: dict[str, qtyping.TensorTransformationParams] = {}
     for subgraph_index, subgraph in enumerate(model.subgraphs):
         _empty_orphans(subgraph)
         _slim(model, subgraph, subgraph_index)
+        taken: dict[int, DeployedWeight] = {}
         for index, operator in enumerate(subgraph.operators or ()):
             # The parsed arrays are views of the file; the packer rewires the operators.
             operator.inputs = operator.inputs.tolist()
             for position, tensor_index in enumerate(operator.inputs):
-                weight = by_bits.get(_constant_key(model, subgraph.tensors[tensor_index]))
-                if weight is None or tensor_index < 0:
-                    continue
-                missing.discard(weight.name)
                 tensor = subgraph.tensors[tensor_index]
+                alike = by_bits.get(_constant_key(model, tensor))
+                if alike is None or tensor_index < 0:
+                    continue
+                if tensor_index not in taken:
+                    # Of weights with equal values, each constant is named after the next.
+                    rest = [weight for weight in alike if weight not in taken.values()]
+                    taken[tensor_index] = (rest or alike)[0]
+                weight = taken[tensor_index]
+                missing.discard(alike[0].name)
                 suffix = f"@{subgraph_index}" if subgraph_index else ""
                 tensor.name = f"{weight.name}{suffix}".encode()
                 name = _builtin(model, operator)
@@ -66,9 +75,32 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
             f"The converted model lacks {len(missing)} of {len(weights)} quantized weights, "
             f"such as {min(missing)}; every layer of the model must be in its graph."
         )
-    packed = flatbuffer.load(bytes(model_modifier.ModelModifier(model).modify_model(parameters)))
+    packed = flatbuffer.load(_serialized(model, parameters))
     _share_zero_points(packed)
-    return bytes(model_modifier.ModelModifier(packed).modify_model({}))
+    return _serialized(packed, {})
+
+
+def _serialized(
+    model: schema.ModelT, parameters: dict[str, qtyping.TensorTransformationParams]
+) -> bytes:
+    modifier = model_modifier.ModelModifier(model)
+    return bytes(modifier.modify_model(parameters, enable_progress_bar=False))
+
+
+def _by_bits(weights: Sequence[DeployedWeight]) -> dict[Any, list[DeployedWeight]]:
+    """The weights that each constant of the float model can be."""
+    by_bits = collections.defaultdict(list)
+    for weight in weights:
+        by_bits[_key(weight.dequantized())].append(weight)
+    for first, *others in by_bits.values():
+        for other in others:
+            if not first.equals(other):
+                raise UserError(
+                    f"{first.name} and {other.name} hold equal values but differ in bits or "
+                    "activations, and the converted model does not tell them apart; give both "
+                    "layers one recipe."
+                )
+    return by_bits
 
 
 def _transformation(
@@ -127,17 +159,17 @@ def _share_zero_points(model: schema.ModelT) -> None:
 
     LiteRT insists on a zero point, an int64, per scale: twice the bytes of the scales themselves.
     """
-    offsets: dict[int, int] = {}
+    offsets: dict[tuple[flatbuffers.Builder, int], int] = {}
 
     class SharedZeroPoints(schema.QuantizationParametersT):
         def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (the schema's name)
-            channels = self.scale.size
-            if channels not in offsets:
-                offsets[channels] = builder.CreateNumpyVector(self.zeroPoint)
+            key = builder, self.scale.size
+            if key not in offsets:
+                offsets[key] = builder.CreateNumpyVector(self.zeroPoint)
             scale = builder.CreateNumpyVector(self.scale)
             schema.QuantizationParametersStart(builder)
             schema.QuantizationParametersAddScale(builder, scale)
-            schema.QuantizationParametersAddZeroPoint(builder, offsets[channels])
+            schema.QuantizationParametersAddZeroPoint(builder, offsets[key])
             schema.QuantizationParametersAddQuantizedDimension(builder, self.quantizedDimension)
             return schema.QuantizationParametersEnd(builder)
 

@@ -18,8 +18,8 @@ _FILTER_INPUT = 1
 def verify(content: bytes, weights: Sequence[DeployedWeight]) -> None:
     """Checks that a file computes with the checkpoint's integers.
 
-    - Each weight is there, as INT4 (INT8 above 4 bits) [out, in], its codes and scales bit-equal
-      to the checkpoint's, quantized_dimension 0 and zero points 0.
+    - Each weight, or one equal to it, is there, as INT4 (INT8 above 4 bits) [out, in], its codes
+      and scales bit-equal to the checkpoint's, quantized_dimension 0 and zero points 0.
     - Each is used only as the filter of a FULLY_CONNECTED or the table of an EMBEDDING_LOOKUP, or
       is dequantized if its activations are not 8 bits.
     - No operator is a Flex or other custom operator.
@@ -42,8 +42,10 @@ def verify(content: bytes, weights: Sequence[DeployedWeight]) -> None:
             _compare(constant, weight)
             found[weight.name] = weight
             places[constant.subgraph, names[constant.subgraph, constant.name]] = weight
-    if missing := expected.keys() - found.keys():
-        raise _refused(f"{min(missing)} is not in it")
+    for weight in weights:
+        # The converter keeps equal constants once, under the name of one of them.
+        if weight.name not in found and not any(map(weight.equals, found.values())):
+            raise _refused(f"{weight.name} is not in it")
     for operator in flatbuffer.operators(model):
         if operator.name not in _BUILTIN_OPERATORS:
             raise _refused(f"it needs the custom operator {operator.name}")

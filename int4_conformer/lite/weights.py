@@ -40,3 +40,11 @@ class DeployedWeight:
     def dequantized(self) -> np.ndarray:
         """float32 [out, in]."""
         return self.codes.astype(np.float32) * self.scale[:, None]
+
+    def equals(self, other: "DeployedWeight") -> bool:
+        """Whether one can stand for the other in a file, whatever their names."""
+        return (
+            (self.bits, self.activation) == (other.bits, other.activation)
+            and np.array_equal(self.codes, other.codes)
+            and np.array_equal(self.scale, other.scale)
+        )

@@ -1,11 +1,15 @@
+import dataclasses
+
 import hypothesis
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import strategies
 
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer
 from int4_conformer.lite.packing import pack
+from int4_conformer.lite.verification import verify
 from int4_conformer.lite.weights import DeployedWeight
 from int4_conformer.serving.weights import deployed_weights
 from tests import dense_models
@@ -124,3 +128,36 @@ def test_a_scale_that_differs_by_one_bit_is_another_weight():
     )
     with pytest.raises(UserError, match="lacks 1 of 1 quantized weights"):
         pack(dense_models.float_model(dense), [other])
+
+
+def twins():
+    """Two layers of equal weights, and the parsed file of their float products."""
+    dense = dense_models.layer("w4a8", 12, 10)
+    (weight,) = deployed_weights(dense)
+    kernel = weight.dequantized().T
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 12]), tf.TensorSpec([None, 12])])
+    def products(x, y):
+        return tf.matmul(x, tf.identity(kernel)), tf.matmul(y, tf.identity(kernel))
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([products.get_concrete_function()])
+    weights = [dataclasses.replace(weight, name=name) for name in ("first/kernel", "second/kernel")]
+    return flatbuffer.load(converter.convert()), weights
+
+
+def test_weights_of_equal_values():
+    model, weights = twins()
+    content = pack(model, weights)
+    verify(content, weights)
+    packed = flatbuffer.load(content)
+    assert [op.name for op in flatbuffer.operators(packed)] == 2 * ["FULLY_CONNECTED"]
+    for constant in flatbuffer.constants(packed):
+        assert constant.dtype == "int4"
+        np.testing.assert_array_equal(constant.values(), weights[0].codes)
+
+
+def test_weights_of_equal_values_that_meet_different_activations():
+    model, (first, second) = twins()
+    second = dataclasses.replace(second, activation="float")
+    with pytest.raises(UserError, match="first/kernel and second/kernel hold equal values but"):
+        pack(model, [first, second])

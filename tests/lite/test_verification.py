@@ -92,7 +92,7 @@ def test_another_type(content, layer, weights):
 
 
 def test_a_weight_that_is_missing(content, weights):
-    other = dataclasses.replace(weights[0], name="other/kernel")
+    other = dataclasses.replace(weights[0], name="other/kernel", codes=-weights[0].codes)
     refused(content, [*weights, other], "other/kernel is not in it")
 
     def change(model):
