@@ -18,21 +18,26 @@ import numpy as np
 from int4_conformer.audio.files import SAMPLE_RATE, resample
 from int4_conformer.errors import UserError
 
-# espeak-ng ships about a hundred voice variants. These are the clear, human ones. Left out are:
-# whispers and creaks (whisper, whisperf, caleb, croak), robots and monsters (robosoft*, UniRobot,
-# anikaRobot, Demonic, kaukovalta, Storm, Tweaky, zac), echoing halls (RicishayMax*, announcer),
-# overdriven voicing (antonio, iven*), the noisy first Klatt synthesisers (klatt, klatt2, klatt3),
-# a voice that never sounds the same twice (Reed), and twins that share another variant's formants,
-# which would put one voice on both sides of a split (Diogo: Henrique, Hugo, michel, miguel; Gene:
-# Gene2; Andy: AnxiousAndy; john: "Mr serious"; adam: klatt6; edward: edward2, klatt5; belinda:
-# linda; steph: steph2, steph3; Mike: mike2).
-_VARIANTS = (
+# espeak-ng ships about a hundred voice variants. These are the clear, human ones. Left out beside
+# the distorted ones below are: robots and monsters (robosoft*, UniRobot, anikaRobot, Demonic,
+# kaukovalta, Storm, Tweaky, zac), overdriven voicing (antonio, iven*), a voice that never sounds
+# the same twice (Reed), and twins that share another variant's formants, which would put one voice
+# on both sides of a split (Diogo: Henrique, Hugo, michel, miguel; Gene: Gene2; Andy: AnxiousAndy;
+# john: "Mr serious"; adam: klatt6; edward: edward2, klatt5; belinda: linda; steph: steph2, steph3;
+# Mike: mike2; RicishayMax2: RicishayMax3; klatt2: klatt, klatt3).
+CLEAR_VARIANTS = (
     *("Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Jacky", "Lee"),
     *("Marco", "Mario", "Michael", "Mike", "Nguyen", "adam", "anika", "aunty"),
     *("belinda", "benjamin", "boris", "david", "ed", "edward", "f1", "f2", "f3", "f4", "f5"),
     *("grandma", "grandpa", "gustave", "ian", "john", "klatt4", "m1", "m2", "m3", "m4", "m5"),
     *("m6", "m7", "m8", "marcelo", "max", "norbert", "pablo", "paul", "pedro", "quincy", "rob"),
     *("robert", "sandro", "shelby", "steph", "travis", "victor"),
+)
+
+# Whispers, creaks, echoing halls and a noisy synthesiser: hard to recognise, good to learn from.
+DISTORTED_VARIANTS = (
+    *("RicishayMax", "RicishayMax2", "announcer", "caleb", "croak", "klatt2"),
+    *("whisper", "whisperf"),
 )
 
 # Each accent's voice file: espeak-ng selects voices by file or full name, not by language code.
@@ -64,7 +69,7 @@ _lock = threading.Lock()
 class Voice:
     """Who speaks, and how."""
 
-    # One of `voice_variants()`: the speaker's timbre.
+    # One of `CLEAR_VARIANTS` or `DISTORTED_VARIANTS`: the speaker's timbre.
     variant: str = "m3"
     # One of `ACCENTS`.
     accent: str = "en-us"
@@ -74,9 +79,10 @@ class Voice:
     rate: int = 175
 
     def __post_init__(self) -> None:
-        if self.variant not in _VARIANTS:
+        variants = CLEAR_VARIANTS + DISTORTED_VARIANTS
+        if self.variant not in variants:
             raise UserError(
-                f"`variant` must be one of {', '.join(voice_variants())}. "
+                f"`variant` must be one of {', '.join(variants)}. "
                 f"Received: variant={self.variant!r}"
             )
         if self.accent not in ACCENTS:
@@ -89,11 +95,6 @@ class Voice:
             raise UserError(
                 f"`rate` must be in 80..450 words per minute. Received: rate={self.rate}"
             )
-
-
-def voice_variants() -> tuple[str, ...]:
-    """The speakers at hand, sorted."""
-    return tuple(sorted(_VARIANTS))
 
 
 def synthesize(text: str, voice: Voice) -> np.ndarray:

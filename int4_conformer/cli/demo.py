@@ -27,7 +27,7 @@ _FORMATS = ("float32", "int4")
 
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("output", "build/demo", "Folder for the results.", flag_values=values)
-    flags.DEFINE_integer("steps", 900, "Optimizer steps.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("steps", 1300, "Optimizer steps.", lower_bound=1, flag_values=values)
     flags.DEFINE_integer(
         "utterances", 5000, "Utterances to train on.", lower_bound=10, flag_values=values
     )
@@ -51,7 +51,7 @@ def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
     tokenizer = Graphemes.from_texts([utterance.text for utterance in train])
     config = TrainingConfig(
         steps=values.steps,
-        batch_seconds=96,
+        batch_seconds=48,
         buckets=2,
         learning_rate=3e-3,
         warmup=min(200, values.steps // 4),
