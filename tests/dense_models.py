@@ -7,6 +7,7 @@ from ai_edge_litert import interpreter as litert
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.lite import flatbuffer
 from int4_conformer.lite.packing import pack
+from int4_conformer.quant.deploy import deploying
 from int4_conformer.serving.weights import deployed_weights
 
 
@@ -20,22 +21,19 @@ def layer(recipe, width, units, seed=0):
     return dense
 
 
-def float_model(dense):
-    """The parsed file of the float product with the same kernel on its grid."""
-    (weight,) = deployed_weights(dense)
-    kernel = weight.dequantized().T
-
-    @tf.function(input_signature=[tf.TensorSpec([None, kernel.shape[0]])])
-    def product(x):
-        return tf.matmul(x, kernel)
-
-    concrete = product.get_concrete_function()
-    return flatbuffer.load(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
+def traced(dense):
+    """The parsed file of the layer's float twin, and the integers for it."""
+    with deploying("float_twin") as deployment:
+        concrete = tf.function(dense).get_concrete_function(
+            tf.TensorSpec([None, dense.kernel.shape[0]])
+        )
+    content = tf.lite.TFLiteConverter.from_concrete_functions([concrete], dense).convert()
+    return flatbuffer.load(content), deployed_weights(deployment, dense)
 
 
 def packed(dense):
     """The file's content with the layer's integers."""
-    return pack(float_model(dense), deployed_weights(dense))
+    return pack(*traced(dense))
 
 
 def run(content, x, delegate="xnnpack"):

@@ -1,41 +1,39 @@
 """Einsum with a trained weight, in integers."""
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
-from int4_conformer.quant.config import QuantConfig
-from int4_conformer.quant.ops import einsum
-from int4_conformer.quant.recipe import Recipe, resolve
+from int4_conformer.layers.quantized import Quantized
+from int4_conformer.quant.weight_einsum import Terms, einsum
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")
-class QuantEinsumDense(keras.layers.EinsumDense):
+class QuantEinsumDense(Quantized, keras.layers.EinsumDense):
     """`keras.layers.EinsumDense` whose product is `quant.einsum`.
 
-    Arguments and weights are those of the Keras layer, and `quant` as in `QuantDense`.
+    Arguments and weights are those of the Keras layer, and `quant` as in `Quantized`.
     """
 
-    def __init__(
-        self,
-        equation: str,
-        output_shape: Any,
-        quant: QuantConfig | Recipe | str | None = None,
-        **kwargs: Any,
-    ):
-        super().__init__(equation, output_shape, **kwargs)
-        self.quant = resolve(quant)
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        super().build(input_shape)
+        terms = Terms.parse(self.equation, len(input_shape))
+        self._add_quant_state(terms.matrix_shape(self.kernel.shape))
+        free = terms.kernel_free
+        # Otherwise the bias is not the same for all rows of the product.
+        self._bias_per_channel = (
+            self.bias is not None
+            and len(self.bias.shape) <= len(free)
+            and terms.output[len(terms.output) - len(free) :] == free
+        )
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        outputs = einsum(self.equation, inputs, self.kernel, self.quant)
-        if self.bias is not None:
-            outputs += self.bias
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        bias = self.bias if self._bias_per_channel else None
+        outputs = self._quantized(
+            lambda config, state: einsum(
+                self.equation, inputs, self.kernel, config, bias=bias, state=state
+            ),
+            training,
+        )
+        if self.bias is not None and bias is None:
+            outputs += tf.cast(self.bias, outputs.dtype)
         return outputs if self.activation is None else self.activation(outputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"quant": self.quant.to_config()}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "QuantEinsumDense":
-        return cls(**(config | {"quant": QuantConfig.from_config(config["quant"])}))

@@ -21,6 +21,8 @@ class DeployedWeight:
     scale: np.ndarray = dataclasses.field(repr=False)
     # Width of the codes.
     bits: int
+    # Successive inputs that share a scale; None where all of an output do.
+    block: int | None = None
     # Scheme of the activations that meet the weight (`QuantConfig.activation`).
     activation: str
 

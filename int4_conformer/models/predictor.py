@@ -40,7 +40,11 @@ class AveragedEmbeddingPredictor(keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         self.embedding = QuantEmbedding(
-            vocab_size, config.embedding_dim, quant=recipe.at("embedding"), name="embedding"
+            vocab_size,
+            config.embedding_dim,
+            keras.initializers.RandomNormal(stddev=config.embedding_dim**-0.5),
+            quant=recipe.at("embedding"),
+            name="embedding",
         )
         self.projection = QuantDense(
             output_dim, "silu", quant=recipe.at("projection"), name="projection"

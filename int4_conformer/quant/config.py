@@ -1,13 +1,29 @@
 """How one layer is quantized."""
 
 import dataclasses
+import re
 from typing import Any, Literal, get_args
 
 from int4_conformer.errors import UserError
 
-Activation = Literal["float", "int8", "int8_asymmetric", "int4"]
+Granularity = Literal["channel", "tensor", "block32", "block64", "block128"]
+Activation = Literal["float", "int8", "int8_asymmetric", "int8_static", "int4"]
 Backend = Literal["auto", "native", "xla", "exact_float"]
 BackwardDtype = Literal["float32", "bfloat16"]
+
+_GRANULARITY_NAMES = {
+    "channel": "c",
+    "tensor": "t",
+    "block32": "b32",
+    "block64": "b64",
+    "block128": "b128",
+}
+_ACTIVATION_NAMES = {
+    "int8_asymmetric": "a8d",
+    "int8": "a8ds",
+    "int8_static": "a8s",
+    "int4": "a4d",
+}
 
 
 def levels(bits: int) -> int:
@@ -25,14 +41,28 @@ def levels(bits: int) -> int:
 class QuantConfig:
     """How one weight and the activations that meet it are quantized.
 
-    The default is float throughout; the named presets are in `quant.recipe`.
+    The default is float throughout. `from_name` reads the short form of a scheme:
+
+        name        = "float" | weights | activations | weights "_" activations
+        weights     = "w" bits granularity      bits 2..8; "c" per channel, "t" per tensor,
+                                                "b32" "b64" "b128" per block of inputs
+        activations = "a8d"                     8 bits, dynamic, asymmetric
+                    | "a8ds" | "a4d"            8 or 4 bits, dynamic, symmetric
+                    | "a8s"                     8 bits, static
+
+    as in `w4c_a8d`, `w4b32_a8d`, `w8c_a8s`, `w4t`.
     """
 
     # Width of the weight codes in bits, 2..8; None keeps the weight in float32.
     weight_bits: int | None = None
-    # Scheme of the activations, one scale per row (token) over the contraction axis, taken at run
-    # time: "float" (none), "int8" and "int4" (symmetric, max|x|/127 and max|x|/7: the patent),
-    # "int8_asymmetric" (256 codes between min and max: what LiteRT's XNNPACK kernels compute).
+    # What shares a weight's scale: "channel" is all inputs of an output, "tensor" the whole
+    # weight, "block32" (64, 128) that many successive inputs of an output.
+    granularity: Granularity = "channel"
+    # Scheme of the activations. At run time, one scale per row (token) over the contraction axis:
+    # "int8" and "int4" (symmetric, max|x|/127 and max|x|/7: the patent), "int8_asymmetric" (256
+    # codes between min and max: what LiteRT's XNNPACK kernels compute). Learned in training, one
+    # for the layer: "int8_static" (for accelerators of whole integer models; the layer's outputs
+    # are then int8 too). "float" is none.
     activation: Activation = "float"
     # Which kernel multiplies the codes; all give the same int32 accumulators (`quant.matmul`).
     backend: Backend = "auto"
@@ -41,11 +71,27 @@ class QuantConfig:
     # Whether the weight's gradient also flows through its scale max|w|/L into the largest weight
     # of each channel; False takes the scale for a constant, as plain straight-through does.
     scale_gradient: bool = False
+    # Whether values beyond the largest code get no gradient. Scales from the maximum clip nothing;
+    # learned clipping and static ranges do.
+    clip_gradient: bool = True
+    # Whether scales are multiplied by a learned factor per channel (LSQ, arXiv 1902.08153, with
+    # the maximum as the unit), so that rare large weights may be clipped.
+    learned_clip: bool = False
+    # Whether training rounds weights up or down at random, with the mean at the weight (arXiv
+    # 1502.02551). Evaluation and export round to nearest.
+    stochastic_rounding: bool = False
+    # Standard deviation, in units of the scale, of Gaussian noise on the weights in training.
+    weight_noise: float = 0.0
+    # Training step at which quantization sets in; before it the layer computes in float.
+    start_step: int = 0
+    # Decay of the running averages of a static range's ends, per training step.
+    range_decay: float = 0.99
 
     def __post_init__(self) -> None:
         if self.weight_bits is not None:
             levels(self.weight_bits)
         for field, allowed in (
+            ("granularity", get_args(Granularity)),
             ("activation", get_args(Activation)),
             ("backend", get_args(Backend)),
             ("backward_dtype", get_args(BackwardDtype)),
@@ -55,11 +101,70 @@ class QuantConfig:
                 raise UserError(
                     f"`{field}` must be one of {', '.join(allowed)}. Received: {field}={value!r}"
                 )
+        for field in ("weight_noise", "start_step"):
+            if getattr(self, field) < 0:
+                raise UserError(
+                    f"`{field}` must not be negative. Received: {field}={getattr(self, field)}"
+                )
+        if not 0 <= self.range_decay < 1:
+            raise UserError(
+                f"`range_decay` must be in [0, 1). Received: range_decay={self.range_decay}"
+            )
+        if self.activation == "int8_static" and self.weight_bits is None:
+            raise UserError(
+                "Static int8 activations need integer weights: int8_static exists for whole "
+                "integer matmuls. Received: weight_bits=None"
+            )
+        if self.activation == "int8_static" and self.block is not None:
+            raise UserError(
+                "No runtime multiplies static int8 activations by weights with block scales; use "
+                f"granularity `channel`. Received: granularity={self.granularity!r}"
+            )
+
+    @property
+    def block(self) -> int | None:
+        """Inputs that share a scale; None where all do."""
+        return int(self.granularity[5:]) if self.granularity.startswith("block") else None
 
     @property
     def is_integer(self) -> bool:
         """Whether the matmul itself runs on integers: weight and activations both quantized."""
         return self.weight_bits is not None and self.activation != "float"
+
+    @property
+    def name(self) -> str:
+        """The scheme's short form, which `from_name` reads; options of training are not in it."""
+        parts = []
+        if self.weight_bits is not None:
+            parts.append(f"w{self.weight_bits}{_GRANULARITY_NAMES[self.granularity]}")
+        if self.activation != "float":
+            parts.append(_ACTIVATION_NAMES[self.activation])
+        return "_".join(parts) or "float"
+
+    @classmethod
+    def from_name(cls, name: str) -> "QuantConfig":
+        """The scheme of a short form such as `w4c_a8d`.
+
+        Raises:
+            UserError: `name` does not follow the grammar.
+        """
+        if name == "float":
+            return cls()
+        match = re.fullmatch(r"(?:w(\d)(c|t|b32|b64|b128))?(_?)(a8d|a8ds|a8s|a4d)?", name)
+        weights, activations = match and match[1], match and match[4]
+        if not (weights or activations) or bool(match[3]) != bool(weights and activations):
+            raise UserError(
+                f"{name!r} names no scheme; write weights and activations as in w4c_a8d, "
+                "w4b32_a8d, w8c_a8s, w4c or float."
+            )
+        fields: dict[str, Any] = {}
+        if weights:
+            granularities = {short: long for long, short in _GRANULARITY_NAMES.items()}
+            fields |= {"weight_bits": int(weights), "granularity": granularities[match[2]]}
+        if activations:
+            schemes = {short: long for long, short in _ACTIVATION_NAMES.items()}
+            fields["activation"] = schemes[activations]
+        return cls(**fields)
 
     def to_config(self) -> dict[str, Any]:
         """The fields as JSON values."""

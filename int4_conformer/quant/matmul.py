@@ -7,16 +7,19 @@ All backends return the same int32 accumulators:
   scalar loop; inside a program that XLA compiles anyway it is the plain op.
 - `exact_float`: a float32 matmul of the codes, exact while every partial sum is an integer below
   2^24.
-- `auto`: `xla` in a graph whose shapes are known (XLA compiles once per shape, too slow for eager
-  calls), otherwise `exact_float` within its bound, otherwise `native`.
+- `auto`: the fastest of them by `quant.backends`; `xla` only in a graph whose shapes are known (XLA
+  compiles once per shape, too slow for eager calls), `exact_float` only within its bound.
 """
 
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
+from int4_conformer.quant.backends import fastest
 from int4_conformer.quant.config import Backend
 
 _EXACT_FLOAT_BOUND = 2**24
+# Rows taken for a product whose number of rows is not known.
+_TYPICAL_ROWS = 512
 
 
 def exact_float_allowed(width: int, a_limit: int, b_limit: int) -> bool:
@@ -46,12 +49,14 @@ def int_matmul(
     Raises:
         UserError: `exact_float` was asked for beyond its bound.
     """
-    width = b.shape[0]
+    rows, (width, columns) = a.shape[0], b.shape
     if backend == "auto":
-        if a.shape.is_fully_defined() and not tf.executing_eagerly():
-            backend = "xla"
-        else:
-            backend = portable_backend(width, b_limit)
+        allowed = {"native"}
+        if exact_float_allowed(width, 128, b_limit):
+            allowed.add("exact_float")
+        if rows is not None and not tf.executing_eagerly():
+            allowed = allowed - {"native"} | {"xla"}
+        backend = fastest(rows or _TYPICAL_ROWS, width, columns, allowed)
     if backend == "xla":
         return _xla_matmul(a, b)
     if backend == "native":

@@ -4,90 +4,114 @@ Forward, `y = x w` with `x` in rows of integers and `w` in integers per output c
 
     y = (x_codes w_codes - zero_point * column_sums(w_codes)) * x_scale * w_scale
 
-Backward, rounding counts as the identity (straight-through, Bengio et al., arXiv 1308.3432), taken
-at the quantized operands:
+summed over blocks if the weight's scales come in blocks. Backward, at the quantized operands:
 
-    dx = dy w_deq^T          dw = x_deq^T dy
+    dx = dy w_deq^T          dw_deq = x_deq^T dy
 
-No clipping mask is needed: scales come from the maximum, so nothing is clipped. With
-`scale_gradient`, `dw` also carries the scale's own derivative: the scale is max|w|/L, hence
-d(w_deq)/d(scale) = codes - w/scale reaches the largest weight of the channel with factor sign(w)/L.
+Dynamic rows pass their gradient on unchanged; how `dw_deq` reaches the weight is `quant.snap`.
 """
 
-import dataclasses
+import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
-from int4_conformer.quant.activations import QRows, quantize_rows
-from int4_conformer.quant.config import QuantConfig, levels
+from int4_conformer.errors import UserError
+from int4_conformer.quant.activations import quantize_rows
+from int4_conformer.quant.config import Backend, QuantConfig, levels
+from int4_conformer.quant.deploy import DeployedMatrix, deployment
 from int4_conformer.quant.matmul import int_matmul, portable_backend
-from int4_conformer.quant.tensor import QTensor, quantize
+from int4_conformer.quant.snap import Snapped, snap_weight
+from int4_conformer.quant.state import QuantState
+from int4_conformer.quant.tensor import QTensor, straight_through
 
 
-def dot(x: tf.Tensor, kernel: tf.Tensor | QTensor, config: QuantConfig) -> tf.Tensor:
+def dot(
+    x: tf.Tensor,
+    kernel: tf.Tensor,
+    config: QuantConfig,
+    *,
+    bias: tf.Tensor | None = None,
+    transposed: bool = False,
+    state: QuantState | None = None,
+) -> tf.Tensor:
     """Multiplies the last axis of `x` by `kernel`.
 
     Args:
         x: float [..., in].
-        kernel: float [in, out], quantized here with one scale per output channel; or such a
-            `QTensor`, which has no gradient.
+        kernel: float [in, out], quantized here with a scale per output channel, tensor or block.
+        bias: float [out], added to the product; or None.
+        transposed: whether the kernel is [out, in], as a table of vectors is.
+        state: what the config asks for beside the kernel.
 
     Returns:
         float32 [..., out].
     """
-    x = tf.cast(x, tf.float32)
-    if isinstance(kernel, QTensor):
-        width, columns = kernel.codes.shape
-        if config.backend == "auto":
-            # Fixed codes are for serving, where there may be no XLA.
-            backend = portable_backend(width, levels(kernel.bits))
-            config = dataclasses.replace(config, backend=backend)
-        product = _product(tf.reshape(x, [-1, width]), kernel, config)[0]
-    else:
-        kernel = tf.convert_to_tensor(kernel)
-        if config.weight_bits is None and config.activation == "float":
-            return tf.matmul(x, kernel)
-        width, columns = kernel.shape
-        product = _straight_through_dot(tf.reshape(x, [-1, width]), kernel, config)
-    return tf.reshape(product, [*sizes(x)[:-1], columns])
+    return matrix_product(x, kernel, config, axis=int(transposed), bias=bias, state=state)
 
 
-def einsum(equation: str, x: tf.Tensor, kernel: tf.Tensor, config: QuantConfig) -> tf.Tensor:
-    """Einsum of an activation with a weight, one scale per output channel of the weight.
+def matrix_product(
+    x: tf.Tensor,
+    weight: tf.Tensor,
+    config: QuantConfig,
+    *,
+    to_matrix: Callable[[tf.Tensor], tf.Tensor] = tf.convert_to_tensor,
+    part: str = "",
+    axis: int = 0,
+    bias: tf.Tensor | None = None,
+    state: QuantState | None = None,
+) -> tf.Tensor:
+    """`dot` with a matrix that is made of a weight of another shape.
 
     Args:
-        equation: such as "btd,dhk->bthk" or "...hk,hkd->...d"; the contraction axes are those
-            that the output lacks.
-        x: float tensor, the first operand.
-        kernel: float tensor, the second operand.
-
-    Raises:
-        ValueError: an axis of the weight is in all three terms (a batch axis), an axis is summed
-            over in one operand alone, or a term repeats an axis.
+        to_matrix: makes it.
+        part: suffix of the weight's name, where one weight makes several matrices.
+        axis: the axis of the matrix that meets the last axis of `x`.
     """
-    inputs, output = equation.replace(" ", "").split("->")
-    x_axes, kernel_axes = inputs.split(",")
-    rows = [f"<{i}>" for i in range(len(x.shape) - len(x_axes.replace("...", "")))]
-    x_axes, output_axes = _expand(x_axes, rows), _expand(output, rows)
-    contracted = [axis for axis in kernel_axes if axis in x_axes]
-    x_free = [axis for axis in x_axes if axis not in contracted]
-    kernel_free = [axis for axis in kernel_axes if axis not in contracted]
-    if sorted(x_free + kernel_free) != sorted(output_axes) or any(
-        len(set(axes)) < len(axes) for axes in (x_axes, kernel_axes, output_axes)
-    ):
-        raise ValueError(
-            "`equation` must contract each axis that its operands share and keep all others. "
-            f"Received: {equation!r}"
-        )
-    matrix = _transpose(kernel, list(kernel_axes), contracted + kernel_free)
-    free_shape = matrix.shape[len(contracted) :].as_list()
-    matrix = tf.reshape(matrix, [matrix.shape[: len(contracted)].num_elements(), -1])
-    x = _transpose(x, x_axes, x_free + contracted)
-    outer = tf.unstack(tf.shape(x)[: len(x_free)])
-    outer = [static or dynamic for static, dynamic in zip(x.shape, outer, strict=False)]
-    product = dot(tf.reshape(x, [*outer, matrix.shape[0]]), matrix, config)
-    product = tf.reshape(product, [*outer, *free_shape])
-    return _transpose(product, x_free + kernel_free, output_axes)
+    x, state = tf.cast(x, tf.float32), state or QuantState()
+    target = deployment()
+    if target is not None and config.weight_bits is not None:
+        held = target.matrix(_path(weight) + part, lambda: to_matrix(weight), config, axis, state)
+        width, columns = held.tensor.codes.shape[axis], held.tensor.codes.shape[1 - axis]
+        y = _deployed_product(_as_rows(x, width), held, bias)
+    else:
+        matrix = to_matrix(weight)
+        width, columns = matrix.shape[axis], matrix.shape[1 - axis]
+        y = _trained_product(_as_rows(x, width), matrix, axis, bias, config, state)
+    return y if x.shape.rank == 2 else tf.reshape(y, [*sizes(x)[:-1], columns])
+
+
+def lookup(
+    ids: tf.Tensor, table: tf.Tensor, config: QuantConfig, *, state: QuantState | None = None
+) -> tf.Tensor:
+    """Rows of a table on their integer grid, with straight-through gradient.
+
+    The codes are those of `dot` with the table, `transposed`.
+
+    Args:
+        ids: int [n].
+        table: float [vocab, dim].
+        config: its activation scheme does not matter here.
+        state: as in `dot`.
+
+    Returns:
+        float32 [n, dim].
+    """
+    state = state or QuantState()
+    if config.weight_bits is None:
+        return tf.gather(tf.convert_to_tensor(table), ids)
+    target = deployment()
+    if target is not None:
+        read = functools.partial(tf.convert_to_tensor, table)
+        held = target.matrix(_path(table), read, config, 1, state).in_graph
+        return _rows(held, ids).dequantize() if isinstance(held, QTensor) else tf.gather(held, ids)
+    table = tf.convert_to_tensor(table)
+    if config.granularity == "tensor":
+        snapped = snap_weight(table, config, 1, clip=state.clip, offset=state.offset)
+        return tf.gather(snapped.value, ids)
+    # A row is a channel of its own, so that only the rows looked up are quantized.
+    clip, offset = (None if x is None else tf.gather(x, ids) for x in (state.clip, state.offset))
+    return snap_weight(tf.gather(table, ids), config, 1, clip=clip, offset=offset).value
 
 
 def sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
@@ -96,77 +120,124 @@ def sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
     return [u if size is None else size for size, u in zip(x.shape, unknown, strict=True)]
 
 
-def _expand(axes: str, rows: list[str]) -> list[str]:
-    """Names of the axes, with the ellipsis spelled out."""
-    head, dots, tail = axes.partition("...")
-    return [*head, *(rows if dots else []), *tail]
+def _as_rows(x: tf.Tensor, width: int) -> tf.Tensor:
+    return x if x.shape.rank == 2 else tf.reshape(x, [-1, width])
 
 
-def _transpose(x: tf.Tensor, axes: list[str], wanted: list[str]) -> tf.Tensor:
-    if axes == wanted:
-        return tf.convert_to_tensor(x)
-    return tf.transpose(x, [axes.index(axis) for axis in wanted])
+def _trained_product(
+    x: tf.Tensor,
+    matrix: tf.Tensor,
+    axis: int,
+    bias: tf.Tensor | None,
+    config: QuantConfig,
+    state: QuantState,
+) -> tf.Tensor:
+    """The product of matrices, each quantized or float, with gradients."""
+    rows = None
+    if config.activation != "float":
+        rows = quantize_rows(x, config.activation)
+        x = straight_through(x, rows.dequantize())
+    if config.weight_bits is None:
+        y = _matmul(x, matrix, axis, config)
+    else:
+        weight = snap_weight(matrix, config, axis, clip=state.clip, offset=state.offset)
+        if rows is None:
+            y = _matmul(x, weight.value, axis, config)
+        else:
+            y = _integer_matmul(Snapped(tensor=rows, value=x), weight, axis, config)
+    return y if bias is None else y + bias
 
 
-def _straight_through_dot(x: tf.Tensor, kernel: tf.Tensor, config: QuantConfig) -> tf.Tensor:
-    """`dot` on matrices, at least one of them quantized."""
+def _deployed_product(x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
+    """The product of a matrix with a deployed one."""
+    config, axis, weight = held.config, held.axis, held.in_graph
+    if isinstance(weight, QTensor) and config.is_integer:
+        backend = portable_backend(weight.codes.shape[axis], levels(weight.bits))
+        y = _integer_product(quantize_rows(x, config.activation), weight, axis, backend)
+    else:
+        if config.activation == "int4":
+            # No runtime has kernels for 4-bit activations.
+            x = quantize_rows(x, config.activation).dequantize()
+        value = weight.dequantize() if isinstance(weight, QTensor) else weight
+        y = tf.matmul(x, value, transpose_b=axis == 1)
+    return y if bias is None else y + bias
+
+
+def _integer_matmul(x: Snapped, weight: Snapped, axis: int, config: QuantConfig) -> tf.Tensor:
+    """The product of integers forward, of their float values backward."""
 
     @tf.custom_gradient
-    def product(x: tf.Tensor, kernel: tf.Tensor):
-        weight = (
-            None if config.weight_bits is None else quantize(kernel, config.weight_bits, axes=(0,))
-        )
-        y, rows = _product(x, kernel if weight is None else weight, config)
+    def product(x_value: tf.Tensor, weight_value: tf.Tensor):
+        y = _integer_product(x.tensor, weight.tensor, axis, config.backend)
+        return y, lambda dy: _matmul_gradients(dy, x_value, weight_value, axis, config)
 
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            used_x = x if rows is None else rows.dequantize()
-            used_kernel = kernel if weight is None else weight.dequantize()
-            dx = _backward_matmul(dy, used_kernel, config, transpose_b=True)
-            dw = _backward_matmul(used_x, dy, config, transpose_a=True)
-            if config.scale_gradient and weight is not None:
-                dw += _through_scale(dw, kernel, weight)
-            return dx, dw
-
-        return y, gradient
-
-    return product(x, kernel)
+    return product(x.value, weight.value)
 
 
-def _product(
-    x: tf.Tensor, kernel: tf.Tensor | QTensor, config: QuantConfig
-) -> tuple[tf.Tensor, QRows | None]:
-    """The product of matrices, and the quantized rows of `x` unless they stay float."""
-    rows = None if config.activation == "float" else quantize_rows(x, config.activation)
-    if rows is not None and isinstance(kernel, QTensor):
-        return _integer_product(rows, kernel, config), rows
-    x = x if rows is None else rows.dequantize()
-    kernel = kernel.dequantize() if isinstance(kernel, QTensor) else kernel
-    return tf.matmul(x, kernel), rows
+def _matmul(x: tf.Tensor, weight: tf.Tensor, axis: int, config: QuantConfig) -> tf.Tensor:
+    """A float product whose backward pass has the config's type."""
+
+    @tf.custom_gradient
+    def product(x: tf.Tensor, weight: tf.Tensor):
+        y = tf.matmul(x, weight, transpose_b=axis == 1)
+        return y, lambda dy: _matmul_gradients(dy, x, weight, axis, config)
+
+    return product(x, weight)
 
 
-def _integer_product(rows: QRows, weight: QTensor, config: QuantConfig) -> tf.Tensor:
-    accumulator = int_matmul(
-        rows.codes, weight.codes, b_limit=levels(weight.bits), backend=config.backend
-    )
-    if rows.zero_point is not None:
-        column_sums = tf.reduce_sum(tf.cast(weight.codes, tf.int32), axis=0, keepdims=True)
-        accumulator -= rows.zero_point * column_sums
-    return tf.cast(accumulator, tf.float32) * rows.scale * weight.scale
-
-
-def _backward_matmul(a: tf.Tensor, b: tf.Tensor, config: QuantConfig, **transposes) -> tf.Tensor:
-    if config.backward_dtype == "float32":
-        return tf.matmul(a, b, **transposes)
+def _matmul_gradients(
+    dy: tf.Tensor, x: tf.Tensor, weight: tf.Tensor, axis: int, config: QuantConfig
+) -> tuple[tf.Tensor, tf.Tensor]:
     dtype = tf.as_dtype(config.backward_dtype)
-    return tf.cast(tf.matmul(tf.cast(a, dtype), tf.cast(b, dtype), **transposes), tf.float32)
+    dy, x, weight = (tf.cast(tensor, dtype) for tensor in (dy, x, weight))
+    dx = tf.matmul(dy, weight, transpose_b=axis == 0)
+    if axis == 0:
+        d_weight = tf.matmul(x, dy, transpose_a=True)
+    else:
+        d_weight = tf.matmul(dy, x, transpose_a=True)
+    return tf.cast(dx, tf.float32), tf.cast(d_weight, tf.float32)
 
 
-def _through_scale(dw: tf.Tensor, kernel: tf.Tensor, weight: QTensor) -> tf.Tensor:
-    """The part of the kernel's gradient that flows through its scale, shape [in, out]."""
-    error = tf.cast(weight.codes, tf.float32) - kernel / weight.scale
-    d_scale = tf.reduce_sum(dw * error, axis=0, keepdims=True)
-    magnitude = tf.abs(kernel)
-    largest = tf.cast(magnitude == tf.reduce_max(magnitude, axis=0, keepdims=True), tf.float32)
-    # Equal maxima share the gradient, as reduce_max's own derivative does.
-    share = largest / tf.reduce_sum(largest, axis=0, keepdims=True)
-    return d_scale * share * tf.sign(kernel) / levels(weight.bits)
+def _integer_product(x: QTensor, weight: QTensor, axis: int, backend: Backend) -> tf.Tensor:
+    """float32 [rows, out] from codes [rows, in] and [in, out], or [out, in] with `axis` 1."""
+    codes, scale = weight.codes, weight.scale
+    if axis == 1:
+        codes, scale = tf.transpose(codes), tf.transpose(scale)
+    blocks = scale.shape[0]
+    total = 0.0
+    for row_codes, weight_codes, block_scale in zip(
+        tf.split(x.codes, blocks, axis=1),
+        tf.split(codes, blocks, axis=0),
+        tf.split(scale, blocks, axis=0),
+        strict=True,
+    ):
+        accumulator = int_matmul(
+            row_codes, weight_codes, b_limit=levels(weight.bits), backend=backend
+        )
+        if x.zero_point is not None:
+            accumulator -= x.zero_point * _column_sums(weight_codes)
+        sums = tf.cast(accumulator, tf.float32)
+        if blocks == 1:
+            return sums * x.scale * scale
+        total += sums * block_scale
+    return total * x.scale
+
+
+def _column_sums(codes: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(codes, tf.int32), axis=0, keepdims=True)
+
+
+def _rows(table: QTensor, ids: tf.Tensor) -> QTensor:
+    scale = table.scale if table.scale.shape[0] == 1 else tf.gather(table.scale, ids)
+    return QTensor(codes=tf.gather(table.codes, ids), scale=scale, bits=table.bits)
+
+
+def _path(weight: tf.Tensor) -> str:
+    """Path of a layer's variable, as which a weight is deployed."""
+    path = getattr(weight, "path", None)
+    if path is None:
+        raise UserError(
+            "Only variables of Keras layers can be deployed, since a deployed weight needs a name. "
+            f"Received: {type(weight).__name__}"
+        )
+    return path

@@ -2,21 +2,20 @@
 
 import dataclasses
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from int4_conformer.errors import UserError
 from int4_conformer.quant.config import QuantConfig
 
-_W4A8 = QuantConfig(weight_bits=4, activation="int8_asymmetric")
-
-_PRESETS = {
-    "float": QuantConfig(),
-    "w4": QuantConfig(weight_bits=4),
-    "w4a4": QuantConfig(weight_bits=4, activation="int4"),
-    "w4a8": _W4A8,
-    "w4a8s": dataclasses.replace(_W4A8, activation="int8"),
-    "w6a8": dataclasses.replace(_W4A8, weight_bits=6),
-    "w8a8": dataclasses.replace(_W4A8, weight_bits=8),
+# Short names of the common schemes.
+PRESETS = {
+    "w4": "w4c",
+    "w4a4": "w4c_a4d",
+    "w4a8": "w4c_a8d",
+    "w4a8s": "w4c_a8ds",
+    "w6a8": "w6c_a8d",
+    "w8a8": "w8c_a8d",
 }
 
 
@@ -57,16 +56,58 @@ class Recipe:
     def preset(cls, name: str) -> "Recipe":
         """The recipe that gives every layer one config.
 
-        `float`; `w4` (4-bit weights, float activations); `w4a8` (4-bit weights, asymmetric int8
-        activations: the default for phones); `w4a8s` (symmetric int8 activations, the patent's
-        max|x|/127); `w4a4` (4-bit weights and activations); `w6a8`; `w8a8`.
+        Args:
+            name: `float`; `w4` (4-bit weights, float activations); `w4a8` (4-bit weights,
+                asymmetric int8 activations: the default for phones); `w4a8s` (symmetric int8
+                activations, the patent's max|x|/127); `w4a4` (4-bit weights and activations);
+                `w6a8`; `w8a8`; or any name of `QuantConfig`'s grammar, such as `w4b32_a8d`.
 
         Raises:
             UserError: there is no such preset.
         """
-        if name not in _PRESETS:
-            raise UserError(f"Unknown recipe {name!r}; choose one of {', '.join(_PRESETS)}.")
-        return cls(name=name, rules=((".*", _PRESETS[name]),))
+        try:
+            config = QuantConfig.from_name(PRESETS.get(name, name))
+        except UserError as error:
+            raise UserError(
+                f"Unknown recipe {name!r}; choose one of float, {', '.join(PRESETS)}, or name a "
+                "scheme such as w4b32_a8d."
+            ) from error
+        return cls(name=name, rules=((".*", config),))
+
+    @classmethod
+    def partial(cls, name: str, patterns: Sequence[str], scheme: str = "w4a8") -> "Recipe":
+        """The patent's partial quantization: layers that a pattern matches get a scheme,
+        all others stay float.
+
+        Example: `Recipe.partial("encoders", ["encoder/.*"])`.
+        """
+        config = Recipe.preset(scheme).config()
+        rules = tuple((pattern, config) for pattern in patterns)
+        return cls(name=name, rules=(*rules, (".*", QuantConfig())))
+
+    @classmethod
+    def mixed(cls, name: str, int8_patterns: Sequence[str], scheme: str = "w4a8") -> "Recipe":
+        """The mixed 4/8-bit models of arXiv 2203.15952: 8-bit weights where a pattern matches,
+        and a scheme elsewhere."""
+        config = Recipe.preset(scheme).config()
+        int8 = dataclasses.replace(config, weight_bits=8)
+        return cls(
+            name=name, rules=(*((pattern, int8) for pattern in int8_patterns), (".*", config))
+        )
+
+    def require_used(self, paths: Iterable[str]) -> None:
+        """Checks that each rule decides for at least one of the layers at `paths`.
+
+        Raises:
+            UserError: a rule matches none; a last rule ".*" may.
+        """
+        deciding = {self._rule(path) for path in paths}
+        for index, (pattern, _) in enumerate(self.rules):
+            if index not in deciding and pattern != ".*":
+                raise UserError(
+                    f"Recipe `{self.name}`: rule {pattern!r} decides for no layer; correct the "
+                    "pattern, or move it before the rule that matches first."
+                )
 
     def at(self, name: str) -> "Recipe":
         """This recipe as seen by the sublayer `name`."""
@@ -78,11 +119,14 @@ class Recipe:
         Raises:
             UserError: no rule matches the path.
         """
-        for pattern, config in self.rules:
-            if re.fullmatch(pattern, self.path):
-                return config
+        return self.rules[self._rule(self.path)][1]
+
+    def _rule(self, path: str) -> int:
+        for index, (pattern, _) in enumerate(self.rules):
+            if re.fullmatch(pattern, path):
+                return index
         raise UserError(
-            f"Recipe `{self.name}` has no rule for layer `{self.path}`; "
+            f"Recipe `{self.name}` has no rule for layer `{path}`; "
             "add one, or end its rules with '.*'."
         )
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.serving.weights import quantized_layers
+from int4_conformer.quant.deploy import Deployment, Target, deploying
 from int4_conformer.text.vocabulary import Vocabulary
 
 
@@ -25,7 +25,7 @@ def export_saved_model(
     `assets/vocabulary.json`.
 
     Args:
-        model: trained; from here on it holds its codes fixed.
+        model: trained.
         vocabulary: what its output ids mean.
         output: path of the folder, which must not exist.
 
@@ -36,12 +36,10 @@ def export_saved_model(
     if output.exists():
         raise UserError(f"{output} exists already; choose another folder or remove it.")
     require_place(output)
-    for layer in quantized_layers(model):
-        layer.freeze()
     try:
         with tempfile.TemporaryDirectory(prefix=output.name, dir=output.parent) as folder:
             beside = Path(folder) / "model"
-            save_recognition(model, beside)
+            save_recognition(model, beside, "integers")
             write_beside(
                 beside / "assets" / "vocabulary.json", json.dumps(vocabulary.to_config()).encode()
             )
@@ -52,8 +50,12 @@ def export_saved_model(
         ) from error
 
 
-def save_recognition(model: Transducer, folder: str | os.PathLike) -> None:
-    """Writes a SavedModel of greedy recognition of one utterance, PCM of whole blocks."""
+def save_recognition(model: Transducer, folder: str | os.PathLike, target: Target) -> Deployment:
+    """Writes a SavedModel of greedy recognition of one utterance, PCM of whole blocks.
+
+    Returns:
+        the weights that its graph holds.
+    """
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")], autograph=False)
     def recognize(pcm: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -63,6 +65,8 @@ def save_recognition(model: Transducer, folder: str | os.PathLike) -> None:
     # A module that holds just what the graph uses: saving the Keras model would drag its float
     # weights along.
     module = tf.Module()
-    signature = recognize.get_concrete_function()
+    with deploying(target) as deployment:
+        signature = recognize.get_concrete_function()
     module.variables_in_use = list(signature.variables)
     tf.saved_model.save(module, str(folder), signatures=signature)
+    return deployment

@@ -12,10 +12,6 @@ from int4_conformer.lite.packing import pack
 from int4_conformer.lite.verification import verify
 from int4_conformer.lite.weights import DeployedWeight
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.models.variables import by_path
-from int4_conformer.quant.config import QuantConfig
-from int4_conformer.quant.recipe import Recipe
-from int4_conformer.serving.recipe import with_recipe
 from int4_conformer.serving.saved_model import save_recognition
 from int4_conformer.serving.weights import deployed_weights
 from int4_conformer.text.vocabulary import Vocabulary
@@ -36,9 +32,11 @@ def export_tflite(model: Transducer, vocabulary: Vocabulary, output: str | os.Pa
             computes, the file does not hold the model's integers, or it cannot be written.
     """
     require_place(output)
-    weights = deployed_weights(model)
+    with tempfile.TemporaryDirectory() as folder:
+        deployment = save_recognition(model, folder, "float_twin")
+        content = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    weights = deployed_weights(deployment, model)
     delegate = _delegate(weights)
-    content = _convert(float_twin(model, weights))
     parsed = flatbuffer.load(content)
     metadata.attach(
         parsed,
@@ -54,33 +52,6 @@ def export_tflite(model: Transducer, vocabulary: Vocabulary, output: str | os.Pa
     content = metadata.seal(pack(parsed, weights))
     verify(content, weights)
     write_beside(output, content)
-
-
-def float_twin(model: Transducer, weights: list[DeployedWeight]) -> Transducer:
-    """The model in float32 with every quantized weight on its grid.
-
-    Activations of 8 bits are left to the runtime's kernels, which quantize them; those of 4 bits,
-    which it has no kernels for, are quantized in the graph.
-    """
-    rules = tuple(
-        (pattern, QuantConfig(activation="int4" if quant.activation == "int4" else "float"))
-        for pattern, quant in model.config.recipe.rules
-    )
-    twin = with_recipe(model, Recipe(name="float twin", rules=rules))
-    variables = by_path(twin)
-    for weight in weights:
-        snapped = weight.dequantized()
-        # Kernels are deployed with output channels first; a table is stored as it is.
-        variables[weight.name].assign(snapped.T if weight.name.endswith("/kernel") else snapped)
-    return twin
-
-
-def _convert(twin: Transducer) -> bytes:
-    """The float TFLite model of greedy recognition, for PCM of any whole number of blocks."""
-
-    with tempfile.TemporaryDirectory() as folder:
-        save_recognition(twin, folder)
-        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
 
 
 def _delegate(weights: list[DeployedWeight]) -> str:

@@ -1,38 +1,30 @@
-"""The integers of a trained model."""
+"""The integers of a deployed model as a file holds them."""
 
 import keras
+import numpy as np
 
-from int4_conformer.layers.dense import QuantDense
-from int4_conformer.layers.embedding import QuantEmbedding
 from int4_conformer.lite.weights import DeployedWeight
 from int4_conformer.models.variables import relative_path
+from int4_conformer.quant.deploy import DeployedMatrix, Deployment
 
 
-def quantized_layers(model: keras.layers.Layer) -> list[QuantDense | QuantEmbedding]:
-    """The layers of a model, itself included, that have a quantized weight."""
-    return [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, QuantDense | QuantEmbedding) and layer.quant.weight_bits is not None
-    ]
+def deployed_weights(deployment: Deployment, model: keras.layers.Layer) -> list[DeployedWeight]:
+    """Codes and scales of every weight that was traced, output channels first, named by path below
+    the model."""
+    return [_deployed(matrix, model) for matrix in deployment.matrices.values()]
 
 
-def deployed_weights(model: keras.layers.Layer) -> list[DeployedWeight]:
-    """Codes and scales of every quantized weight, named by path below the model."""
-    return [_deployed(layer, model) for layer in quantized_layers(model)]
-
-
-def _deployed(layer: QuantDense | QuantEmbedding, model: keras.layers.Layer) -> DeployedWeight:
-    if isinstance(layer, QuantDense):
-        variable, tensor = layer.kernel, layer.quantized_kernel()
-        codes, scale = tensor.codes.numpy().T, tensor.scale.numpy()[0]
-    else:
-        variable, tensor = layer.embeddings, layer.quantized_table()
-        codes, scale = tensor.codes.numpy(), tensor.scale.numpy()[:, 0]
+def _deployed(matrix: DeployedMatrix, model: keras.layers.Layer) -> DeployedWeight:
+    codes, scale = matrix.tensor.codes.numpy(), matrix.tensor.scale.numpy()
+    if matrix.axis == 0:
+        codes, scale = codes.T, scale.T
+    if matrix.config.block is None:
+        scale = np.broadcast_to(scale[:, 0], codes.shape[:1])
     return DeployedWeight(
-        name=relative_path(variable.path, model),
+        name=relative_path(matrix.name, model),
         codes=codes,
         scale=scale,
-        bits=tensor.bits,
-        activation=layer.quant.activation,
+        bits=matrix.tensor.bits,
+        block=matrix.config.block,
+        activation=matrix.config.activation,
     )

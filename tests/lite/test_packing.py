@@ -11,7 +11,6 @@ from int4_conformer.lite import flatbuffer
 from int4_conformer.lite.packing import pack
 from int4_conformer.lite.verification import verify
 from int4_conformer.lite.weights import DeployedWeight
-from int4_conformer.serving.weights import deployed_weights
 from tests import dense_models
 from tests.quant import reference
 
@@ -105,8 +104,7 @@ def test_float_activations_meet_the_dequantized_weight():
 
 
 def test_a_weight_that_is_not_in_the_model():
-    dense = dense_models.layer("w4a8", 12, 10)
-    (weight,) = deployed_weights(dense)
+    model, (weight,) = dense_models.traced(dense_models.layer("w4a8", 12, 10))
     other = DeployedWeight(
         name="other/kernel",
         codes=-weight.codes,
@@ -115,25 +113,23 @@ def test_a_weight_that_is_not_in_the_model():
         activation="int8_asymmetric",
     )
     with pytest.raises(UserError, match=r"lacks 1 of 2 quantized weights, such as other/kernel"):
-        pack(dense_models.float_model(dense), [weight, other])
+        pack(model, [weight, other])
 
 
 def test_a_scale_that_differs_by_one_bit_is_another_weight():
-    dense = dense_models.layer("w4a8", 12, 10)
-    (weight,) = deployed_weights(dense)
+    model, (weight,) = dense_models.traced(dense_models.layer("w4a8", 12, 10))
     scale = weight.scale.copy()
     scale[3] = np.nextafter(scale[3], np.float32(1))
     other = DeployedWeight(
         name="kernel", codes=weight.codes, scale=scale, bits=4, activation="int8_asymmetric"
     )
     with pytest.raises(UserError, match="lacks 1 of 1 quantized weights"):
-        pack(dense_models.float_model(dense), [other])
+        pack(model, [other])
 
 
 def twins():
     """Two layers of equal weights, and the parsed file of their float products."""
-    dense = dense_models.layer("w4a8", 12, 10)
-    (weight,) = deployed_weights(dense)
+    _, (weight,) = dense_models.traced(dense_models.layer("w4a8", 12, 10))
     kernel = weight.dequantized().T
 
     @tf.function(input_signature=[tf.TensorSpec([None, 12]), tf.TensorSpec([None, 12])])

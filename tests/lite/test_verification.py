@@ -8,7 +8,6 @@ from ai_edge_quantizer import model_modifier
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer
 from int4_conformer.lite.verification import verify
-from int4_conformer.serving.weights import deployed_weights
 from tests import dense_models
 
 
@@ -19,7 +18,7 @@ def layer():
 
 @pytest.fixture(scope="module")
 def weights(layer):
-    return deployed_weights(layer)
+    return dense_models.traced(layer)[1]
 
 
 @pytest.fixture(scope="module")

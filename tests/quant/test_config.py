@@ -55,6 +55,13 @@ def test_it_survives_json():
         backend="native",
         backward_dtype="bfloat16",
         scale_gradient=True,
+        granularity="tensor",
+        clip_gradient=False,
+        learned_clip=True,
+        stochastic_rounding=True,
+        weight_noise=0.1,
+        start_step=3,
+        range_decay=0.5,
     )
     # Every field differs from its default, so none can be forgotten.
     for field in dataclasses.fields(QuantConfig):

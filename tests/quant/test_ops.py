@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.quant import QuantConfig, dot, einsum, quantize
+from int4_conformer.quant import QuantConfig, dot, einsum
 from tests.quant import reference
 
 SCHEMES = ["int8", "int4", "int8_asymmetric"]
@@ -46,7 +46,6 @@ def test_dot_is_the_integer_product(scheme, bits, backend):
     config = QuantConfig(weight_bits=bits, activation=scheme, backend=backend)
     y = dot(x, kernel, config)
     np.testing.assert_array_equal(y, reference.dot(x, kernel, bits, scheme))
-    np.testing.assert_array_equal(dot(x, quantize(kernel, bits), config), y)
     # The scales are applied to exact sums: what is left is the rounding of three products.
     used_x, used_kernel = used_operands(x, kernel, config)
     np.testing.assert_allclose(y, used_x @ used_kernel.astype(np.float64), rtol=1e-5, atol=1e-5)
@@ -86,10 +85,6 @@ def test_what_is_not_quantized_stays_float(config):
     x, kernel = operands()
     used_x, used_kernel = used_operands(x, kernel, config)
     np.testing.assert_array_equal(dot(x, kernel, config), tf.matmul(used_x, used_kernel))
-    if config.weight_bits is not None:
-        np.testing.assert_array_equal(
-            dot(x, quantize(kernel), config), tf.matmul(used_x, used_kernel)
-        )
 
 
 @pytest.mark.parametrize(
@@ -231,13 +226,13 @@ def test_einsum_with_unknown_axes():
 
 @pytest.mark.parametrize(
     "equation",
-    ["bd,bde->be", "bd,de->e", "bd,def->be", "bd,de->bde", "bb,be->e", "bd,dd->b", "...d,de->e"],
+    ["bd,de->e", "bd,def->be", "bb,be->e", "bd,dd->b", "...d,de->e"],
 )
 def test_equations_that_are_no_weight_product(equation):
     x, kernel = (
         np.ones([2] * len(term.replace("...", "b"))) for term in equation.split("->")[0].split(",")
     )
-    with pytest.raises(ValueError, match="`equation` must contract each axis that its operands"):
+    with pytest.raises(ValueError, match="`equation` must sum over axes that both operands have"):
         einsum(equation, x, kernel, W4A8)
 
 

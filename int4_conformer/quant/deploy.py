@@ -1,0 +1,103 @@
+"""Tracing a model for a target: which weights its graph multiplies by.
+
+A model is exported by tracing its forward pass within `deploying(...)`. Every product then asks
+the deployment for its weight, in the integers of this moment, instead of quantizing the master
+weight in the graph; whatever layers the model has, and however often they are called, each weight
+is deployed once, under the path of its variable.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import tensorflow as tf
+
+from int4_conformer.quant.config import QuantConfig
+from int4_conformer.quant.snap import quantize_weight
+from int4_conformer.quant.state import QuantState, StaticRanges
+from int4_conformer.quant.tensor import QTensor
+
+Target = Literal["float_twin", "integers"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeployedMatrix:
+    """A weight as the traced graph holds it."""
+
+    # Path of the variable that is its master.
+    name: str
+    # Codes and scales, eager tensors.
+    tensor: QTensor
+    # The axis that products sum over.
+    axis: int
+    config: QuantConfig
+    # Ranges of the activations if they are static.
+    ranges: StaticRanges | None
+    # What the graph reads: the values on their grid ("float_twin"), or codes and scales as
+    # variables ("integers").
+    in_graph: tf.Variable | QTensor
+
+
+class Deployment:
+    """Collects the weights of a model while its graph is traced.
+
+    Args:
+        target: "float_twin" makes a float32 graph whose weights lie on their grids and whose
+            8-bit activations are left to the runtime, as a TFLite file is packed from;
+            "integers" makes a graph of integer products that needs no XLA, for a SavedModel.
+    """
+
+    def __init__(self, target: Target):
+        self.target = target
+        self.matrices: dict[str, DeployedMatrix] = {}
+
+    def matrix(
+        self,
+        name: str,
+        read: Callable[[], tf.Tensor],
+        config: QuantConfig,
+        axis: int,
+        state: QuantState,
+    ) -> DeployedMatrix:
+        """The deployed form of the matrix that `read` returns when called outside any graph."""
+        if name not in self.matrices:
+            with tf.init_scope():
+                tensor = quantize_weight(read(), config, axis, clip=state.clip)
+                self.matrices[name] = DeployedMatrix(
+                    name=name,
+                    tensor=tensor,
+                    axis=axis,
+                    config=config,
+                    ranges=state.ranges,
+                    in_graph=self._in_graph(name, tensor),
+                )
+        return self.matrices[name]
+
+    def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable | QTensor:
+        if self.target == "float_twin":
+            return tf.Variable(tensor.dequantize(), trainable=False, name=name)
+        return dataclasses.replace(
+            tensor,
+            codes=tf.Variable(tensor.codes, trainable=False, name=f"{name}/codes"),
+            scale=tf.Variable(tensor.scale, trainable=False, name=f"{name}/scale"),
+        )
+
+
+_current: Deployment | None = None
+
+
+@contextlib.contextmanager
+def deploying(target: Target) -> Iterator[Deployment]:
+    """Within this context, traced products use deployed weights, which the deployment collects."""
+    global _current
+    before, _current = _current, Deployment(target)
+    try:
+        yield _current
+    finally:
+        _current = before
+
+
+def deployment() -> Deployment | None:
+    """The deployment that a graph is being traced for, if any."""
+    return _current
