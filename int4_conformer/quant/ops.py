@@ -16,10 +16,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from int4_conformer.errors import UserError
 from int4_conformer.quant.activations import quantize_rows
 from int4_conformer.quant.config import Backend, QuantConfig, levels
-from int4_conformer.quant.deploy import DeployedMatrix, deployment
+from int4_conformer.quant.deploy import DeployedMatrix, deployment, weight_path
 from int4_conformer.quant.matmul import int_matmul, portable_backend
 from int4_conformer.quant.snap import Snapped, snap_weight
 from int4_conformer.quant.state import QuantState
@@ -28,7 +27,7 @@ from int4_conformer.quant.tensor import QTensor, straight_through
 
 def dot(
     x: tf.Tensor,
-    kernel: tf.Tensor,
+    kernel: tf.Tensor | Snapped,
     config: QuantConfig,
     *,
     bias: tf.Tensor | None = None,
@@ -39,7 +38,8 @@ def dot(
 
     Args:
         x: float [..., in].
-        kernel: float [in, out], quantized here with a scale per output channel, tensor or block.
+        kernel: float [in, out], quantized here with a scale per output channel, tensor or block;
+            or what `before_loop` made of it.
         bias: float [out], added to the product; or None.
         transposed: whether the kernel is [out, in], as a table of vectors is.
         state: what the config asks for beside the kernel.
@@ -50,9 +50,19 @@ def dot(
     return matrix_product(x, kernel, config, axis=int(transposed), bias=bias, state=state)
 
 
+def before_loop(
+    kernel: tf.Tensor, config: QuantConfig, *, state: QuantState | None = None
+) -> tf.Tensor | Snapped:
+    """What a loop should give `dot` for its kernel [in, out], to quantize it once and for all."""
+    if config.weight_bits is None or deployment() is not None:
+        return kernel
+    state = state or QuantState()
+    return snap_weight(kernel, config, clip=state.clip, offset=state.offset)
+
+
 def matrix_product(
     x: tf.Tensor,
-    weight: tf.Tensor,
+    weight: tf.Tensor | Snapped,
     config: QuantConfig,
     *,
     to_matrix: Callable[[tf.Tensor], tf.Tensor] = tf.convert_to_tensor,
@@ -71,11 +81,13 @@ def matrix_product(
     x, state = tf.cast(x, tf.float32), state or QuantState()
     target = deployment()
     if target is not None and config.weight_bits is not None:
-        held = target.matrix(_path(weight) + part, lambda: to_matrix(weight), config, axis, state)
+        held = target.matrix(
+            weight_path(weight) + part, lambda: to_matrix(weight), config, axis, state
+        )
         width, columns = held.tensor.codes.shape[axis], held.tensor.codes.shape[1 - axis]
         y = _deployed_product(_as_rows(x, width), held, bias)
     else:
-        matrix = to_matrix(weight)
+        matrix = weight if isinstance(weight, Snapped) else to_matrix(weight)
         width, columns = matrix.shape[axis], matrix.shape[1 - axis]
         y = _trained_product(_as_rows(x, width), matrix, axis, bias, config, state)
     return y if x.shape.rank == 2 else tf.reshape(y, [*sizes(x)[:-1], columns])
@@ -103,7 +115,7 @@ def lookup(
     target = deployment()
     if target is not None:
         read = functools.partial(tf.convert_to_tensor, table)
-        held = target.matrix(_path(table), read, config, 1, state).in_graph
+        held = target.matrix(weight_path(table), read, config, 1, state).in_graph
         return _rows(held, ids).dequantize() if isinstance(held, QTensor) else tf.gather(held, ids)
     table = tf.convert_to_tensor(table)
     if config.granularity == "tensor":
@@ -126,7 +138,7 @@ def _as_rows(x: tf.Tensor, width: int) -> tf.Tensor:
 
 def _trained_product(
     x: tf.Tensor,
-    matrix: tf.Tensor,
+    matrix: tf.Tensor | Snapped,
     axis: int,
     bias: tf.Tensor | None,
     config: QuantConfig,
@@ -140,7 +152,9 @@ def _trained_product(
     if config.weight_bits is None:
         y = _matmul(x, matrix, axis, config)
     else:
-        weight = snap_weight(matrix, config, axis, clip=state.clip, offset=state.offset)
+        weight = matrix
+        if not isinstance(weight, Snapped):
+            weight = snap_weight(matrix, config, axis, clip=state.clip, offset=state.offset)
         if rows is None:
             y = _matmul(x, weight.value, axis, config)
         else:
@@ -230,14 +244,3 @@ def _column_sums(codes: tf.Tensor) -> tf.Tensor:
 def _rows(table: QTensor, ids: tf.Tensor) -> QTensor:
     scale = table.scale if table.scale.shape[0] == 1 else tf.gather(table.scale, ids)
     return QTensor(codes=tf.gather(table.codes, ids), scale=scale, bits=table.bits)
-
-
-def _path(weight: tf.Tensor) -> str:
-    """Path of a layer's variable, as which a weight is deployed."""
-    path = getattr(weight, "path", None)
-    if path is None:
-        raise UserError(
-            "Only variables of Keras layers can be deployed, since a deployed weight needs a name. "
-            f"Received: {type(weight).__name__}"
-        )
-    return path
