@@ -13,30 +13,13 @@ from int4_conformer.lite.verification import verify
 from int4_conformer.lite.weights import DeployedWeight
 from int4_conformer.serving.weights import deployed_weights
 from tests import dense_models
+from tests.lite.schemes import SHAPES, activations
 from tests.quant import reference
 
 BITS = {"w4a8": 4, "w6a8": 6, "w8a8": 8, "w4a8s": 4, "w4": 4}
 SCHEMES = {"w4a8": "int8_asymmetric", "w6a8": "int8_asymmetric", "w8a8": "int8_asymmetric"} | {
     "w4a8s": "int8"
 }
-# Each shape is converted afresh: always the same ones, and none to shrink a failure.
-SHAPES = hypothesis.settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
-)
-
-
-def activations(rows, width, seed):
-    """Rows of many sizes, some of one sign and one of zeros."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal([rows, width]) * np.exp(rng.uniform(-4, 4, [rows, 1]))
-    x[1::3] = np.abs(x[1::3])
-    x[2::3] = -np.abs(x[2::3])
-    x[-1] = 0
-    return x.astype(np.float32)
 
 
 @pytest.mark.parametrize("recipe", SCHEMES)
