@@ -22,14 +22,24 @@ def layer(recipe, width, units, seed=0):
 
 def float_model(dense):
     """The parsed file of the float product with the same kernel on its grid."""
-    (weight,) = deployed_weights(dense)
+    return float_product(*deployed_weights(dense))
+
+
+def float_product(weight, bias=None, function=tf.identity):
+    """The parsed file of `function(x @ weight + bias)` in float32."""
     kernel = weight.dequantized().T
 
     @tf.function(input_signature=[tf.TensorSpec([None, kernel.shape[0]])])
     def product(x):
-        return tf.matmul(x, kernel)
+        y = tf.matmul(x, kernel)
+        return function(y if bias is None else y + bias)
 
-    concrete = product.get_concrete_function()
+    return convert(product)
+
+
+def convert(function):
+    """The parsed file of a `tf.function` with an input signature."""
+    concrete = function.get_concrete_function()
     return flatbuffer.load(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
 
 

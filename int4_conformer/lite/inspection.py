@@ -39,8 +39,13 @@ class Inspection:
 
     @property
     def parameters(self) -> int:
-        """Number of weights: the values of float and of 2-, 4- and 8-bit integer constants."""
-        return sum(total.values for total in self.totals if total.dtype in _WEIGHT_DTYPES)
+        """Number of weights: the values of float and of 2-, 4- and 8-bit integer constants, scales
+        aside."""
+        return sum(
+            tensor.size
+            for tensor in self.tensors
+            if tensor.dtype in _WEIGHT_DTYPES and not tensor.is_scale
+        )
 
     @property
     def totals(self) -> tuple[DtypeTotal, ...]:

@@ -18,8 +18,8 @@ _FILTER_INPUT = 1
 def verify(content: bytes, weights: Sequence[DeployedWeight]) -> None:
     """Checks that a file computes with the checkpoint's integers.
 
-    - Each weight, or one equal to it, is there, as INT4 (INT8 above 4 bits) [out, in], its codes
-      and scales bit-equal to the checkpoint's, quantized_dimension 0 and zero points 0.
+    - Each weight, or one equal to it, is there, as INT4 (INT8 above 4 bits) [out, in], its codes,
+      scales and blocks bit-equal to the checkpoint's, quantized_dimension 0 and zero points 0.
     - Each is used only as the filter of a FULLY_CONNECTED or the table of an EMBEDDING_LOOKUP, or
       is dequantized if its activations are not 8 bits.
     - No operator is a Flex or other custom operator.
@@ -31,17 +31,11 @@ def verify(content: bytes, weights: Sequence[DeployedWeight]) -> None:
     expected = {weight.name: weight for weight in weights}
     found: dict[str, DeployedWeight] = {}
     places: dict[tuple[int, int], DeployedWeight] = {}
-    names = {
-        (subgraph_index, tensor.name.decode()): tensor_index
-        for subgraph_index, subgraph in enumerate(model.subgraphs)
-        for tensor_index, tensor in enumerate(subgraph.tensors)
-    }
     for constant in flatbuffer.constants(model):
         weight = expected.get(constant.name.partition("@")[0])
-        if weight is not None:
+        if weight is not None and not constant.is_scale:
             _compare(constant, weight)
-            found[weight.name] = weight
-            places[constant.subgraph, names[constant.subgraph, constant.name]] = weight
+            found[weight.name] = places[constant.subgraph, constant.tensor] = weight
     for weight in weights:
         # The converter keeps equal constants once, under the name of one of them.
         if weight.name not in found and not any(map(weight.equals, found.values())):
@@ -65,7 +59,9 @@ def _compare(constant: flatbuffer.Constant, weight: DeployedWeight) -> None:
         raise _refused(f"codes of {weight.name} differ")
     if not np.array_equal(constant.scale.view(np.int32), weight.scale.view(np.int32)):
         raise _refused(f"scales of {weight.name} differ")
-    if np.any(constant.zero_point):
+    if constant.block != weight.block:
+        raise _refused(f"{weight.name} has blocks of {constant.block}, not {weight.block}")
+    if constant.zero_point is not None and constant.zero_point.any():
         raise _refused(f"{weight.name} has zero points")
 
 

@@ -5,7 +5,9 @@ import pytest
 
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer, inspection
-from tests import tflite_models
+from int4_conformer.lite.packing import pack
+from tests import dense_models, tflite_models
+from tests.lite.schemes import blockwise_weight
 
 
 @pytest.fixture
@@ -28,6 +30,15 @@ def test_totals(path):
     assert result.ratio_to_float32 == 4 * 2593 / path.stat().st_size
     assert result.operators["FULLY_CONNECTED"] == 1
     assert result.metadata == tflite_models.facts()
+
+
+def test_block_scales_are_no_parameters(tmp_path):
+    path = tmp_path / "layer.tflite"
+    weight = blockwise_weight(block=32, blocks=4, units=5, seed=0)
+    path.write_bytes(pack(dense_models.float_product(weight), [weight]))
+    result = inspection.inspect(path)
+    assert {total.dtype: total.values for total in result.totals} == {"int4": 640, "float16": 20}
+    assert result.parameters == 640
 
 
 def test_a_shared_buffer_is_counted_once(tmp_path):

@@ -7,9 +7,11 @@ from ai_edge_quantizer import model_modifier
 
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer
+from int4_conformer.lite.packing import pack
 from int4_conformer.lite.verification import verify
 from int4_conformer.serving.weights import deployed_weights
 from tests import dense_models
+from tests.lite.schemes import blockwise_weight
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +126,46 @@ def test_a_custom_operator(content, weights):
         code.customCode = b"FlexMatMul"
 
     refused(changed(content, change), weights, "it needs the custom operator FlexMatMul")
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    """A blockwise weight and its file."""
+    weight = blockwise_weight(block=32, blocks=4, units=5, seed=0)
+    return weight, pack(dense_models.float_product(weight), [weight])
+
+
+def test_an_honest_file_of_blocks(blocks):
+    weight, content = blocks
+    verify(content, [weight])
+
+
+def test_changed_blocks(blocks):
+    weight, content = blocks
+
+    def change_scale(model):
+        buffer = model.buffers[model.subgraphs[0].tensors[-1].buffer]
+        buffer.data = buffer.data.copy()
+        buffer.data[38] ^= 1
+
+    refused(changed(content, change_scale), [weight], "scales of kernel differ")
+
+    def change_code(model):
+        buffer = model.buffers[kernel(model).buffer]
+        buffer.data = buffer.data.copy()
+        buffer.data[319] ^= 16
+
+    refused(changed(content, change_code), [weight], "codes of kernel differ")
+
+    def change_size(model):
+        kernel(model).quantization.details.blockSize = 64
+
+    refused(changed(content, change_size), [weight], "kernel has blocks of 64, not 32")
+
+
+def test_blocks_in_the_place_of_channels(blocks):
+    weight, content = blocks
+    by_channel = dataclasses.replace(weight, block=None, scale=weight.scale[:, 0])
+    refused(content, [by_channel], "scales of kernel differ")
+    honest = pack(dense_models.float_product(by_channel), [by_channel])
+    refused(honest, [weight], "scales of kernel differ")
