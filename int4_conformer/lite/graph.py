@@ -1,5 +1,8 @@
 """Edits of a parsed TFLite graph."""
 
+from typing import Any
+
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from int4_conformer.lite import flatbuffer
@@ -15,6 +18,29 @@ def opcode_index(model: schema.ModelT, code: int, version: int) -> int:
             schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code, version=version)
         )
     return codes.index(code)
+
+
+def add_tensor(
+    subgraph: schema.SubGraphT,
+    dtype: int,
+    shape: np.ndarray,
+    scale: np.ndarray,
+    zero_point: np.ndarray,
+    **fields: Any,
+) -> int:
+    """Adds a quantized tensor and returns its index.
+
+    Args:
+        dtype: a `schema.TensorType`.
+        scale: float32 [1], or [channels] along axis 0.
+        zero_point: int64 of that shape.
+        fields: others of `schema.TensorT`.
+    """
+    quantization = schema.QuantizationParametersT(scale=scale, zeroPoint=zero_point)
+    subgraph.tensors.append(
+        schema.TensorT(type=dtype, shape=shape, quantization=quantization, **fields)
+    )
+    return len(subgraph.tensors) - 1
 
 
 def empty_orphans(model: schema.ModelT) -> None:

@@ -7,6 +7,8 @@ from int4_conformer.lite.weights import DeployedWeight
 
 # XNNPACK's `XNN_MIN_BLOCKSIZE`, of which a block must be a multiple.
 _BLOCK_UNIT = 32
+# XNNPACK refuses requantization by this factor or more.
+_REQUANTIZATION_LIMIT = 256
 
 
 def require_storable(weight: DeployedWeight) -> None:
@@ -15,8 +17,15 @@ def require_storable(weight: DeployedWeight) -> None:
     Raises:
         UserError: the file format or the runtime has no place for the weight.
     """
+    if (weight.activation == "int8_static") != (weight.static is not None):
+        raise UserError(
+            f"{weight.name} has activations {weight.activation!r} and the static range "
+            f"{weight.static}; give a range with 'int8_static' and with nothing else."
+        )
     if weight.block is not None:
         _require_blocks(weight)
+    elif weight.static is not None:
+        _require_requantization(weight)
 
 
 def require_matmul(weight: DeployedWeight) -> None:
@@ -35,7 +44,7 @@ def require_matmul(weight: DeployedWeight) -> None:
 
 def _require_blocks(weight: DeployedWeight) -> None:
     out, width = weight.codes.shape
-    # DEQUANTIZE makes zeros of blocks.
+    # DEQUANTIZE makes zeros of blocks, and XNNPACK's static matmul divides by zero.
     if weight.activation != "int8_asymmetric":
         raise UserError(
             f"{weight.name} has blocks of {weight.block} and activations {weight.activation!r}; "
@@ -67,4 +76,15 @@ def _require_blocks(weight: DeployedWeight) -> None:
         raise UserError(
             f"{weight.name} has the block scale {weight.scale[~held][0]}; LiteRT needs numbers "
             "that both bfloat16 and float16 hold, so round the scales to bfloat16 in 2^-14..65280."
+        )
+
+
+def _require_requantization(weight: DeployedWeight) -> None:
+    factor = weight.accumulator_scale / np.float32(weight.static.output_scale)
+    if not np.all(factor < _REQUANTIZATION_LIMIT):
+        channel = np.argmax(factor)
+        raise UserError(
+            f"{weight.name} has input scale * weight scale / output scale = {factor[channel]} in "
+            f"channel {channel}; XNNPACK needs less than {_REQUANTIZATION_LIMIT}, so calibrate "
+            "the static ranges again."
         )

@@ -16,6 +16,7 @@ from ai_edge_quantizer import model_modifier, qtyping
 
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer, graph, limits
+from int4_conformer.lite.static import make_static
 from int4_conformer.lite.weights import DeployedWeight
 
 _FILTER_INPUT = 1
@@ -24,9 +25,10 @@ _FILTER_INPUT = 1
 def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
     """Serialises a float model with its quantized weights as integers.
 
-    Matmuls with int8 activations keep their FULLY_CONNECTED operator with an INT4 or INT8 filter;
-    look-ups in a quantized table become EMBEDDING_LOOKUP; weights meant for other activations go
-    through DEQUANTIZE into a float kernel.
+    Matmuls with int8 activations keep their FULLY_CONNECTED operator with an INT4 or INT8 filter,
+    between QUANTIZE and DEQUANTIZE where the activations are static; look-ups in a quantized table
+    become EMBEDDING_LOOKUP; weights meant for other activations go through DEQUANTIZE into a float
+    kernel.
 
     Args:
         model: as `flatbuffer.load` gives it; it is changed.
@@ -78,6 +80,8 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
             f"such as {min(missing)}; every layer of the model must be in its graph."
         )
     packed = flatbuffer.load(_serialized(model, parameters))
+    make_static(packed, weights)
+    graph.empty_orphans(packed)
     _share_zero_points(packed)
     return _serialized(packed, {})
 

@@ -63,3 +63,63 @@ def quantize_rows_builtin(x):
     scale = scale.astype(F)
     codes = round_half_away(x * (1 / scale.astype(np.float64)).astype(F)) + zero_point
     return np.clip(codes, -128, 127), scale, zero_point
+
+
+def quantize(x, scale, zero_point):
+    """QUANTIZE of XNNPACK."""
+    return np.clip(np.rint(x * (F(1) / F(scale))) + zero_point, -128, 127).astype(np.int64)
+
+
+def quantize_builtin(x, scale, zero_point):
+    """QUANTIZE of the builtin kernels: the last `size % 8` values of a tensor are rounded apart."""
+    codes = np.clip(round_half_away(x / np.float64(F(scale))) + zero_point, -128, 127)
+    vectors = x.size // 8 * 8
+    codes.flat[:vectors] = quantize(x.flat[:vectors], scale, zero_point)
+    return codes.astype(np.int64)
+
+
+def dequantize(codes, scale, zero_point):
+    """DEQUANTIZE of XNNPACK."""
+    return (codes - zero_point).astype(F) * F(scale)
+
+
+def dequantize_builtin(codes, scale, zero_point):
+    """DEQUANTIZE of the builtin kernels: the last `size % 8` values of a tensor round once."""
+    y = dequantize(codes, scale, zero_point)
+    vectors = codes.size // 8 * 8
+    y.flat[:vectors] = codes.flat[:vectors].astype(F) * F(scale) + F(-zero_point) * F(scale)
+    return y
+
+
+def static_sums(x_codes, weight):
+    """The int32 accumulators of a static matmul, as int64."""
+    products = (x_codes - weight.static.input_zero_point) @ weight.codes.T.astype(np.int64)
+    return products if weight.bias is None else products + weight.bias_codes(weight.bias)
+
+
+def requantize(sums, weight, relu):
+    """The output codes of XNNPACK's static matmul: one float32 factor, rounded half to even."""
+    factor = F(weight.static.input_scale) * weight.scale / F(weight.static.output_scale)
+    return _clip(np.rint(sums.astype(F) * factor), weight, relu)
+
+
+def requantize_builtin(sums, weight, relu):
+    """The output codes of the builtin static matmul: a 31-bit factor and a shift.
+
+    The product is rounded half up twice, to a whole number and again when that is shifted.
+    """
+    input_scale, scale = np.float64(F(weight.static.input_scale)), weight.scale.astype(np.float64)
+    product = input_scale * scale
+    if len(scale) == 1:
+        # A single channel counts as one scale for the tensor; that product is a float32.
+        product = product.astype(F).astype(np.float64)
+    fraction, exponent = np.frexp(product / F(weight.static.output_scale))
+    multiplier = round_half_away(fraction * 2**31).astype(np.int64)
+    left, right = np.maximum(exponent, 0), np.maximum(-exponent, 0)
+    high = ((sums << left) * multiplier + 2**30) >> 31
+    return _clip((high + (1 << right >> 1)) >> right, weight, relu)
+
+
+def _clip(steps, weight, relu):
+    zero_point = weight.static.output_zero_point
+    return np.clip(steps + zero_point, zero_point if relu else -128, 127).astype(np.int64)

@@ -13,7 +13,7 @@ from int4_conformer.lite.packing import pack
 from int4_conformer.lite.verification import verify
 from tests import dense_models
 from tests.lite import kernels
-from tests.lite.schemes import SHAPES, activations, blockwise_weight
+from tests.lite.schemes import SHAPES, activations, blockwise_weight, static_weight
 from tests.quant import reference
 
 SIZES = {
@@ -81,3 +81,42 @@ def test_blocks_and_relu():
     outputs = output(weight, x, "xnnpack")
     assert outputs.min() < 0
     np.testing.assert_array_equal(output(weight, x, "xnnpack", relu=True), np.maximum(outputs, 0))
+
+
+def static_activations(rows, width, static, seed):
+    """Rows over the static range and a little beyond, half of them midway between codes."""
+    rng = np.random.default_rng(seed)
+    steps = rng.uniform(-140, 140, [rows, width]) - static.input_zero_point
+    steps[::2] = np.floor(steps[::2]) + 0.5
+    return (steps * static.input_scale).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 6, 8])
+@pytest.mark.parametrize("delegate", ["xnnpack", "none"])
+@SHAPES
+@hypothesis.given(
+    half_width=strategies.integers(1, 150),
+    biased=strategies.booleans(),
+    relu=strategies.booleans(),
+    **SIZES,
+)
+def test_static_activations(delegate, bits, half_width, units, rows, seed, biased, relu):
+    weight = static_weight(bits, 2 * half_width, units, seed)
+    ends = weight.static
+    x = static_activations(rows, 2 * half_width, ends, seed)
+    if biased:
+        bias = np.random.default_rng(seed).normal(0, 30 * ends.output_scale, units)
+        weight = dataclasses.replace(weight, bias=bias.astype(np.float32))
+    outputs = output(weight, x, delegate, relu)
+
+    builtin = delegate == "none"
+    quantize = kernels.quantize_builtin if builtin else kernels.quantize
+    codes = quantize(x, ends.input_scale, ends.input_zero_point)
+    sums = kernels.static_sums(codes, weight)
+    expected = (kernels.requantize_builtin if builtin else kernels.requantize)(sums, weight, relu)
+    steps = np.rint(outputs / ends.output_scale).astype(int)
+    np.testing.assert_array_equal(steps + ends.output_zero_point, expected)
+    dequantize = kernels.dequantize_builtin if builtin else kernels.dequantize
+    np.testing.assert_array_equal(
+        outputs, dequantize(expected, ends.output_scale, ends.output_zero_point)
+    )

@@ -8,7 +8,7 @@ import pytest
 from int4_conformer.errors import UserError
 from int4_conformer.lite.packing import pack
 from tests import dense_models
-from tests.lite.schemes import blockwise_weight
+from tests.lite.schemes import blockwise_weight, static_weight
 
 
 def refused(weight, reason, **changes):
@@ -42,6 +42,13 @@ def test_blocks_and_other_activations(activation):
     )
 
 
+def test_blocks_and_static_activations():
+    weight = blockwise_weight(block=32, blocks=3, units=4, seed=0)
+    static = static_weight(bits=4, width=2, units=1, seed=0).static
+    reason = "kernel has blocks of 32 and activations 'int8_static'; LiteRT multiplies blocks with"
+    refused(weight, reason, activation="int8_static", static=static)
+
+
 @pytest.mark.parametrize(
     "scale",
     [
@@ -67,3 +74,25 @@ def test_block_scales_at_the_ends_of_float16(exponent):
     x = np.eye(96, dtype=np.float32)
     outputs = dense_models.run(content, x)
     np.testing.assert_allclose(outputs, weight.dequantized().T, rtol=1e-5, atol=1e-6 * scales[0, 0])
+
+
+def test_a_range_without_its_scheme_and_the_reverse():
+    weight = static_weight(bits=4, width=6, units=4, seed=0)
+    refused(weight, "'int8_asymmetric' and the static range Stat", activation="int8_asymmetric")
+    refused(weight, "'int8_static' and the static range None; give", static=None)
+
+
+def test_requantization_factors():
+    weight = static_weight(bits=4, width=6, units=4, seed=0)
+    largest = float(weight.accumulator_scale.max())
+    fine = dataclasses.replace(weight.static, output_scale=largest / 255)
+    fine = dataclasses.replace(weight, static=fine)
+    content = pack(dense_models.float_product(fine), [fine])
+    dense_models.run(content, np.zeros([1, 6], np.float32))
+    beyond = dataclasses.replace(weight.static, output_scale=largest / 257)
+    refused(weight, r"output scale = 257\.\d* in channel \d; XNNPACK needs less", static=beyond)
+
+
+def test_static_activations_and_odd_widths():
+    weight = static_weight(bits=4, width=7, units=4, seed=0)
+    refused(weight, "kernel has input width 7; INT4 filters need an even one")
