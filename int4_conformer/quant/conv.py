@@ -15,6 +15,7 @@ import tensorflow as tf
 from int4_conformer.errors import UserError
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.deploy import deployment, weight_path
+from int4_conformer.quant.depthwise import depthwise_valid
 from int4_conformer.quant.ops import matrix_product
 from int4_conformer.quant.snap import snap_weight
 from int4_conformer.quant.state import QuantState
@@ -119,16 +120,12 @@ def depthwise_conv1d(
             f"Received: {config.name}"
         )
     x = _padded(tf.cast(x, tf.float32), kernel.shape[:1], [stride], padding, [dilation])
-    # The op knows strides or dilations, not both.
-    stride_of_op, stride_after = (stride, 1) if dilation == 1 else (1, stride)
-    y = tf.nn.depthwise_conv2d(
-        x[:, None],
-        _depthwise_kernel(kernel, config, state or QuantState())[None],
-        [1, stride_of_op, stride_of_op, 1],
-        "VALID",
-        dilations=[1, dilation],
+    y = depthwise_valid(
+        x,
+        _depthwise_kernel(kernel, config, state or QuantState()),
+        stride=stride,
+        dilation=dilation,
     )
-    y = y[:, 0, ::stride_after]
     return y if bias is None else y + bias
 
 
