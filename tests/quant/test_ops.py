@@ -104,8 +104,8 @@ def test_gradients_are_straight_through(config):
     dy = np.random.default_rng(1).standard_normal([6, 5]).astype(np.float32)
     dx, dw = gradients(lambda x, w: dot(x, w, config), x, kernel, dy=dy)
     used_x, used_kernel = used_operands(x, kernel, config)
-    np.testing.assert_array_equal(dx, tf.matmul(dy, used_kernel, transpose_b=True))
-    np.testing.assert_array_equal(dw, tf.matmul(used_x, dy, transpose_a=True))
+    np.testing.assert_allclose(dx, dy @ used_kernel.T, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(dw, used_x.T @ dy, rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_in_bfloat16():
@@ -130,7 +130,7 @@ def test_gradients_through_the_scale(bits):
     config = QuantConfig(weight_bits=bits, activation="int8", scale_gradient=True)
     dx, dw = gradients(lambda x, w: dot(x, w, config), x, kernel, dy=dy)
     used_x, used_kernel = used_operands(x, kernel, config)
-    np.testing.assert_array_equal(dx, tf.matmul(dy, used_kernel, transpose_b=True))
+    np.testing.assert_allclose(dx, dy @ used_kernel.T, rtol=1e-5, atol=1e-5)
     expected = reference.through_scale(used_x, kernel, dy, bits)
     np.testing.assert_allclose(dw, expected, rtol=1e-4, atol=1e-4)
     # Only the largest weight of each channel differs from plain straight-through.
