@@ -21,7 +21,7 @@ _SMALLEST_CLIP = 1 / 64
 class Quantized:
     """Mixin, to be named before a Keras layer, whose arguments it takes beside its own.
 
-    Master weights stay in float32 also under mixed precision; outputs have the compute dtype.
+    Master weights are float32 under every dtype policy; outputs have the compute dtype.
 
     Args:
         quant: `QuantConfig`, `Recipe` (resolved at its path), the name of a scheme such as
@@ -36,7 +36,7 @@ class Quantized:
         super().__init__(*args, **kwargs)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
-        return super().add_weight(*args, **({"autocast": False} | kwargs))
+        return super().add_weight(*args, **(kwargs | {"autocast": False, "dtype": "float32"}))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"quant": self.quant.to_config()}
@@ -94,8 +94,8 @@ class Quantized:
             )
 
     def _add_quant_variable(self, name: str, shape: Sequence[int], **options: Any) -> None:
-        options = {"initializer": "zeros"} | options
-        setattr(self, name, self.add_weight(shape=shape, name=name, **options))
+        options = {"initializer": "zeros", "dtype": "float32", "autocast": False} | options
+        setattr(self, name, super().add_weight(shape=shape, name=name, **options))
         self._quant_names.append(name)
 
     def _quantized(self, product: Product, training: bool | None) -> Any:

@@ -10,12 +10,19 @@ import tensorflow as tf
 
 from int4_conformer.layers import QuantDense, QuantEmbedding
 from int4_conformer.quant import QuantConfig
+from int4_conformer.quant.deploy import deploying
 from tests.layers import battery
 from tests.quant import reference
 
-EVERY_LAYER = pytest.mark.parametrize(
-    "case", battery.CASES, ids=lambda case: case.layer.__name__.removeprefix("Quant")
-)
+
+def each(cases):
+    return pytest.mark.parametrize(
+        "case", cases, ids=lambda case: case.layer.__name__.removeprefix("Quant")
+    )
+
+
+EVERY_LAYER = each(battery.CASES)
+INTEGER_LAYERS = each([case for case in battery.CASES if case.integer])
 
 
 def gradients(layer, inputs, training=False):
@@ -72,7 +79,8 @@ def test_it_survives_its_config(case):
 
 @EVERY_LAYER
 def test_a_saved_model_computes_the_same(case, tmp_path):
-    quant = dataclasses.replace(QuantConfig.from_name(case.scheme), learned_clip=True, start_step=3)
+    quant = QuantConfig.from_name("w4c_a8s" if case.integer else "w4c")
+    quant = dataclasses.replace(quant, learned_clip=True, start_step=3)
     layer = case.layer(quant=quant, **case.arguments)
     inputs = [keras.Input(x.shape[1:], dtype=x.dtype) for x in case.inputs]
     model = keras.Model(inputs if len(inputs) > 1 else inputs[0], layer(*inputs))
@@ -80,6 +88,8 @@ def test_a_saved_model_computes_the_same(case, tmp_path):
     for variable in layer.weights:
         if variable.name.endswith("_clip"):
             variable.assign(np.linspace(0.5, 1, variable.shape[1])[None] + 0 * variable.numpy())
+        elif variable.name.endswith("_range"):
+            variable.assign([-4, 5])
         elif variable.name == "quant_step":
             variable.assign(7)
     model.save(tmp_path / "model.keras")
@@ -88,6 +98,7 @@ def test_a_saved_model_computes_the_same(case, tmp_path):
         {variable.path: variable.numpy() for variable in layer.weights} for layer in (model, loaded)
     )
     assert sum("_clip" in path for path in saved) == len(case.matrices)
+    assert sum("_range" in path for path in saved) == 2 * case.integer * len(case.matrices)
     assert restored.keys() == saved.keys()
     for path, value in restored.items():
         np.testing.assert_array_equal(value, saved[path])
@@ -121,8 +132,8 @@ def test_masks_are_those_of_keras(case):
 
 
 @EVERY_LAYER
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision(case, policy):
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16"])
+def test_narrow_types(case, policy):
     layer = case.quantized(case.scheme, dtype=policy)
     assert {weight.dtype for weight in layer.weights} == {"float32"}
     y = layer(*case.inputs)
@@ -184,6 +195,22 @@ def test_the_batch_may_be_unknown(case):
     for batch in (1, 2):
         inputs = [x[:batch] for x in case.inputs]
         np.testing.assert_allclose(function(*inputs), layer(*inputs), rtol=1e-5, atol=1e-5)
+
+
+@INTEGER_LAYERS
+def test_static_activations_learn_their_ranges(case):
+    layer, exact = case.quantized("w8c_a8s"), case.quantized(None)(*case.inputs)
+    call = tf.function(layer)
+    for _ in range(2):
+        call(*case.inputs, training=True)
+    error = np.std(call(*case.inputs) - exact) / np.std(exact)
+    assert 0.001 < error < 0.06
+    ranges = [weight for weight in layer.weights if weight.name.endswith("_range")]
+    assert len(ranges) == 2 * len(case.matrices)
+    with deploying("integers"):
+        served = tf.function(lambda *inputs: layer(*inputs)).get_concrete_function(*case.inputs)
+    inputs = [tf.constant(x) for x in case.inputs]
+    np.testing.assert_allclose(served(*inputs), call(*case.inputs), rtol=1e-5, atol=1e-5)
 
 
 @EVERY_LAYER
