@@ -248,6 +248,18 @@ def test_stochastic_rounding_has_its_mean_at_the_weight(case):
         assert error < 0.4 * np.std(nearest - exact)
 
 
+def test_stochastic_rounding_goes_up_as_often_as_the_weight_is_far():
+    keras.utils.set_random_seed(0)
+    config = QuantConfig(weight_bits=4, stochastic_rounding=True)
+    layer = QuantDense(6, use_bias=False, quant=config)
+    layer.build([None, 4001])
+    fractions = np.float32([-0.75, 0, 0.05, 0.25, 0.5, 0.95])
+    # One weight of 7 makes the scale 1, and is never rounded.
+    layer.kernel.assign(np.vstack([np.full(6, 7), np.tile(fractions, [4000, 1])]))
+    sums = layer(np.ones([1, 4001], np.float32), training=True)
+    np.testing.assert_allclose((sums[0] - 7) / 4000, fractions, atol=0.03)
+
+
 @EVERY_LAYER
 def test_weight_noise_is_in_units_of_the_scale(case):
     quiet, loud = (

@@ -159,6 +159,16 @@ def test_an_offset_is_added_in_units_of_the_scale():
     np.testing.assert_array_equal(q.codes, [7, 1, 0, -2, -6])
 
 
+def test_scales_of_blocks_round_half_to_even():
+    # With 2 bits the scale is the largest number, here between two bfloat16.
+    largest = np.uint32([0x3F808000, 0x3F818000, 0x3F818001, 0x3F807FFF]).view(np.float32)
+    x = np.repeat(largest[None], 32, axis=0)
+    scale = quantize(x, 2, (0,), block=32).scale.numpy().view(np.uint32)
+    np.testing.assert_array_equal(
+        scale, [np.uint32([0x3F800000, 0x3F820000, 0x3F820000, 0x3F800000])]
+    )
+
+
 @pytest.mark.parametrize("shape", [[33, 2], [16, 2]], ids=str)
 def test_blocks_must_divide_their_axis(shape):
     with pytest.raises(UserError, match=r"Blocks of 32 do not divide axis 0 of shape \["):
