@@ -16,6 +16,7 @@ from ai_edge_quantizer import model_modifier, qtyping
 
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer
+from int4_conformer.lite.barriers import remove_barriers
 from int4_conformer.lite.weights import DeployedWeight
 
 _FILTER_INPUT = 1
@@ -36,6 +37,7 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
         UserError: a weight is not in the model, an INT4 filter has an odd input width, or weights
             of equal values meet different activations.
     """
+    remove_barriers(model)
     by_bits = _by_bits(weights)
     missing = {alike[0].name for alike in by_bits.values()}
     parameters: dict[str, qtyping.TensorTransformationParams] = {}
