@@ -112,11 +112,11 @@ def test_no_place_for_the_folder(folder, tmp_path):
 
 
 def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
-    def fail(model, folder, target):
+    def fail(function, folder, target):
         folder.mkdir()
         raise ValueError("a defect")
 
-    monkeypatch.setattr(saved_model, "save_recognition", fail)
+    monkeypatch.setattr(saved_model, "save_graph", fail)
     with pytest.raises(ValueError, match="a defect"):
         export_saved_model(tiny.shared_model(), tiny.TOKENIZER.vocabulary, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

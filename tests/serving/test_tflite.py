@@ -11,7 +11,7 @@ from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.verification import verify
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.recipe import Recipe
-from int4_conformer.serving import tflite
+from int4_conformer.serving import packed
 from int4_conformer.serving.tflite import export_tflite
 from tests import tiny
 from tests.quant import reference
@@ -184,7 +184,7 @@ def test_a_file_that_fails_the_comparison_is_not_written(tmp_path, monkeypatch):
     def refuse(content, weights):
         raise UserError("differs")
 
-    monkeypatch.setattr(tflite, "verify", refuse)
+    monkeypatch.setattr(packed, "verify", refuse)
     with pytest.raises(UserError, match="differs"):
         export_tflite(tiny.shared_model("float"), tiny.TOKENIZER.vocabulary, path)
     assert path.read_bytes() == b"old"
