@@ -23,12 +23,28 @@ def layer(recipe, width, units, seed=0):
 
 def traced(dense):
     """The parsed file of the layer's float twin, and the integers for it."""
+    signature = [tf.TensorSpec([None, dense.kernel.shape[0]])]
     with deploying("float_twin") as deployment:
-        concrete = tf.function(dense).get_concrete_function(
-            tf.TensorSpec([None, dense.kernel.shape[0]])
-        )
-    content = tf.lite.TFLiteConverter.from_concrete_functions([concrete], dense).convert()
-    return flatbuffer.load(content), deployed_weights(deployment, dense)
+        model = convert(tf.function(dense, input_signature=signature))
+    return model, deployed_weights(deployment, dense)
+
+
+def float_product(weight, bias=None, function=tf.identity):
+    """The parsed file of `function(x @ weight + bias)` in float32."""
+    kernel = weight.dequantized().T
+
+    @tf.function(input_signature=[tf.TensorSpec([None, kernel.shape[0]])])
+    def product(x):
+        y = tf.matmul(x, kernel)
+        return function(y if bias is None else y + bias)
+
+    return convert(product)
+
+
+def convert(function):
+    """The parsed file of a `tf.function` with an input signature."""
+    concrete = function.get_concrete_function()
+    return flatbuffer.load(tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert())
 
 
 def packed(dense):

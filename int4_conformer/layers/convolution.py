@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.layers.dense import QuantDense
+from int4_conformer.layers.depthwise import depthwise_conv
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.quant.recipe import Recipe
 
@@ -54,11 +55,6 @@ class ConvolutionModule(keras.layers.Layer):
         if padding_mask is not None:
             # Frames past the end must look like the zeros that pad the last utterance frame.
             x *= tf.cast(padding_mask, x.dtype)[:, :, None]
-        x = tf.nn.silu(self.depthwise_norm(self._depthwise(x)))
+        x = depthwise_conv(x, self.depthwise_kernel)
+        x = tf.nn.silu(self.depthwise_norm(x))
         return self.dropout(self.down(x), training=training)
-
-    def _depthwise(self, x: tf.Tensor) -> tf.Tensor:
-        before = (self.kernel_size - 1) // 2
-        x = tf.pad(x, [[0, 0], [before, self.kernel_size - 1 - before], [0, 0]])
-        kernel = tf.convert_to_tensor(self.depthwise_kernel)[None, :, :, None]
-        return tf.nn.depthwise_conv2d(x[:, None], kernel, [1, 1, 1, 1], "VALID")[:, 0]

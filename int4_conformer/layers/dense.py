@@ -19,7 +19,7 @@ class QuantDense(Quantized, keras.layers.Dense):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
-        self._add_quant_state(self.kernel.shape)
+        self._add_quant_state({"kernel": self.kernel.shape})
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         outputs = self._quantized(

@@ -17,7 +17,7 @@ class QuantEinsumDense(Quantized, keras.layers.EinsumDense):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
         terms = Terms.parse(self.equation, len(input_shape))
-        self._add_quant_state(terms.matrix_shape(self.kernel.shape))
+        self._add_quant_state({"kernel": terms.matrix_shape(self.kernel.shape)})
         free = terms.kernel_free
         # Otherwise the bias is not the same for all rows of the product.
         self._bias_per_channel = (

@@ -20,7 +20,7 @@ class QuantEmbedding(Quantized, keras.layers.Embedding):
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         super().build(input_shape)
-        self._add_quant_state(self.embeddings.shape, axis=1)
+        self._add_quant_state({"embeddings": self.embeddings.shape}, axis=1)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         ids = tf.reshape(tf.cast(inputs, tf.int32), [-1])

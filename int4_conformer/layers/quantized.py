@@ -1,6 +1,6 @@
 """What all quantized layers share: the config, and the variables that it asks for."""
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import keras
@@ -11,7 +11,8 @@ from int4_conformer.quant.deploy import deployment
 from int4_conformer.quant.recipe import Recipe, resolve
 from int4_conformer.quant.state import QuantState, StaticRanges
 
-Product = Callable[[QuantConfig, QuantState], tf.Tensor]
+# Takes the config and a state for each matrix; returns a tensor or a structure of them.
+Product = Callable[..., Any]
 
 # A learned clip stays in this range: at most the maximum, and never a scale of zero.
 _SMALLEST_CLIP = 1 / 64
@@ -20,7 +21,7 @@ _SMALLEST_CLIP = 1 / 64
 class Quantized:
     """Mixin, to be named before a Keras layer, whose arguments it takes beside its own.
 
-    Master weights stay in float32 also under mixed precision; outputs have the compute dtype.
+    Master weights are float32 under every dtype policy; outputs have the compute dtype.
 
     Args:
         quant: `QuantConfig`, `Recipe` (resolved at its path), the name of a scheme such as
@@ -28,11 +29,14 @@ class Quantized:
     """
 
     def __init__(self, *args: Any, quant: QuantConfig | Recipe | str | None = None, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+        # Set first, since some layers build themselves or their parts as they are made.
         self.quant = resolve(quant)
+        self._matrix_shapes: dict[str, tuple[int, ...]] = {}
+        self._quant_names: list[str] = []
+        super().__init__(*args, **kwargs)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
-        return super().add_weight(*args, **({"autocast": False} | kwargs))
+        return super().add_weight(*args, **(kwargs | {"autocast": False, "dtype": "float32"}))
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"quant": self.quant.to_config()}
@@ -45,107 +49,98 @@ class Quantized:
         super().save_own_variables(store)
         # Some Keras layers store the variables they know, by position, and no others.
         if len(store.keys()) < len(self._trainable_variables + self._non_trainable_variables):
-            for variable in self._quant_variables():
-                store[variable.name] = variable.numpy()
+            for name in self._quant_names:
+                store[name] = getattr(self, name).numpy()
 
     def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().load_own_variables(store)
-        for variable in self._quant_variables():
-            if variable.name in store.keys():  # noqa: SIM118 (an HDF5 store is no mapping)
-                variable.assign(store[variable.name])
+        for name in self._quant_names:
+            if name in store.keys():  # noqa: SIM118 (an HDF5 store is no mapping)
+                getattr(self, name).assign(store[name])
 
-    def _quant_variables(self) -> list[keras.Variable]:
-        names = ("kernel_clip", "input_range", "output_range", "quant_step")
-        return [getattr(self, name) for name in names if hasattr(self, name)]
-
-    def _add_quant_state(self, matrix_shape: Sequence[int], axis: int = 0) -> None:
+    def _add_quant_state(self, matrix_shapes: Mapping[str, Sequence[int]], axis: int = 0) -> None:
         """Adds the variables that the config asks for.
 
         Args:
-            matrix_shape: shape of the weight as a matrix.
+            matrix_shapes: of each weight as a matrix, by the weight's name.
             axis: the axis that products sum over.
         """
-        self._matrix_shape = tuple(matrix_shape)
+        self._matrix_shapes = {name: tuple(shape) for name, shape in matrix_shapes.items()}
         if self.quant.weight_bits is None:
             return
-        if self.quant.learned_clip:
-            shape = list(matrix_shape)
-            shape[axis] = 1 if self.quant.block is None else shape[axis] // self.quant.block
-            if self.quant.granularity == "tensor":
-                shape = [1, 1]
-            self.kernel_clip = self.add_weight(
-                shape=shape,
-                initializer="ones",
-                constraint=_ClipConstraint(),
-                name="kernel_clip",
-            )
+        for name, matrix_shape in matrix_shapes.items():
+            if self.quant.learned_clip:
+                shape = list(matrix_shape)
+                shape[axis] = 1 if self.quant.block is None else shape[axis] // self.quant.block
+                if self.quant.granularity == "tensor":
+                    shape = [1, 1]
+                self._add_quant_variable(
+                    f"{name}_clip", shape, initializer="ones", constraint=_ClipConstraint()
+                )
+            if self.quant.activation == "int8_static":
+                for end in ("input", "output"):
+                    self._add_quant_variable(
+                        f"{name}_{end}_range", (2,), trainable=False, aggregation="mean"
+                    )
         if self.quant.stochastic_rounding or self.quant.weight_noise:
             self.quant_seed = keras.random.SeedGenerator()
-        if self.quant.activation == "int8_static":
-            for name in ("input_range", "output_range"):
-                variable = self.add_weight(
-                    shape=(2,),
-                    initializer="zeros",
-                    trainable=False,
-                    aggregation="mean",
-                    name=name,
-                )
-                setattr(self, name, variable)
         if self.quant.start_step:
-            self.quant_step = self.add_weight(
-                shape=(),
-                initializer="zeros",
+            self._add_quant_variable(
+                "quant_step",
+                (),
                 dtype="int32",
                 trainable=False,
                 aggregation="only_first_replica",
-                name="quant_step",
             )
 
-    def _quantized(self, product: Product, training: bool | None) -> tf.Tensor:
+    def _add_quant_variable(self, name: str, shape: Sequence[int], **options: Any) -> None:
+        options = {"initializer": "zeros", "dtype": "float32", "autocast": False} | options
+        setattr(self, name, super().add_weight(shape=shape, name=name, **options))
+        self._quant_names.append(name)
+
+    def _quantized(self, product: Product, training: bool | None) -> Any:
         """Runs a product by the config and its variables, or in float before `start_step`.
 
         A call in training is a step: a layer that a model calls twice counts each step twice.
         """
-        state = self._quant_state(bool(training))
+        states = [self._quant_state(name, bool(training)) for name in self._matrix_shapes]
         if deployment() is not None or not self.quant.start_step or self.quant.weight_bits is None:
-            y = product(self.quant, state)
+            y = product(self.quant, *states)
         else:
             if training:
                 self.quant_step.assign_add(1)
             y = tf.cond(
                 self.quant_step > self.quant.start_step,
-                lambda: product(self.quant, state),
-                lambda: product(QuantConfig(), QuantState()),
+                lambda: product(self.quant, *states),
+                lambda: product(QuantConfig(), *[QuantState()] * len(states)),
             )
-        return tf.cast(y, self.compute_dtype)
+        return tf.nest.map_structure(lambda part: tf.cast(part, self.compute_dtype), y)
 
-    def _quant_state(self, training: bool) -> QuantState:
+    def _quant_state(self, name: str, training: bool) -> QuantState:
         if self.quant.weight_bits is None:
             return QuantState()
         ranges = None
         if self.quant.activation == "int8_static":
             ranges = StaticRanges(
-                input=self.input_range,
-                output=self.output_range,
+                input=getattr(self, f"{name}_input_range"),
+                output=getattr(self, f"{name}_output_range"),
                 decay=self.quant.range_decay if training else None,
             )
         return QuantState(
-            clip=self.kernel_clip if self.quant.learned_clip else None,
-            offset=self._noise() if training else None,
+            clip=getattr(self, f"{name}_clip") if self.quant.learned_clip else None,
+            offset=self._noise(self._matrix_shapes[name]) if training else None,
             ranges=ranges,
         )
 
-    def _noise(self) -> tf.Tensor | None:
+    def _noise(self, shape: Sequence[int]) -> tf.Tensor | None:
         """What is added to the weights, in units of their scales, before they are rounded."""
         noise = None
         if self.quant.stochastic_rounding:
             # Rounding x + u to nearest, u uniform in one step, is rounding x at random.
-            noise = tf.random.stateless_uniform(
-                self._matrix_shape, self.quant_seed.next(), -0.5, 0.5
-            )
+            noise = tf.random.stateless_uniform(shape, self.quant_seed.next(), -0.5, 0.5)
         if self.quant.weight_noise:
             gaussian = tf.random.stateless_normal(
-                self._matrix_shape, self.quant_seed.next(), 0.0, self.quant.weight_noise
+                shape, self.quant_seed.next(), 0.0, self.quant.weight_noise
             )
             noise = gaussian if noise is None else noise + gaussian
         return noise

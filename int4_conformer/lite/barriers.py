@@ -3,6 +3,7 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from int4_conformer.lite import flatbuffer
 from int4_conformer.quant.barrier import LIMIT
 
 
@@ -48,7 +49,7 @@ def _is_barrier(
     model: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT
 ) -> bool:
     code = model.operatorCodes[operator.opcodeIndex]
-    if code.builtinCode != schema.BuiltinOperator.MINIMUM:
+    if flatbuffer.builtin(code) != schema.BuiltinOperator.MINIMUM:
         return False
     limit = subgraph.tensors[operator.inputs[1]]
     data = model.buffers[limit.buffer].data

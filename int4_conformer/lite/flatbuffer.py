@@ -36,15 +36,21 @@ class Constant:
     dtype: str
     # uint8 [nbytes], a view of the file: the values as stored, int4 codes two a byte.
     data: np.ndarray = dataclasses.field(repr=False)
-    # float32 [channels], or None where the tensor is not quantized.
+    # float32 [channels], or [channels, blocks]; None where the tensor is not quantized.
     scale: np.ndarray | None = dataclasses.field(repr=False)
-    # int64 [channels], or None where the tensor is not quantized.
+    # int64 [channels], or None where the tensor is not quantized or blockwise.
     zero_point: np.ndarray | None = dataclasses.field(repr=False)
     # The axis of `shape` along which `scale` runs.
     quantized_dimension: int
-    # Indices into the file's buffers, which tensors may share, and its subgraphs.
+    # Index into the file's buffers, which tensors may share.
     buffer: int
+    # Indices into the file's subgraphs and the subgraph's tensors.
     subgraph: int
+    tensor: int
+    # Values of the last axis that share a scale, where `scale` is [channels, blocks].
+    block: int | None = None
+    # Whether the values are the block scales of another constant.
+    is_scale: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -130,22 +136,25 @@ def load(content: bytes, source: str = "the model") -> schema.ModelT:
 def constants(model: schema.ModelT) -> Iterator[Constant]:
     """The constant tensors of every subgraph, in file order; a shared buffer's once per tensor."""
     for subgraph_index, subgraph in enumerate(model.subgraphs):
-        for tensor in subgraph.tensors:
+        scales = set(map(block_scales, subgraph.tensors))
+        for index, tensor in enumerate(subgraph.tensors):
             data = model.buffers[tensor.buffer].data
             if data is None or data.size == 0:
                 continue
-            quantization = tensor.quantization
-            quantized = quantization is not None and quantization.scale is not None
+            scale, zero_point, quantized_dimension, block = _quantization(model, subgraph, tensor)
             yield Constant(
                 name=tensor.name.decode(),
                 shape=() if tensor.shape is None else tuple(int(side) for side in tensor.shape),
                 dtype=_TYPE_NAMES[tensor.type],
                 data=data,
-                scale=np.asarray(quantization.scale, np.float32) if quantized else None,
-                zero_point=np.asarray(quantization.zeroPoint, np.int64) if quantized else None,
-                quantized_dimension=quantization.quantizedDimension if quantized else 0,
+                scale=scale,
+                zero_point=zero_point,
+                quantized_dimension=quantized_dimension,
                 buffer=int(tensor.buffer),
                 subgraph=subgraph_index,
+                tensor=index,
+                block=block,
+                is_scale=index in scales,
             )
 
 
@@ -154,15 +163,25 @@ def operators(model: schema.ModelT) -> Iterator[Operator]:
     for subgraph_index, subgraph in enumerate(model.subgraphs):
         for operator in subgraph.operators or ():
             code = model.operatorCodes[operator.opcodeIndex]
-            # Old files hold the code in the deprecated field alone, new ones both up to 127.
-            builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-            custom = builtin == schema.BuiltinOperator.CUSTOM
+            custom = builtin(code) == schema.BuiltinOperator.CUSTOM
             yield Operator(
-                name=code.customCode.decode() if custom else _OPERATOR_NAMES[builtin],
+                name=code.customCode.decode() if custom else _OPERATOR_NAMES[builtin(code)],
                 subgraph=subgraph_index,
                 inputs=_indices(operator.inputs),
                 outputs=_indices(operator.outputs),
             )
+
+
+def builtin(code: schema.OperatorCodeT) -> int:
+    """The `schema.BuiltinOperator` of an operator code."""
+    # Old files hold it in the deprecated field alone, new ones both up to 127.
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
+def block_scales(tensor: schema.TensorT) -> int | None:
+    """The index of the tensor with the scales of a blockwise one, None for others."""
+    details = tensor.quantization and tensor.quantization.details
+    return details.scales if isinstance(details, schema.BlockwiseQuantizationT) else None
 
 
 def metadata(content: bytes, name: str, source: str = "the model") -> bytes | None:
@@ -193,6 +212,24 @@ class _BoundedBytes(bytes):
         if key.stop > len(self):
             raise IndexError(f"slice to {key.stop} of {len(self)} bytes")
         return super().__getitem__(key)
+
+
+def _quantization(
+    model: schema.ModelT, subgraph: schema.SubGraphT, tensor: schema.TensorT
+) -> tuple[np.ndarray | None, np.ndarray | None, int, int | None]:
+    """Scales, zero points, their axis and the size of a block."""
+    quantization = tensor.quantization
+    scales = block_scales(tensor)
+    if scales is not None:
+        stored = subgraph.tensors[scales]
+        values = model.buffers[stored.buffer].data.view(np.float16).astype(np.float32)
+        block = quantization.details.blockSize
+        return values.reshape(stored.shape), None, quantization.quantizedDimension, block
+    if quantization is None or quantization.scale is None:
+        return None, None, 0, None
+    scale = np.asarray(quantization.scale, np.float32)
+    zero_point = np.asarray(quantization.zeroPoint, np.int64)
+    return scale, zero_point, quantization.quantizedDimension, None
 
 
 def _buffer_data(

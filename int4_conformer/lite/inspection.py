@@ -10,7 +10,8 @@ from int4_conformer.lite import metadata as metadata_lib
 from int4_conformer.lite.flatbuffer import Constant
 from int4_conformer.lite.metadata import Metadata
 
-# The types of weights; int32, int64 and bool constants are shapes, axes and indices.
+# The types of weights; int32, int64 and bool constants are shapes, axes and indices, unless they
+# have a scale.
 _WEIGHT_DTYPES = frozenset({"float32", "float16", "bfloat16", "int8", "int4", "int2"})
 
 
@@ -39,8 +40,12 @@ class Inspection:
 
     @property
     def parameters(self) -> int:
-        """Number of weights: the values of float and of 2-, 4- and 8-bit integer constants."""
-        return sum(total.values for total in self.totals if total.dtype in _WEIGHT_DTYPES)
+        """Number of weights: the values of float and of quantized constants, scales aside."""
+        return sum(
+            tensor.size
+            for tensor in self.tensors
+            if (tensor.dtype in _WEIGHT_DTYPES or tensor.scale is not None) and not tensor.is_scale
+        )
 
     @property
     def totals(self) -> tuple[DtypeTotal, ...]:

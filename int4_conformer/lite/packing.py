@@ -15,8 +15,9 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer import model_modifier, qtyping
 
 from int4_conformer.errors import UserError
-from int4_conformer.lite import flatbuffer
+from int4_conformer.lite import flatbuffer, graph, limits
 from int4_conformer.lite.barriers import remove_barriers
+from int4_conformer.lite.static import make_static
 from int4_conformer.lite.weights import DeployedWeight
 
 _FILTER_INPUT = 1
@@ -25,24 +26,27 @@ _FILTER_INPUT = 1
 def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
     """Serialises a float model with its quantized weights as integers.
 
-    Matmuls with int8 activations keep their FULLY_CONNECTED operator with an INT4 or INT8 filter;
-    look-ups in a quantized table become EMBEDDING_LOOKUP; weights meant for other activations go
-    through DEQUANTIZE into a float kernel.
+    Matmuls with int8 activations keep their FULLY_CONNECTED operator with an INT4 or INT8 filter,
+    between QUANTIZE and DEQUANTIZE where the activations are static; look-ups in a quantized table
+    become EMBEDDING_LOOKUP; weights meant for other activations go through DEQUANTIZE into a float
+    kernel.
 
     Args:
         model: as `flatbuffer.load` gives it; it is changed.
         weights: the integers.
 
     Raises:
-        UserError: a weight is not in the model, an INT4 filter has an odd input width, or weights
-            of equal values meet different activations.
+        UserError: a weight is not in the model, the runtime has no kernel for it (an odd input
+            width, a block size), or weights of equal values are quantized differently.
     """
+    for weight in weights:
+        limits.require_storable(weight)
     remove_barriers(model)
     by_bits = _by_bits(weights)
     missing = {alike[0].name for alike in by_bits.values()}
     parameters: dict[str, qtyping.TensorTransformationParams] = {}
+    graph.empty_orphans(model)
     for subgraph_index, subgraph in enumerate(model.subgraphs):
-        _empty_orphans(subgraph)
         _slim(model, subgraph, subgraph_index)
         taken: dict[int, DeployedWeight] = {}
         for index, operator in enumerate(subgraph.operators or ()):
@@ -61,11 +65,11 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
                 missing.discard(alike[0].name)
                 suffix = f"@{subgraph_index}" if subgraph_index else ""
                 tensor.name = f"{weight.name}{suffix}".encode()
-                name = _builtin(model, operator)
+                name = flatbuffer.builtin(model.operatorCodes[operator.opcodeIndex])
                 if name == schema.BuiltinOperator.GATHER:
                     _make_embedding_lookup(model, subgraph, operator)
                 elif name == schema.BuiltinOperator.FULLY_CONNECTED:
-                    _require_even_width(weight)
+                    limits.require_matmul(weight)
                 if position not in (0, _FILTER_INPUT):
                     raise UserError(f"{weight.name} is no filter of its operator; cannot pack it.")
                 parameters.setdefault(
@@ -78,6 +82,8 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
             f"such as {min(missing)}; every layer of the model must be in its graph."
         )
     packed = flatbuffer.load(_serialized(model, parameters))
+    make_static(packed, weights)
+    graph.empty_orphans(packed)
     _share_zero_points(packed)
     return _serialized(packed, {})
 
@@ -98,8 +104,8 @@ def _by_bits(weights: Sequence[DeployedWeight]) -> dict[Any, list[DeployedWeight
         for other in others:
             if not first.equals(other):
                 raise UserError(
-                    f"{first.name} and {other.name} hold equal values but differ in bits or "
-                    "activations, and the converted model does not tell them apart; give both "
+                    f"{first.name} and {other.name} hold equal values but differ in bits, blocks "
+                    "or activations, and the converted model does not tell them apart; give both "
                     "layers one recipe."
                 )
     return by_bits
@@ -114,7 +120,7 @@ def _transformation(
         if weight.integer_kernel or looked_up
         else qtyping.QuantTransformation.ADD_DEQUANTIZE
     )
-    scale = weight.scale[:, None]
+    scale = weight.scale[:, None] if weight.block is None else weight.scale
     return qtyping.OpToTensorParams(
         subgraph_op_id=operator_index,
         transformations=[transformation],
@@ -125,6 +131,7 @@ def _transformation(
             zero_point=np.zeros_like(scale, np.int32),
             symmetric=True,
             quantized_data=weight.codes,
+            block_size=weight.block or 0,
         ),
     )
 
@@ -144,28 +151,16 @@ def _slim(model: schema.ModelT, subgraph: schema.SubGraphT, subgraph_index: int)
             tensor.quantization = None
 
 
-def _empty_orphans(subgraph: schema.SubGraphT) -> None:
-    """Takes the values from tensors that nothing uses: the converter leaves such copies beside
-    loops, and one that shares its buffer with a weight would turn into nonsense."""
-    used = {*subgraph.inputs, *subgraph.outputs}
-    for operator in subgraph.operators or ():
-        used.update(operator.inputs)
-        used.update(operator.outputs)
-    for index, tensor in enumerate(subgraph.tensors):
-        if index not in used:
-            tensor.buffer = 0
-
-
 def _share_zero_points(model: schema.ModelT) -> None:
-    """Lets weights of as many channels refer to one vector of zeros in the file.
+    """Lets weights of as many channels refer to one vector of zero points in the file.
 
     LiteRT insists on a zero point, an int64, per scale: twice the bytes of the scales themselves.
     """
-    offsets: dict[tuple[flatbuffers.Builder, int], int] = {}
+    offsets: dict[tuple[flatbuffers.Builder, bytes], int] = {}
 
     class SharedZeroPoints(schema.QuantizationParametersT):
         def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (the schema's name)
-            key = builder, self.scale.size
+            key = builder, self.zeroPoint.tobytes()
             if key not in offsets:
                 offsets[key] = builder.CreateNumpyVector(self.zeroPoint)
             scale = builder.CreateNumpyVector(self.scale)
@@ -182,15 +177,6 @@ def _share_zero_points(model: schema.ModelT) -> None:
                 tensor.quantization = SharedZeroPoints(**vars(quantization))
 
 
-def _require_even_width(weight: DeployedWeight) -> None:
-    width = weight.codes.shape[1]
-    if weight.storage_bits == 4 and width % 2:
-        raise UserError(
-            f"{weight.name} has input width {width}; INT4 filters need an even one, so widen the "
-            "layer or give it 8 bits in the recipe."
-        )
-
-
 def _make_embedding_lookup(
     model: schema.ModelT, subgraph: schema.SubGraphT, operator: schema.OperatorT
 ) -> None:
@@ -199,21 +185,10 @@ def _make_embedding_lookup(
     if len(subgraph.tensors[ids].shape) != 1:
         raise UserError("A look-up in a quantized table must be by a vector of ids.")
     code = schema.BuiltinOperator.EMBEDDING_LOOKUP
-    codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
-    if code not in codes:
-        codes.append(code)
-        model.operatorCodes.append(
-            schema.OperatorCodeT(builtinCode=code, deprecatedBuiltinCode=code, version=3)
-        )
-    operator.opcodeIndex = codes.index(code)
+    operator.opcodeIndex = graph.opcode_index(model, code, version=3)
     operator.inputs = [ids, table]
     operator.builtinOptions = None
     operator.builtinOptionsType = schema.BuiltinOptions.NONE
-
-
-def _builtin(model: schema.ModelT, operator: schema.OperatorT) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
 def _constant_key(

@@ -1,9 +1,10 @@
 """Native integer quantization: the method of US20230298569A1 and arXiv 2203.15952.
 
-`quantize` turns a float tensor into integer codes and scales, `dot` and `einsum` multiply in those
-integers and pass straight-through gradients, `QuantConfig` says how one layer does it and `Recipe`
-says which layer does what. Configurations and nibble packing work without TensorFlow, which is
-imported on the first use of an operation.
+`quantize` turns a float tensor into integer codes and scales; `dot`, `einsum`, `conv1d` and
+`conv2d` multiply activations by a weight in those integers, `activation_matmul` two activations,
+and all pass straight-through gradients. `QuantConfig` says how one layer does it and `Recipe` says
+which layer does what. Configurations and nibble packing work without TensorFlow, which is imported
+on the first use of an operation.
 """
 
 from int4_conformer.lazy import lazy_exports
@@ -14,10 +15,15 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "QTensor": "tensor",
         "QuantConfig": "config",
         "Recipe": "recipe",
-        "dot": "ops",
-        "einsum": "weight_einsum",
+        "activation_einsum": "attention",
+        "activation_matmul": "attention",
         "backend_table": "backends",
         "checks": "finite",
+        "conv1d": "conv",
+        "conv2d": "conv",
+        "depthwise_conv1d": "conv",
+        "dot": "ops",
+        "einsum": "weight_einsum",
         "int_matmul": "matmul",
         "levels": "config",
         "pack_int4": "pack",

@@ -35,12 +35,12 @@ def _quantize_asymmetric(x: tf.Tensor) -> QTensor:
     inverse = tf.where(flat, tf.ones_like(span), _LEVELS / span)
     # 1 / inverse; of a plain one Grappler makes a `Reciprocal`, which may be one bit off.
     scale = tf.where(flat, inverse, tf.ones_like(span)) / inverse
-    zero_point = _zero_point(low * inverse, high * inverse)
+    zero_point = zero_point_of(low * inverse, high * inverse)
     codes = round_to_codes(tf.round(x * inverse) + zero_point, -128, levels(8))
     return QTensor(codes=codes, scale=scale, bits=8, zero_point=tf.cast(zero_point, tf.int32))
 
 
-def _zero_point(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+def zero_point_of(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     """float32 whole numbers, for a range in units of the scale.
 
     Rounded from the end of the range with the smaller error, so that zero and both ends are

@@ -13,6 +13,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from int4_conformer.errors import UserError
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.snap import quantize_weight
 from int4_conformer.quant.state import QuantState, StaticRanges
@@ -50,7 +51,11 @@ class Deployment:
 
     def __init__(self, target: Target):
         self.target = target
+        # By name: weights that matmuls and look-ups read, which a file can hold in integers.
         self.matrices: dict[str, DeployedMatrix] = {}
+        # By name: weights of depthwise convolutions, for which no runtime has integer kernels that
+        # take float inputs; a TFLite file holds their values.
+        self.depthwise: dict[str, DeployedMatrix] = {}
 
     def matrix(
         self,
@@ -61,10 +66,27 @@ class Deployment:
         state: QuantState,
     ) -> DeployedMatrix:
         """The deployed form of the matrix that `read` returns when called outside any graph."""
-        if name not in self.matrices:
+        return self._held(self.matrices, name, read, config, axis, state)
+
+    def depthwise_matrix(
+        self, name: str, read: Callable[[], tf.Tensor], config: QuantConfig, state: QuantState
+    ) -> DeployedMatrix:
+        """The same for a depthwise kernel, [taps, channels]."""
+        return self._held(self.depthwise, name, read, config, 0, state)
+
+    def _held(
+        self,
+        weights: dict[str, DeployedMatrix],
+        name: str,
+        read: Callable[[], tf.Tensor],
+        config: QuantConfig,
+        axis: int,
+        state: QuantState,
+    ) -> DeployedMatrix:
+        if name not in weights:
             with tf.init_scope():
                 tensor = quantize_weight(read(), config, axis, clip=state.clip)
-                self.matrices[name] = DeployedMatrix(
+                weights[name] = DeployedMatrix(
                     name=name,
                     tensor=tensor,
                     axis=axis,
@@ -72,7 +94,7 @@ class Deployment:
                     ranges=state.ranges,
                     in_graph=self._in_graph(name, tensor),
                 )
-        return self.matrices[name]
+        return weights[name]
 
     def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable | QTensor:
         if self.target == "float_twin":
@@ -101,3 +123,14 @@ def deploying(target: Target) -> Iterator[Deployment]:
 def deployment() -> Deployment | None:
     """The deployment that a graph is being traced for, if any."""
     return _current
+
+
+def weight_path(weight: tf.Tensor) -> str:
+    """Path of a layer's variable, as which a weight is deployed."""
+    path = getattr(weight, "path", None)
+    if path is None:
+        raise UserError(
+            "Only variables of Keras layers can be deployed, since a deployed weight needs a name. "
+            f"Received: {type(weight).__name__}"
+        )
+    return path

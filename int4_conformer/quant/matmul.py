@@ -22,12 +22,12 @@ _EXACT_FLOAT_BOUND = 2**24
 _TYPICAL_ROWS = 512
 
 
-def exact_float_allowed(width: int, a_limit: int, b_limit: int) -> bool:
+def exact_float_allowed(width: int | None, a_limit: int, b_limit: int) -> bool:
     """Whether sums of `width` products of codes up to the limits are exact in float32."""
-    return width * a_limit * b_limit < _EXACT_FLOAT_BOUND
+    return width is not None and width * a_limit * b_limit < _EXACT_FLOAT_BOUND
 
 
-def portable_backend(width: int, b_limit: int) -> Backend:
+def portable_backend(width: int | None, b_limit: int) -> Backend:
     """The backend for programs that must run without XLA, as on a server."""
     return "exact_float" if exact_float_allowed(width, 128, b_limit) else "native"
 
@@ -38,25 +38,20 @@ def int_matmul(
     """Multiplies codes exactly.
 
     Args:
-        a: int8 [rows, width], any values.
-        b: int8 [width, columns], |b| <= b_limit.
+        a: int8 [..., rows, width], any values.
+        b: int8 [..., width, columns] with the same leading axes, |b| <= b_limit.
         b_limit: bound of the weight codes; 7 for 4 bits.
         backend: see the module's docstring.
 
     Returns:
-        int32 [rows, columns].
+        int32 [..., rows, columns].
 
     Raises:
         UserError: `exact_float` was asked for beyond its bound.
     """
-    rows, (width, columns) = a.shape[0], b.shape
+    width = a.shape[-1] if b.shape[-2] is None else b.shape[-2]
     if backend == "auto":
-        allowed = {"native"}
-        if exact_float_allowed(width, 128, b_limit):
-            allowed.add("exact_float")
-        if rows is not None and not tf.executing_eagerly():
-            allowed = allowed - {"native"} | {"xla"}
-        backend = fastest(rows or _TYPICAL_ROWS, width, columns, allowed)
+        backend = _fastest(a.shape[:-1].num_elements(), width, b.shape[-1], b_limit)
     if backend == "xla":
         return _xla_matmul(a, b)
     if backend == "native":
@@ -68,6 +63,18 @@ def int_matmul(
         )
     product = tf.matmul(tf.cast(a, tf.float32), tf.cast(b, tf.float32))
     return tf.cast(product, tf.int32)
+
+
+def _fastest(rows: int | None, width: int | None, columns: int | None, b_limit: int) -> Backend:
+    """The backend that `auto` stands for; `rows` counts those of all matrices."""
+    if width is None or columns is None:
+        return "native"
+    allowed = {"native"}
+    if exact_float_allowed(width, 128, b_limit):
+        allowed.add("exact_float")
+    if rows is not None and not tf.executing_eagerly():
+        allowed = allowed - {"native"} | {"xla"}
+    return fastest(rows or _TYPICAL_ROWS, width, columns, allowed)
 
 
 @tf.function(jit_compile=True)

@@ -16,20 +16,21 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from int4_conformer.errors import UserError
 from int4_conformer.quant.activations import quantize_rows
 from int4_conformer.quant.barrier import LIMIT
 from int4_conformer.quant.config import Backend, QuantConfig, levels
-from int4_conformer.quant.deploy import DeployedMatrix, deployment
+from int4_conformer.quant.deploy import DeployedMatrix, deployment, weight_path
+from int4_conformer.quant.float_matmul import float_matmul, matmul_in
 from int4_conformer.quant.matmul import int_matmul, portable_backend
 from int4_conformer.quant.snap import Snapped, snap_weight
 from int4_conformer.quant.state import QuantState
+from int4_conformer.quant.static import deployed_static_product, static_product
 from int4_conformer.quant.tensor import QTensor, straight_through
 
 
 def dot(
     x: tf.Tensor,
-    kernel: tf.Tensor,
+    kernel: tf.Tensor | Snapped,
     config: QuantConfig,
     *,
     bias: tf.Tensor | None = None,
@@ -40,7 +41,8 @@ def dot(
 
     Args:
         x: float [..., in].
-        kernel: float [in, out], quantized here with a scale per output channel, tensor or block.
+        kernel: float [in, out], quantized here with a scale per output channel, tensor or block;
+            or what `before_loop` made of it.
         bias: float [out], added to the product; or None.
         transposed: whether the kernel is [out, in], as a table of vectors is.
         state: what the config asks for beside the kernel.
@@ -51,9 +53,19 @@ def dot(
     return matrix_product(x, kernel, config, axis=int(transposed), bias=bias, state=state)
 
 
+def before_loop(
+    kernel: tf.Tensor, config: QuantConfig, *, state: QuantState | None = None
+) -> tf.Tensor | Snapped:
+    """What a loop should give `dot` for its kernel [in, out], to quantize it once and for all."""
+    if config.weight_bits is None or deployment() is not None:
+        return kernel
+    state = state or QuantState()
+    return snap_weight(kernel, config, clip=state.clip, offset=state.offset)
+
+
 def matrix_product(
     x: tf.Tensor,
-    weight: tf.Tensor,
+    weight: tf.Tensor | Snapped,
     config: QuantConfig,
     *,
     to_matrix: Callable[[tf.Tensor], tf.Tensor] = tf.convert_to_tensor,
@@ -72,11 +84,13 @@ def matrix_product(
     x, state = tf.cast(x, tf.float32), state or QuantState()
     target = deployment()
     if target is not None and config.weight_bits is not None:
-        held = target.matrix(_path(weight) + part, lambda: to_matrix(weight), config, axis, state)
+        held = target.matrix(
+            weight_path(weight) + part, lambda: to_matrix(weight), config, axis, state
+        )
         width, columns = held.tensor.codes.shape[axis], held.tensor.codes.shape[1 - axis]
         y = _deployed_product(_as_rows(x, width), held, bias)
     else:
-        matrix = to_matrix(weight)
+        matrix = weight if isinstance(weight, Snapped) else to_matrix(weight)
         width, columns = matrix.shape[axis], matrix.shape[1 - axis]
         y = _trained_product(_as_rows(x, width), matrix, axis, bias, config, state)
     return y if x.shape.rank == 2 else tf.reshape(y, [*sizes(x)[:-1], columns])
@@ -104,7 +118,7 @@ def lookup(
     target = deployment()
     if target is not None:
         read = functools.partial(tf.convert_to_tensor, table)
-        held = target.matrix(_path(table), read, config, 1, state).in_graph
+        held = target.matrix(weight_path(table), read, config, 1, state).in_graph
         return _rows(held, ids).dequantize() if isinstance(held, QTensor) else tf.gather(held, ids)
     table = tf.convert_to_tensor(table)
     if config.granularity == "tensor":
@@ -127,31 +141,34 @@ def _as_rows(x: tf.Tensor, width: int) -> tf.Tensor:
 
 def _trained_product(
     x: tf.Tensor,
-    matrix: tf.Tensor,
+    matrix: tf.Tensor | Snapped,
     axis: int,
     bias: tf.Tensor | None,
     config: QuantConfig,
     state: QuantState,
 ) -> tf.Tensor:
     """The product of matrices, each quantized or float, with gradients."""
+    if config.weight_bits is not None and not isinstance(matrix, Snapped):
+        matrix = snap_weight(matrix, config, axis, clip=state.clip, offset=state.offset)
+    if config.activation == "int8_static":
+        return static_product(x, matrix, axis, bias, config, state.ranges)
     rows = None
     if config.activation != "float":
         rows = quantize_rows(x, config.activation)
         x = straight_through(x, rows.dequantize())
-    if config.weight_bits is None:
-        y = _matmul(x, matrix, axis, config)
+    if rows is not None and isinstance(matrix, Snapped):
+        y = _integer_matmul(Snapped(tensor=rows, value=x), matrix, axis, config)
     else:
-        weight = snap_weight(matrix, config, axis, clip=state.clip, offset=state.offset)
-        if rows is None:
-            y = _matmul(x, weight.value, axis, config)
-        else:
-            y = _integer_matmul(Snapped(tensor=rows, value=x), weight, axis, config)
+        value = matrix.value if isinstance(matrix, Snapped) else matrix
+        y = float_matmul(x, value, axis, config)
     return y if bias is None else y + bias
 
 
 def _deployed_product(x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
     """The product of a matrix with a deployed one."""
     config, axis, weight = held.config, held.axis, held.in_graph
+    if isinstance(weight, QTensor) and config.activation == "int8_static":
+        return deployed_static_product(x, weight, axis, bias, held.ranges)
     if isinstance(weight, QTensor) and config.is_integer:
         backend = portable_backend(weight.codes.shape[axis], levels(weight.bits))
         y = _integer_product(quantize_rows(x, config.activation), weight, axis, backend)
@@ -167,38 +184,33 @@ def _deployed_product(x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None
 
 
 def _integer_matmul(x: Snapped, weight: Snapped, axis: int, config: QuantConfig) -> tf.Tensor:
-    """The product of integers forward, of their float values backward."""
+    """The product of integers forward; of the same integers, as floats, backward."""
 
     @tf.custom_gradient
     def product(x_value: tf.Tensor, weight_value: tf.Tensor):
-        y = _integer_product(x.tensor, weight.tensor, axis, config.backend)
-        return y, lambda dy: _matmul_gradients(dy, x_value, weight_value, axis, config)
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # The scales go into dy, so that the operands are codes: exact in bfloat16, and a
+            # quarter of the memory of floats until the backward pass comes to them.
+            dtype = tf.as_dtype(config.backward_dtype)
+            if weight.tensor.scale.shape[axis] > 1:
+                dx = matmul_in(dtype, dy, weight_value, transpose_b=axis == 0)
+            else:
+                scaled = dy * tf.reshape(weight.tensor.scale, [1, -1])
+                codes = _centred_codes(weight.tensor, dtype)
+                dx = matmul_in(dtype, scaled, codes, transpose_b=axis == 0)
+            rows, scaled = _centred_codes(x.tensor, dtype), dy * x.tensor.scale
+            operands = (rows, scaled) if axis == 0 else (scaled, rows)
+            return dx, matmul_in(dtype, *operands, transpose_a=True)
+
+        return _integer_product(x.tensor, weight.tensor, axis, config.backend), gradient
 
     return product(x.value, weight.value)
 
 
-def _matmul(x: tf.Tensor, weight: tf.Tensor, axis: int, config: QuantConfig) -> tf.Tensor:
-    """A float product whose backward pass has the config's type."""
-
-    @tf.custom_gradient
-    def product(x: tf.Tensor, weight: tf.Tensor):
-        y = tf.matmul(x, weight, transpose_b=axis == 1)
-        return y, lambda dy: _matmul_gradients(dy, x, weight, axis, config)
-
-    return product(x, weight)
-
-
-def _matmul_gradients(
-    dy: tf.Tensor, x: tf.Tensor, weight: tf.Tensor, axis: int, config: QuantConfig
-) -> tuple[tf.Tensor, tf.Tensor]:
-    dtype = tf.as_dtype(config.backward_dtype)
-    dy, x, weight = (tf.cast(tensor, dtype) for tensor in (dy, x, weight))
-    dx = tf.matmul(dy, weight, transpose_b=axis == 0)
-    if axis == 0:
-        d_weight = tf.matmul(x, dy, transpose_a=True)
-    else:
-        d_weight = tf.matmul(dy, x, transpose_a=True)
-    return tf.cast(dx, tf.float32), tf.cast(d_weight, tf.float32)
+def _centred_codes(tensor: QTensor, dtype: tf.DType) -> tf.Tensor:
+    """Codes less their zero point, at most 255 in size: exact also in bfloat16."""
+    codes = tf.cast(tensor.codes, dtype)
+    return codes if tensor.zero_point is None else codes - tf.cast(tensor.zero_point, dtype)
 
 
 def _integer_product(x: QTensor, weight: QTensor, axis: int, backend: Backend) -> tf.Tensor:
@@ -233,14 +245,3 @@ def _column_sums(codes: tf.Tensor) -> tf.Tensor:
 def _rows(table: QTensor, ids: tf.Tensor) -> QTensor:
     scale = table.scale if table.scale.shape[0] == 1 else tf.gather(table.scale, ids)
     return QTensor(codes=tf.gather(table.codes, ids), scale=scale, bits=table.bits)
-
-
-def _path(weight: tf.Tensor) -> str:
-    """Path of a layer's variable, as which a weight is deployed."""
-    path = getattr(weight, "path", None)
-    if path is None:
-        raise UserError(
-            "Only variables of Keras layers can be deployed, since a deployed weight needs a name. "
-            f"Received: {type(weight).__name__}"
-        )
-    return path

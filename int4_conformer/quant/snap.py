@@ -26,6 +26,10 @@ class Snapped:
     tensor: QTensor
     value: tf.Tensor
 
+    @property
+    def shape(self) -> tf.TensorShape:
+        return self.value.shape
+
 
 def quantize_weight(
     weight: tf.Tensor,

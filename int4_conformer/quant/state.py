@@ -7,7 +7,8 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StaticRanges:
-    """Where the activations of a layer with static scales lie; each [2]: lowest, highest.
+    """Where the activations of a layer with static scales lie; each a variable
+    [2]: lowest, highest.
 
     The highest is at least the lowest; zero is in every range that is made of them.
     """
@@ -16,6 +17,8 @@ class StaticRanges:
     input: tf.Tensor
     # Of the product with its bias, before any activation function.
     output: tf.Tensor
+    # Decay of the running averages, per batch; None outside training.
+    decay: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

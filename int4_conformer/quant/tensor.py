@@ -110,12 +110,10 @@ def quantize(
     # The divisor depends on the data: by a constant, Grappler and XLA would multiply by its rounded
     # reciprocal, and half of all scales would be one bit off those of an eager call.
     scale = largest / tf.where(largest == 0, 1.0, float(limit))
+    scale = tf.where(scale < _SMALLEST_SCALE, tf.ones_like(scale), scale)
     if block is not None:
         scale = tf.squeeze(scale, axes)
-        scale = tf.where(scale == 0, tf.ones_like(scale), _round_to_bfloat16(scale))
-        scale = tf.maximum(scale, _SMALLEST_BLOCK_SCALE)
-    else:
-        scale = tf.where(scale < _SMALLEST_SCALE, tf.ones_like(scale), scale)
+        scale = tf.maximum(_round_to_bfloat16(scale), _SMALLEST_BLOCK_SCALE)
     if clip is not None:
         scale *= clip
     if block is not None:

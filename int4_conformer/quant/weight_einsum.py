@@ -39,10 +39,10 @@ def einsum(
         ValueError: an axis is summed over in one operand alone, or a term repeats an axis.
     """
     terms = Terms.parse(equation, x.shape.rank if tf.is_tensor(x) else len(x.shape))
-    x = _transpose(tf.cast(x, tf.float32), terms.x, terms.shared + terms.x_free + terms.contracted)
+    x = transposed(tf.cast(x, tf.float32), terms.x, terms.shared + terms.x_free + terms.contracted)
     if not terms.shared:
         product = _matrix_einsum(x, kernel, terms, None, config, bias, state)
-        return _transpose(product, terms.x_free + terms.kernel_free, terms.output)
+        return transposed(product, terms.x_free + terms.kernel_free, terms.output)
     groups = [kernel.shape[terms.kernel.index(axis)] for axis in terms.shared]
     count = math.prod(groups)
     x = tf.reshape(x, [count, *sizes(x)[len(groups) :]])
@@ -50,7 +50,7 @@ def einsum(
         [_matrix_einsum(x[i], kernel, terms, i, config, bias, state) for i in range(count)]
     )
     product = tf.reshape(product, [*groups, *sizes(product)[1:]])
-    return _transpose(product, terms.shared + terms.x_free + terms.kernel_free, terms.output)
+    return transposed(product, terms.shared + terms.x_free + terms.kernel_free, terms.output)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ def _matrix_einsum(
 
     def matrix(kernel: tf.Tensor) -> tf.Tensor:
         order = terms.shared + terms.contracted + terms.kernel_free
-        kernel = _transpose(tf.convert_to_tensor(kernel), terms.kernel, order)
+        kernel = transposed(tf.convert_to_tensor(kernel), terms.kernel, order)
         if group is None:
             return tf.reshape(kernel, [width, columns])
         return tf.reshape(kernel, [-1, width, columns])[group]
@@ -145,7 +145,8 @@ def _expand(axes: str, rows: list[str]) -> list[str]:
     return [*head, *(rows if dots else []), *tail]
 
 
-def _transpose(x: tf.Tensor, axes: Sequence[str], wanted: Sequence[str]) -> tf.Tensor:
+def transposed(x: tf.Tensor, axes: Sequence[str], wanted: Sequence[str]) -> tf.Tensor:
+    """`x`, whose axes have these names, with its axes in another order."""
     if axes == wanted:
         return tf.convert_to_tensor(x)
     return tf.transpose(x, [axes.index(axis) for axis in wanted])

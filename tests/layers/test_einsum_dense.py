@@ -28,6 +28,8 @@ def built(layer):
         ARGUMENTS | {"activation": "silu", "bias_axes": None},
         {"equation": "...d,df->...f", "output_shape": 5, "bias_axes": "f"},
         {"equation": "btd,df->fbt", "output_shape": [2, 3]},
+        {"equation": "ebd,edf->ebf", "output_shape": [None, 5], "bias_axes": "f"},
+        {"equation": "ebd,edf->ebf", "output_shape": [3, 5], "bias_axes": "ef"},
     ],
     ids=str,
 )

@@ -3,7 +3,9 @@ import pytest
 
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer
-from tests import tflite_models
+from int4_conformer.lite.packing import pack
+from tests import dense_models, tflite_models
+from tests.lite.schemes import blockwise_weight
 
 
 @pytest.fixture(params=[8, 20000], ids=["inline", "external"])
@@ -33,11 +35,28 @@ def test_int4_constant(table_rows):
     assert weight.size == 2560
     assert weight.nbytes == 1280
     assert weight.subgraph == 0
+    assert model.subgraphs[0].tensors[weight.tensor].name.decode() == weight.name
     assert weight.quantized_dimension == 0
     np.testing.assert_array_equal(weight.scale, np.full(4, 1 / 7, np.float32))
     np.testing.assert_array_equal(weight.zero_point, np.zeros(4, np.int64))
     assert weight.values().dtype == np.int8
     np.testing.assert_array_equal(weight.values(), tflite_models.CODES)
+
+
+def test_constants_in_blocks():
+    weight = blockwise_weight(block=64, blocks=3, units=5, seed=0)
+    content = pack(dense_models.float_product(weight), [weight])
+    constants = {c.name: c for c in flatbuffer.constants(flatbuffer.load(content))}
+    kernel, scales = constants["kernel"], constants["kernel_scales"]
+    assert (kernel.dtype, kernel.shape, kernel.nbytes) == ("int4", (5, 192), 480)
+    assert (kernel.block, kernel.quantized_dimension, kernel.is_scale) == (64, 0, False)
+    assert kernel.zero_point is None
+    assert kernel.scale.dtype == np.float32
+    np.testing.assert_array_equal(kernel.scale, weight.scale)
+    np.testing.assert_array_equal(kernel.values(), weight.codes)
+    assert (scales.dtype, scales.shape, scales.block) == ("float16", (5, 3), None)
+    assert scales.is_scale
+    np.testing.assert_array_equal(scales.values(), weight.scale)
 
 
 def test_float_constant(table_rows):
@@ -62,6 +81,7 @@ def test_values_that_do_not_fill_the_shape():
         quantized_dimension=0,
         buffer=1,
         subgraph=0,
+        tensor=0,
     )
     with pytest.raises(UserError, match=r"'kernel' cannot be read as float32 \[3\] from 8 bytes"):
         constant.values()

@@ -5,7 +5,9 @@ import pytest
 
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer, inspection
-from tests import tflite_models
+from int4_conformer.lite.packing import pack
+from tests import dense_models, tflite_models
+from tests.lite.schemes import blockwise_weight, static_weight
 
 
 @pytest.fixture
@@ -28,6 +30,22 @@ def test_totals(path):
     assert result.ratio_to_float32 == 4 * 2593 / path.stat().st_size
     assert result.operators["FULLY_CONNECTED"] == 1
     assert result.metadata == tflite_models.facts()
+
+
+def test_scales_are_no_parameters_and_codes_of_biases_are(tmp_path):
+    path = tmp_path / "layer.tflite"
+    blocks = blockwise_weight(block=32, blocks=4, units=5, seed=0)
+    path.write_bytes(pack(dense_models.float_product(blocks), [blocks]))
+    result = inspection.inspect(path)
+    assert {total.dtype: total.values for total in result.totals} == {"int4": 640, "float16": 20}
+    assert result.parameters == 640
+
+    static = static_weight(bits=4, width=12, units=10, seed=0)
+    path.write_bytes(pack(dense_models.float_product(static, np.ones(10, "f4")), [static]))
+    result = inspection.inspect(path)
+    assert {total.dtype: total.values for total in result.totals} == {"int4": 120, "int32": 10}
+    assert result.parameters == 130
+    assert result.operators == {"QUANTIZE": 1, "FULLY_CONNECTED": 1, "DEQUANTIZE": 1}
 
 
 def test_a_shared_buffer_is_counted_once(tmp_path):

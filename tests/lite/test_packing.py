@@ -12,30 +12,14 @@ from int4_conformer.lite.packing import pack
 from int4_conformer.lite.verification import verify
 from int4_conformer.lite.weights import DeployedWeight
 from tests import dense_models
+from tests.lite import kernels
+from tests.lite.schemes import SHAPES, activations, blockwise_weight
 from tests.quant import reference
 
 BITS = {"w4a8": 4, "w6a8": 6, "w8a8": 8, "w4a8s": 4, "w4": 4}
 SCHEMES = {"w4a8": "int8_asymmetric", "w6a8": "int8_asymmetric", "w8a8": "int8_asymmetric"} | {
     "w4a8s": "int8"
 }
-# Each shape is converted afresh: always the same ones, and none to shrink a failure.
-SHAPES = hypothesis.settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
-)
-
-
-def activations(rows, width, seed):
-    """Rows of many sizes, some of one sign and one of zeros."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal([rows, width]) * np.exp(rng.uniform(-4, 4, [rows, 1]))
-    x[1::3] = np.abs(x[1::3])
-    x[2::3] = -np.abs(x[2::3])
-    x[-1] = 0
-    return x.astype(np.float32)
 
 
 @pytest.mark.parametrize("recipe", SCHEMES)
@@ -157,3 +141,36 @@ def test_weights_of_equal_values_that_meet_different_activations():
     second = dataclasses.replace(second, activation="float")
     with pytest.raises(UserError, match="first/kernel and second/kernel hold equal values but"):
         pack(model, [first, second])
+
+
+def test_weights_of_equal_values_in_and_without_blocks():
+    blocks = blockwise_weight(block=32, blocks=1, units=4, seed=0)
+    channels = dataclasses.replace(
+        blocks, name="other", block=None, scale=np.ascontiguousarray(blocks.scale[:, 0])
+    )
+    with pytest.raises(UserError, match="kernel and other hold equal values but differ in bits, b"):
+        pack(dense_models.float_product(blocks), [blocks, channels])
+
+
+@pytest.mark.parametrize("delegate", ["xnnpack", "none"])
+def test_a_table_in_blocks_that_is_the_output_layer_too(delegate):
+    table = blockwise_weight(block=32, blocks=2, units=9, seed=0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def product(ids):
+        values = table.dequantized()
+        return tf.matmul(tf.gather(values, ids), values, transpose_b=True)
+
+    content = pack(dense_models.convert(product), [table])
+    verify(content, [table])
+    names = [op.name for op in flatbuffer.operators(flatbuffer.load(content))]
+    assert names == ["EMBEDDING_LOOKUP", "FULLY_CONNECTED"]
+    ids = np.array([3, 0, 8, 3], np.int32)
+    rows = table.dequantized()[ids]
+    if delegate == "xnnpack":
+        codes = reference.quantize_rows(rows, "int8_asymmetric")
+    else:
+        codes = kernels.quantize_rows_builtin(rows)
+    expected = kernels.blockwise(*codes, table)
+    outputs = dense_models.run(content, ids, delegate)
+    np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

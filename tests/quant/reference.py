@@ -1,5 +1,6 @@
 """Contracts W, A, M and G of the numerics, written plainly in NumPy."""
 
+import ml_dtypes
 import numpy as np
 
 F = np.float32
@@ -9,13 +10,28 @@ def levels(bits):
     return 2 ** (bits - 1) - 1
 
 
-def quantize(x, bits, axes):
+def quantize(x, bits, axes, *, block=None, clip=1):
     """Contract W: int8 codes and float32 scales."""
     x = np.asarray(x, F)
-    scale = np.max(np.abs(x), axis=tuple(axes), keepdims=True) / F(levels(bits))
-    scale = np.where(scale == 0, F(1), scale)
-    codes = np.clip(np.rint(x / scale), -levels(bits), levels(bits))
+    axes = tuple(axis % x.ndim for axis in axes)
+    if block is None:
+        largest = np.max(np.abs(x), axis=axes, keepdims=True)
+    else:
+        (axis,) = axes
+        parts = np.split(np.abs(x), x.shape[axis] // block, axis)
+        largest = np.concatenate([np.max(part, axis, keepdims=True) for part in parts], axis)
+    scale = largest / F(levels(bits))
+    scale = np.where(scale < F(2**-125), F(1), scale)
+    if block is not None:
+        scale = np.maximum(scale.astype(ml_dtypes.bfloat16).astype(F), F(2**-14))
+    scale = scale * F(clip)
+    codes = np.clip(np.rint(x / spread(scale, block, axes)), -levels(bits), levels(bits))
     return codes.astype(np.int8), scale
+
+
+def spread(scale, block, axes):
+    """The scales, repeated within their blocks."""
+    return scale if block is None else np.repeat(scale, block, axes[0])
 
 
 def quantize_rows(x, scheme):
@@ -55,10 +71,10 @@ def dot(x, kernel, bits, scheme):
     return accumulator.astype(F) * scale * weight_scale
 
 
-def snap(x, bits, axes):
+def snap(x, bits, axes, *, block=None, clip=1):
     """`x` on its grid."""
-    codes, scale = quantize(x, bits, axes)
-    return codes * scale
+    codes, scale = quantize(x, bits, axes, block=block, clip=clip)
+    return codes * spread(scale, block, axes)
 
 
 def snap_rows(x, scheme):

@@ -40,6 +40,23 @@ def test_backends_are_exact_on_extremes(a, b, backend):
     np.testing.assert_array_equal(product, np.full([2, 3], width * a * b))
 
 
+# Rows, width, columns: long, wide, odd and tall ones.
+MANY = [(2048, 512, 2048), (1, 1031, 30001), (7919, 3, 577), (30000, 65, 17)]
+
+
+def test_ten_million_accumulators_agree():
+    count = 0
+    for rows, width, columns in MANY:
+        a, b = random_codes(rows, width, columns, 127)
+        # Exact: sums of these products are far below 2^53.
+        expected = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int32)
+        for backend in ("native", "xla", "exact_float"):
+            product = int_matmul(tf.constant(a), tf.constant(b), backend=backend)
+            np.testing.assert_array_equal(product, expected)
+        count += expected.size
+    assert count > 9e6
+
+
 @pytest.mark.parametrize("backend", ["native", "xla", "auto"])
 def test_sums_beyond_24_bits_are_exact(backend):
     a = tf.fill([1, 4097], tf.constant(127, tf.int8))
@@ -52,6 +69,39 @@ def test_exact_float_refuses_sums_that_might_be_inexact(width, limit):
     a, b = np.zeros([1, width], np.int8), np.zeros([width, 1], np.int8)
     with pytest.raises(UserError, match=rf"Received: width={width}, limit={limit}; use backend"):
         int_matmul(tf.constant(a), tf.constant(b), b_limit=limit, backend="exact_float")
+
+
+def test_past_its_bound_a_float_product_is_wrong():
+    def products(width):
+        a = np.full([1, width], -128, np.int8)
+        b = np.full([width, 1], -127, np.int8)
+        # An odd sum, which from 2^24 on no float32 is.
+        a[0, -1], b[-1, 0] = 127, 127
+        by_floats = tf.matmul(a.astype(np.float32), b.astype(np.float32))
+        return reference.matmul(a, b)[0, 0], int(by_floats[0, 0])
+
+    exact, by_floats = products(1032)
+    assert exact == by_floats < 2**24
+    exact, by_floats = products(1033)
+    assert exact > 2**24
+    assert exact != by_floats
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_matrices_may_be_many(backend):
+    rng = np.random.default_rng(0)
+    a = rng.integers(-128, 128, [2, 3, 4, 9]).astype(np.int8)
+    b = rng.integers(-127, 128, [2, 3, 9, 5]).astype(np.int8)
+    product = int_matmul(tf.constant(a), tf.constant(b), backend=backend)
+    np.testing.assert_array_equal(product, reference.matmul(a, b))
+
+
+def test_exact_float_needs_a_known_width():
+    product = tf.function(
+        lambda a: int_matmul(a, tf.transpose(a), backend="exact_float"), autograph=False
+    )
+    with pytest.raises(UserError, match="Received: width=None, limit=127; use backend"):
+        product.get_concrete_function(tf.TensorSpec([3, None], tf.int8))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -104,8 +104,8 @@ def test_gradients_are_straight_through(config):
     dy = np.random.default_rng(1).standard_normal([6, 5]).astype(np.float32)
     dx, dw = gradients(lambda x, w: dot(x, w, config), x, kernel, dy=dy)
     used_x, used_kernel = used_operands(x, kernel, config)
-    np.testing.assert_array_equal(dx, tf.matmul(dy, used_kernel, transpose_b=True))
-    np.testing.assert_array_equal(dw, tf.matmul(used_x, dy, transpose_a=True))
+    np.testing.assert_allclose(dx, dy @ used_kernel.T, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(dw, used_x.T @ dy, rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_in_bfloat16():
@@ -130,7 +130,7 @@ def test_gradients_through_the_scale(bits):
     config = QuantConfig(weight_bits=bits, activation="int8", scale_gradient=True)
     dx, dw = gradients(lambda x, w: dot(x, w, config), x, kernel, dy=dy)
     used_x, used_kernel = used_operands(x, kernel, config)
-    np.testing.assert_array_equal(dx, tf.matmul(dy, used_kernel, transpose_b=True))
+    np.testing.assert_allclose(dx, dy @ used_kernel.T, rtol=1e-5, atol=1e-5)
     expected = reference.through_scale(used_x, kernel, dy, bits)
     np.testing.assert_allclose(dw, expected, rtol=1e-4, atol=1e-4)
     # Only the largest weight of each channel differs from plain straight-through.
@@ -188,6 +188,10 @@ EQUATIONS = [
     ("b...d,fd->f...b", [2, 3, 6, 4], [5, 4], [3], [1]),
     ("adc,cbd->ab", [2, 4, 3], [3, 5, 4], [1, 2], [0, 2]),
     ("dab,cd->abc", [4, 2, 3], [5, 4], [0], [1]),
+    ("ebd,edf->ebf", [2, 3, 4], [2, 4, 5], [2], [1]),
+    ("bhtd,hdk->bthk", [2, 3, 6, 4], [3, 4, 5], [3], [1]),
+    ("abcd,dcae->bace", [2, 3, 4, 5], [5, 4, 2, 6], [3], [0]),
+    ("...hd,hd->...h", [2, 3, 4, 5], [4, 5], [3], [1]),
 ]
 
 
@@ -212,16 +216,18 @@ def test_einsum_is_that_of_the_dequantized_operands(case):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_einsum_with_unknown_axes():
+@pytest.mark.parametrize(
+    ("equation", "shape"),
+    [("btd,dhk->bhtk", [None, None, 4]), ("bthd,hdk->bthk", [None, None, 4, 5])],
+)
+def test_einsum_with_unknown_axes(equation, shape):
     rng = np.random.default_rng(0)
-    x = rng.standard_normal([2, 3, 4]).astype(np.float32)
+    x = rng.standard_normal([size or 3 for size in shape]).astype(np.float32)
     kernel = rng.standard_normal([4, 5, 6]).astype(np.float32)
     product = tf.function(
-        lambda x: einsum("btd,dhk->bhtk", x, kernel, W4A8),
-        input_signature=[tf.TensorSpec([None, None, 4])],
+        lambda x: einsum(equation, x, kernel, W4A8), input_signature=[tf.TensorSpec(shape)]
     )
-    expected = einsum("btd,dhk->bhtk", x, kernel, W4A8)
-    np.testing.assert_allclose(product(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(product(x), einsum(equation, x, kernel, W4A8), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -82,3 +82,49 @@ def test_what_a_layer_accepts_as_quant():
     assert resolve(None) == QuantConfig()
     assert resolve(W4) is W4
     assert resolve(RECIPE.at("joint")) is W8
+
+
+A8 = QuantConfig(weight_bits=4, activation="int8_asymmetric")
+
+
+@pytest.mark.parametrize("name", ["w4b32_a8d", "w3t", "a8ds"])
+def test_any_scheme_is_a_preset(name):
+    assert Recipe.preset(name).at("any/layer").config() == QuantConfig.from_name(name)
+
+
+def test_partial_quantization():
+    recipe = Recipe.partial("encoders", ["encoder/.*", "joint"])
+    configs = [
+        recipe.at(path).config() for path in ("encoder/a/b", "joint", "predictor", "encoder")
+    ]
+    assert configs == [A8, A8, QuantConfig(), QuantConfig()]
+    assert Recipe.partial("encoders", ["encoder/.*"], "w4").at("encoder/a").config() == W4
+
+
+def test_mixed_widths():
+    recipe = Recipe.mixed("first_in_8", ["encoder/input", ".*/down"], "w4b32_a8ds")
+    config = QuantConfig.from_name("w4b32_a8ds")
+    eight = QuantConfig.from_name("w8b32_a8ds")
+    assert recipe.at("encoder/input").config() == recipe.at("a/b/down").config() == eight
+    assert recipe.at("encoder/up").config() == recipe.at("down").config() == config
+    assert Recipe.mixed("m", ["x"]).at("y").config() == A8
+
+
+def test_every_rule_must_be_used():
+    recipe = Recipe.partial("encoders", ["encoder/.*", "joint"])
+    recipe.require_used(["encoder/a", "joint", "predictor"])
+    # The default may find nothing left to do.
+    recipe.require_used(["encoder/a", "joint"])
+    with pytest.raises(UserError, match="`encoders`: rule 'joint' decides for no layer"):
+        recipe.require_used(["encoder/a", "predictor"])
+
+
+def test_a_rule_behind_a_wider_one_is_not_used():
+    recipe = Recipe(name="odd", rules=(("encoder/.*", W4), ("encoder/input", W8), (".*", W8)))
+    with pytest.raises(UserError, match=r"rule 'encoder/input' decides for no layer; .*move it"):
+        recipe.require_used(["encoder/input", "joint"])
+
+
+def test_paths_without_a_rule_are_not_used():
+    with pytest.raises(UserError, match="`mixed` has no rule for layer `predictor`"):
+        RECIPE.require_used(["joint", "predictor"])
