@@ -16,6 +16,7 @@ from ai_edge_quantizer import model_modifier, qtyping
 
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer, graph, limits
+from int4_conformer.lite.barriers import remove_barriers
 from int4_conformer.lite.static import make_static
 from int4_conformer.lite.weights import DeployedWeight
 
@@ -40,6 +41,7 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
     """
     for weight in weights:
         limits.require_storable(weight)
+    remove_barriers(model)
     by_bits = _by_bits(weights)
     missing = {alike[0].name for alike in by_bits.values()}
     parameters: dict[str, qtyping.TensorTransformationParams] = {}

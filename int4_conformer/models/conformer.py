@@ -43,10 +43,10 @@ class ConformerBlock(keras.layers.Layer):
         padding_mask: tf.Tensor | None = None,
         training: bool = False,
     ) -> tf.Tensor:
-        x = _half_step(x, self.ffn_start(x, training=training))
+        x += 0.5 * self.ffn_start(x, training=training)
         x += self.attention(x, positions, padding_mask=padding_mask, training=training)
         x += self.convolution(x, padding_mask=padding_mask, training=training)
-        x = _half_step(x, self.ffn_end(x, training=training))
+        x += 0.5 * self.ffn_end(x, training=training)
         return self.norm(x)
 
 
@@ -89,9 +89,3 @@ class ConformerEncoder(keras.layers.Layer):
         for block in self.blocks:
             x = block(x, positions, padding_mask=padding_mask, training=training)
         return x
-
-
-def _half_step(x: tf.Tensor, update: tf.Tensor) -> tf.Tensor:
-    """x + update / 2, to the bit: the TFLite converter would fold a halved update into the kernel
-    that made it, whose scale would then no longer be the trained one."""
-    return 0.5 * (x + x + update)

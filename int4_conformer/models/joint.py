@@ -45,7 +45,9 @@ class Joint(keras.layers.Layer):
                 shape=(self.vocab_size,), initializer="zeros", name="output_bias"
             )
 
-    def call(self, encoded: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+    def call(
+        self, encoded: tf.Tensor, predicted: tf.Tensor, training: bool | None = None
+    ) -> tf.Tensor:
         """Logits of the whole lattice.
 
         Args:
@@ -56,15 +58,17 @@ class Joint(keras.layers.Layer):
             float32 [batch, time, labels + 1, vocab].
         """
         frames = self.project_frames(encoded)
-        return self.logits(frames[:, :, None], predicted[:, None])
+        return self.logits(frames[:, :, None], predicted[:, None], training)
 
     def project_frames(self, encoded: tf.Tensor) -> tf.Tensor:
         """float [batch, time, encoder_dim] -> [batch, time, dim]."""
         return self.encoder_dense(encoded)
 
-    def logits(self, frames: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+    def logits(
+        self, frames: tf.Tensor, predicted: tf.Tensor, training: bool | None = None
+    ) -> tf.Tensor:
         """float [..., dim] and [..., dim], broadcast -> float32 [..., vocab]."""
         hidden = tf.tanh(frames + predicted)
         if self.embedding is None:
-            return self.output_dense(hidden)
-        return self.embedding.project(hidden) + self.output_bias
+            return self.output_dense(hidden, training=training)
+        return self.embedding.project(hidden, training) + self.output_bias

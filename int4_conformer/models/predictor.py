@@ -92,7 +92,7 @@ class AveragedEmbeddingPredictor(keras.layers.Layer):
     def _average(self, embeddings: list[tf.Tensor]) -> tf.Tensor:
         """Equation 1 and the projection; the list holds x_1 .. x_N, each [..., embedding_dim]."""
         # sum_h <x, p_h> = <x, sum_h p_h>: both means are taken of the vectors, where they are
-        # constants; after the sum, the TFLite converter would fold 1/N into the projection.
+        # constants once the model is exported.
         vectors = tf.reduce_mean(tf.convert_to_tensor(self.position_vectors), axis=0)
         vectors /= len(embeddings)
         average = tf.add_n(

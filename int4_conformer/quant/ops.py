@@ -17,6 +17,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from int4_conformer.quant.activations import quantize_rows
+from int4_conformer.quant.barrier import LIMIT
 from int4_conformer.quant.config import Backend, QuantConfig, levels
 from int4_conformer.quant.deploy import DeployedMatrix, deployment, weight_path
 from int4_conformer.quant.float_matmul import float_matmul, matmul_in
@@ -171,13 +172,15 @@ def _deployed_product(x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None
     if isinstance(weight, QTensor) and config.is_integer:
         backend = portable_backend(weight.codes.shape[axis], levels(weight.bits))
         y = _integer_product(quantize_rows(x, config.activation), weight, axis, backend)
-    else:
-        if config.activation == "int4":
-            # No runtime has kernels for 4-bit activations.
-            x = quantize_rows(x, config.activation).dequantize()
-        value = weight.dequantize() if isinstance(weight, QTensor) else weight
-        y = tf.matmul(x, value, transpose_b=axis == 1)
-    return y if bias is None else y + bias
+        return y if bias is None else y + bias
+    if config.activation == "int4":
+        # No runtime has kernels for 4-bit activations.
+        x = quantize_rows(x, config.activation).dequantize()
+    if isinstance(weight, QTensor):
+        y = tf.matmul(x, weight.dequantize(), transpose_b=axis == 1)
+        return y if bias is None else y + bias
+    y = tf.matmul(tf.minimum(x, LIMIT), weight, transpose_b=axis == 1)
+    return tf.minimum(y if bias is None else y + bias, LIMIT)
 
 
 def _integer_matmul(x: Snapped, weight: Snapped, axis: int, config: QuantConfig) -> tf.Tensor:

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "deployed_weights": "weights",
+        "export_keras_tflite": "keras_model",
         "export_saved_model": "saved_model",
         "export_tflite": "tflite",
         "with_recipe": "recipe",

@@ -5,12 +5,11 @@ import os
 import tempfile
 from pathlib import Path
 
-import tensorflow as tf
-
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.quant.deploy import Deployment, Target, deploying
+from int4_conformer.serving.graph import save_graph
+from int4_conformer.serving.recognition import recognition
 from int4_conformer.text.vocabulary import Vocabulary
 
 
@@ -39,7 +38,7 @@ def export_saved_model(
     try:
         with tempfile.TemporaryDirectory(prefix=output.name, dir=output.parent) as folder:
             beside = Path(folder) / "model"
-            save_recognition(model, beside, "integers")
+            save_graph(recognition(model), beside, "integers")
             write_beside(
                 beside / "assets" / "vocabulary.json", json.dumps(vocabulary.to_config()).encode()
             )
@@ -48,25 +47,3 @@ def export_saved_model(
         raise UserError(
             f"{output} cannot be written ({error.strerror}); check the path."
         ) from error
-
-
-def save_recognition(model: Transducer, folder: str | os.PathLike, target: Target) -> Deployment:
-    """Writes a SavedModel of greedy recognition of one utterance, PCM of whole blocks.
-
-    Returns:
-        the weights that its graph holds.
-    """
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")], autograph=False)
-    def recognize(pcm: tf.Tensor) -> dict[str, tf.Tensor]:
-        tokens, count = model.recognize(pcm[None])
-        return {"tokens": tokens[0], "count": count[0]}
-
-    # A module that holds just what the graph uses: saving the Keras model would drag its float
-    # weights along.
-    module = tf.Module()
-    with deploying(target) as deployment:
-        signature = recognize.get_concrete_function()
-    module.variables_in_use = list(signature.variables)
-    tf.saved_model.save(module, str(folder), signatures=signature)
-    return deployment

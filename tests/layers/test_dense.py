@@ -3,10 +3,12 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantDense
 from int4_conformer.quant import QuantConfig, Recipe
+from tests import deployments
 from tests.quant import reference
 
 X = np.random.default_rng(0).standard_normal([2, 3, 8]).astype(np.float32)
@@ -38,28 +40,35 @@ def test_it_multiplies_in_integers():
     np.testing.assert_array_equal(layer(X), np.maximum(product, 0).reshape(2, 3, 5))
 
 
-def test_its_codes_are_those_it_multiplies_by():
+def test_float_activations_meet_the_kernel_on_its_grid():
     layer = built("w4")
-    q = layer.quantized_kernel()
-    codes, scale = reference.quantize(layer.kernel.numpy(), 4, axes=(0,))
-    np.testing.assert_array_equal(q.codes, codes)
-    np.testing.assert_array_equal(q.scale, scale)
-    np.testing.assert_allclose(layer(X), X @ (codes * scale) + layer.bias, rtol=1e-5, atol=1e-5)
+    kernel, bias = layer.get_weights()
+    snapped = reference.snap(kernel, 4, axes=(0,))
+    np.testing.assert_allclose(layer(X), X @ snapped + bias, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("quant", ["w4", "w4a4", "w4a8", "w8a8"])
-def test_freezing_changes_no_output_and_fixes_the_codes(quant):
+@pytest.mark.parametrize("quant", ["w4", "w4a4", "w4a8", "w4a8s", "w8a8"])
+def test_a_deployed_layer_computes_the_same_in_its_integers(quant):
     layer = built(quant)
-    before = layer(X).numpy()
-    layer.freeze()
-    np.testing.assert_array_equal(layer(X), before)
-    layer.kernel.assign(layer.kernel * 0)
-    np.testing.assert_array_equal(layer(X), before)
+    expected, kernel = layer(X).numpy(), layer.kernel.numpy()
+    graph, deployment = deployments.traced(layer, "integers", tf.TensorSpec(X.shape))
+    deployments.assert_same_integers(graph(X), expected)
+    assert deployments.matrices(graph) == [("int8", (8, 5))]
+    (matrix,) = deployment.matrices.values()
+    codes, scale = reference.quantize(kernel, layer.quant.weight_bits, axes=(0,))
+    np.testing.assert_array_equal(matrix.tensor.codes, codes)
+    np.testing.assert_array_equal(matrix.tensor.scale, scale)
+    assert matrix.name == layer.kernel.path
+    layer.kernel.assign(0 * kernel)
+    deployments.assert_same_integers(graph(X), expected)
 
 
-def test_a_float_layer_has_no_codes():
-    with pytest.raises(ValueError, match="is float; there are no codes"):
-        built(None).freeze()
+def test_a_float_layer_is_not_deployed():
+    layer = built(None)
+    graph, deployment = deployments.traced(layer, "integers", tf.TensorSpec(X.shape))
+    assert not deployment.matrices
+    np.testing.assert_array_equal(graph(X), layer(X))
+    assert deployments.matrices(graph) == [("float32", (8, 5))]
 
 
 def test_the_recipe_at_its_path_says_how():

@@ -3,9 +3,11 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantEinsumDense
+from tests import deployments
 from tests.quant import reference
 
 X = np.random.default_rng(0).standard_normal([2, 3, 8]).astype(np.float32)
@@ -45,6 +47,31 @@ def test_it_multiplies_in_integers():
     product = reference.dot(X.reshape(-1, 8), kernel.reshape(8, 24), 4, "int8_asymmetric")
     expected = np.maximum(product.reshape(2, 3, 4, 6) + bias, 0)
     np.testing.assert_array_equal(layer(X), expected)
+
+
+def test_a_deployed_layer_computes_the_same_in_its_integers():
+    layer = built(QuantEinsumDense(quant="w4a8", **ARGUMENTS))
+    expected, kernel = layer(X).numpy(), layer.kernel.numpy()
+    graph, deployment = deployments.traced(layer, "integers", tf.TensorSpec(X.shape))
+    deployments.assert_same_integers(graph(X), expected)
+    (matrix,) = deployment.matrices.values()
+    codes, scale = reference.quantize(kernel.reshape(8, 24), 4, axes=(0,))
+    np.testing.assert_array_equal(matrix.tensor.codes, codes)
+    np.testing.assert_array_equal(matrix.tensor.scale, scale)
+    layer.kernel.assign(0 * kernel)
+    deployments.assert_same_integers(graph(X), expected)
+
+
+def test_groups_of_matrices_are_deployed_each():
+    layer = built(QuantEinsumDense("btd,tdf->btf", [3, 4], quant="w4a8"))
+    expected, kernel = layer(X).numpy(), layer.kernel.numpy()
+    graph, deployment = deployments.traced(layer, "integers", tf.TensorSpec(X.shape))
+    deployments.assert_same_integers(graph(X), expected)
+    for index, matrix in enumerate(deployment.matrices.values()):
+        assert matrix.name == f"{layer.kernel.path}[{index}]"
+        codes, _ = reference.quantize(kernel[index], 4, axes=(0,))
+        np.testing.assert_array_equal(matrix.tensor.codes, codes)
+    assert len(deployment.matrices) == 3
 
 
 def test_an_unknown_recipe():

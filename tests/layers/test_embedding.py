@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantEmbedding
+from tests import deployments
 from tests.quant import reference
 
 IDS = np.int32([[1, 6, 0], [1, 1, 3]])
@@ -33,7 +34,6 @@ def test_rows_are_on_their_grids(quant, bits):
     layer = built(quant)
     snapped = reference.snap(layer.embeddings.numpy(), bits, axes=(1,))
     np.testing.assert_array_equal(layer(IDS), snapped[IDS])
-    np.testing.assert_array_equal(layer.quantized_table().dequantize(), snapped)
 
 
 @pytest.mark.parametrize(
@@ -77,19 +77,32 @@ def test_the_projection_trains_the_table():
     np.testing.assert_allclose(gradient, dy.T @ used, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("quant", ["w4", "w4a8", "w4a4"])
-def test_freezing_changes_no_output_and_fixes_the_codes(quant):
+@pytest.mark.parametrize("quant", ["w4", "w4a8", "w4a8s", "w4a4"])
+def test_a_deployed_table_serves_both_uses_with_its_integers(quant):
     layer = built(quant)
-    rows, products = layer(IDS).numpy(), layer.project(X).numpy()
-    layer.freeze()
-    layer.embeddings.assign(layer.embeddings * 0)
-    np.testing.assert_array_equal(layer(IDS), rows)
-    np.testing.assert_array_equal(layer.project(X), products)
+    rows, products, table = layer(IDS).numpy(), layer.project(X).numpy(), layer.embeddings.numpy()
+    graph, deployment = deployments.traced(
+        lambda ids, x: (layer(ids), layer.project(x)),
+        "integers",
+        tf.TensorSpec(IDS.shape, tf.int32),
+        tf.TensorSpec(X.shape),
+    )
+    assert deployments.matrices(graph) == [("int8", (7, 4))]
+    (matrix,) = deployment.matrices.values()
+    codes, scale = reference.quantize(table, 4, axes=(1,))
+    np.testing.assert_array_equal(matrix.tensor.codes, codes)
+    np.testing.assert_array_equal(matrix.tensor.scale, scale)
+    assert (matrix.name, matrix.axis) == (layer.embeddings.path, 1)
+    layer.embeddings.assign(0 * table)
+    for served, expected in zip(graph(IDS, X), (rows, products), strict=True):
+        deployments.assert_same_integers(served, expected)
 
 
-def test_a_float_table_has_no_codes():
-    with pytest.raises(ValueError, match="is float; there are no codes"):
-        built(None).freeze()
+def test_a_float_table_is_not_deployed():
+    layer = built(None)
+    graph, deployment = deployments.traced(layer, "integers", tf.TensorSpec([3], tf.int32))
+    assert not deployment.matrices
+    np.testing.assert_array_equal(graph(IDS[0]), layer(IDS[0]))
 
 
 @pytest.mark.parametrize("shape", [[2, 3], [None, 3], [2, None], [None, None]], ids=str)

@@ -61,3 +61,18 @@ def test_each_matmul_has_its_own_rule():
     recipe = Recipe(name="test", rules=(("joint/encoder", w4), ("joint/output", w8)))
     layer = Joint(JointConfig(dim=DIM, tied=False), VOCAB, recipe.at("joint"), None)
     assert (layer.encoder_dense.quant, layer.output_dense.quant) == (w4, w8)
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+def test_its_output_layer_knows_of_training(tied):
+    noisy = QuantConfig(weight_bits=4, weight_noise=1.0)
+    recipe = Recipe(name="test", rules=((".*output|.*embedding", noisy), (".*", QuantConfig())))
+    embedding = QuantEmbedding(VOCAB, DIM, quant=noisy) if tied else None
+    if tied:
+        embedding.build()
+    layer = Joint(JointConfig(dim=DIM, tied=tied), VOCAB, recipe.at("joint"), embedding)
+    evaluated = layer(ENCODED, PREDICTED).numpy()
+    np.testing.assert_array_equal(layer(ENCODED, PREDICTED, training=False), evaluated)
+    first, second = (layer(ENCODED, PREDICTED, training=True).numpy() for _ in range(2))
+    assert not np.allclose(first, evaluated)
+    assert not np.allclose(first, second)

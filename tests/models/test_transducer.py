@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.audio.geometry import FrontEndConfig
+from int4_conformer.errors import UserError
 from int4_conformer.models import (
     EncoderConfig,
     JointConfig,
@@ -15,7 +17,7 @@ from int4_conformer.models import (
     Transducer,
     TransducerConfig,
 )
-from int4_conformer.quant import Recipe
+from int4_conformer.quant import QuantConfig, Recipe
 
 CONFIG = TransducerConfig(
     name="test",
@@ -172,6 +174,14 @@ def test_weights_have_the_paths_that_reports_name(tied):
         "predictor/projection/bias",
         "predictor/projection/kernel",
     }
+
+
+@pytest.mark.parametrize("pattern", ["encoder/block_2/.*", "encoder/input_norm", "joint/embedding"])
+def test_a_rule_for_no_layer_is_refused(pattern):
+    rules = ((pattern, QuantConfig(weight_bits=4)), (".*", QuantConfig()))
+    model = Transducer(dataclasses.replace(CONFIG, recipe=Recipe(name="odd", rules=rules)))
+    with pytest.raises(UserError, match=f"`odd`: rule '{re.escape(pattern)}' decides for no layer"):
+        model.create_weights()
 
 
 def test_a_clone_computes_the_same(quantized_model):

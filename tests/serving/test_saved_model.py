@@ -8,10 +8,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from int4_conformer.errors import UserError
+from int4_conformer.models.variables import by_path
 from int4_conformer.serving import saved_model
 from int4_conformer.serving.saved_model import export_saved_model
-from int4_conformer.serving.weights import deployed_weights
 from tests import tiny
+from tests.quant import reference
 
 BLOCKS = (1, 12, 40)
 
@@ -32,18 +33,13 @@ for file in sys.argv[2:]:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """The model, its integers before the export, and the folder."""
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "model"
-    model = tiny.model()
-    weights = deployed_weights(model)
-    export_saved_model(model, tiny.TOKENIZER.vocabulary, folder)
-    return model, weights, folder
+    export_saved_model(tiny.shared_model(), tiny.TOKENIZER.vocabulary, folder)
+    return folder
 
 
-def test_tensorflow_alone_serves_the_tokens_of_the_model(exported, tmp_path):
-    _, _, folder = exported
-    # The export froze the weights of its own model; this one multiplies as in training.
+def test_tensorflow_alone_serves_the_tokens_of_the_model(folder, tmp_path):
     recognize = tiny.recognition(tiny.shared_model())
     expected, files = [], []
     for blocks in BLOCKS:
@@ -59,29 +55,41 @@ def test_tensorflow_alone_serves_the_tokens_of_the_model(exported, tmp_path):
     assert [list(map(int, line.split())) for line in result.stdout.splitlines()] == expected
 
 
-def test_the_folder(exported):
-    _, _, folder = exported
+def test_the_folder(folder):
     vocabulary = json.loads((folder / "assets" / "vocabulary.json").read_text())
     assert vocabulary == tiny.TOKENIZER.vocabulary.to_config()
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
 
-def test_quantized_weights_are_stored_as_their_integers(exported):
-    _, weights, folder = exported
-    constants = set()
-    for node in nodes(folder):
-        if node.op == "Const":
-            array = tf.make_ndarray(node.attr["value"].tensor)
-            constants.add((str(array.dtype), array.tobytes()))
-    variables = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
-    shapes = variables.get_variable_to_shape_map().values()
-    for weight in weights:
-        codes = weight.codes if weight.name.endswith("embeddings") else weight.codes.T
-        assert ("int8", codes.tobytes()) in constants, weight.name
-        assert ("float32", weight.scale.tobytes()) in constants, weight.name
-        for floats in (codes.astype(np.float32), weight.dequantized(), weight.dequantized().T):
-            assert ("float32", floats.tobytes()) not in constants, weight.name
-        assert list(codes.shape) not in shapes, weight.name
+def test_quantized_weights_are_stored_as_their_integers(folder):
+    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    arrays = [reader.get_tensor(name) for name in reader.get_variable_to_shape_map()]
+    arrays = [array for array in arrays if isinstance(array, np.ndarray)]
+    variables = [content(array) for array in arrays]
+    constants = [
+        content(tf.make_ndarray(node.attr["value"].tensor))
+        for node in nodes(folder)
+        if node.op == "Const"
+    ]
+    checked = 0
+    for name, variable in by_path(tiny.shared_model()).items():
+        if not name.endswith(("/kernel", "/embeddings")):
+            continue
+        master = variable.numpy()
+        codes, scale = reference.quantize(master, 4, axes=(int(name.endswith("embeddings")),))
+        # Once: all uses of a weight share its integers.
+        assert variables.count(content(codes)) == 1, name
+        assert content(scale) in variables, name
+        for floats in (master, codes * scale, codes.astype(np.float32)):
+            for stored in (variables, constants):
+                assert content(floats) not in stored, name
+                assert content(floats.T) not in stored, name
+        checked += 1
+    assert checked == 15
+
+
+def content(array):
+    return str(array.dtype), array.shape, array.tobytes()
 
 
 def nodes(folder):
@@ -93,30 +101,28 @@ def nodes(folder):
         yield from function.node_def
 
 
-def test_no_place_for_the_folder(exported, tmp_path):
-    model, _, folder = exported
+def test_no_place_for_the_folder(folder, tmp_path):
     for path, complaint in [
         (folder, "exists already; choose another folder"),
         (tmp_path / "absent" / "model", "there is no folder"),
     ]:
         with pytest.raises(UserError, match=complaint):
-            export_saved_model(model, tiny.TOKENIZER.vocabulary, path)
+            export_saved_model(tiny.shared_model(), tiny.TOKENIZER.vocabulary, path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_leaves_nothing(exported, tmp_path, monkeypatch):
-    def fail(model, folder):
+def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
+    def fail(function, folder, target):
         folder.mkdir()
         raise ValueError("a defect")
 
-    monkeypatch.setattr(saved_model, "save_recognition", fail)
+    monkeypatch.setattr(saved_model, "save_graph", fail)
     with pytest.raises(ValueError, match="a defect"):
-        export_saved_model(exported[0], tiny.TOKENIZER.vocabulary, tmp_path / "model")
+        export_saved_model(tiny.shared_model(), tiny.TOKENIZER.vocabulary, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_needs_no_xla(exported):
-    _, _, folder = exported
+def test_a_server_needs_no_xla(folder):
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     (meta_graph,) = saved.meta_graphs
     functions = meta_graph.graph_def.library.function

@@ -11,16 +11,23 @@ from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.verification import verify
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.recipe import Recipe
-from int4_conformer.serving import tflite
+from int4_conformer.serving import packed
 from int4_conformer.serving.tflite import export_tflite
-from int4_conformer.serving.weights import deployed_weights
-from tests import tflite_models, tiny
+from tests import tiny
 from tests.quant import reference
 
 RECIPES = ["w4a8", "w8a8", "float", "w4a4", "w4", "w4a8s", tiny.ENCODER_ALONE]
 # One recogniser has an output layer of its own.
 UNTIED = "w8a8"
 TABLE = "predictor/embedding/embeddings"
+
+
+def model_of(recipe):
+    return tiny.shared_model(recipe, recipe != UNTIED)
+
+
+def weights_of(recipe):
+    return tiny.shared_weights(recipe, recipe != UNTIED)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +37,7 @@ def exported(tmp_path_factory):
 
     @functools.cache
     def export(recipe):
-        model = tiny.shared_model(recipe, recipe != UNTIED)
+        model = model_of(recipe)
         path = folder / f"{model.config.recipe.name}.tflite"
         export_tflite(model, tiny.TOKENIZER.vocabulary, path)
         return model, path
@@ -86,7 +93,7 @@ def test_integers_are_those_of_the_checkpoint(exported, recipe):
                         np.sort(constant.values().ravel()), np.sort(left.ravel())
                     )
         checked += 1
-    assert checked == len(deployed_weights(model)) == (16 if recipe == UNTIED else 15)
+    assert checked == len(weights_of(recipe)) == (16 if recipe == UNTIED else 15)
 
 
 def test_a_tied_table_is_stored_once(exported):
@@ -101,7 +108,7 @@ def test_a_tied_table_is_stored_once(exported):
 
 @pytest.mark.parametrize("recipe", ["w4a8", "w4a8s", "w8a8"])
 def test_every_quantized_matmul_is_a_fully_connected(exported, recipe):
-    model, path = exported(recipe)
+    _, path = exported(recipe)
     parsed = flatbuffer.load(path.read_bytes())
     operators = list(flatbuffer.operators(parsed))
     quantized = {
@@ -109,10 +116,10 @@ def test_every_quantized_matmul_is_a_fully_connected(exported, recipe):
         for constant in flatbuffer.constants(parsed)
         if constant.dtype in ("int4", "int8") and constant.size > 1
     }
-    assert {name for _, name in quantized} == {weight.name for weight in deployed_weights(model)}
+    assert {name for _, name in quantized} == {weight.name for weight in weights_of(recipe)}
     assert not [operator for operator in operators if operator.name == "DEQUANTIZE"]
     connected = [operator for operator in operators if operator.name == "FULLY_CONNECTED"]
-    assert len(connected) >= len(deployed_weights(model))
+    assert len(connected) >= len(weights_of(recipe))
     assert [operator for operator in operators if operator.name == "EMBEDDING_LOOKUP"]
 
 
@@ -130,16 +137,16 @@ def test_metadata(exported, recipe, delegate):
 
 def test_4_bits_make_the_smaller_file(exported):
     small, large = (exported(recipe)[1].stat().st_size for recipe in ("w4a8", "float"))
-    codes = sum(weight.codes.size for weight in deployed_weights(exported("w4a8")[0]))
+    codes = sum(weight.codes.size for weight in weights_of("w4a8"))
     # Half a byte for four; scales and zero points cost a little again.
     assert large - small == pytest.approx(3.5 * codes, rel=0.2)
 
 
 @pytest.mark.parametrize("place", [0, -1])
 def test_one_changed_code_in_the_file_is_refused(exported, place):
-    model, path = exported("w4a8")
+    _, path = exported("w4a8")
     content = bytearray(path.read_bytes())
-    weights = deployed_weights(model)
+    weights = weights_of("w4a8")
     verify(bytes(content), weights)
     constant = named(path, "encoder/block_0/ffn_start/up/kernel")[0]
     start = bytes(content).index(constant.data.tobytes())
@@ -151,13 +158,13 @@ def test_one_changed_code_in_the_file_is_refused(exported, place):
 
 
 def test_one_changed_scale_in_the_file_is_refused(exported):
-    model, path = exported("w4a8")
+    _, path = exported("w4a8")
     content = bytearray(path.read_bytes())
     constant = named(path, "joint/encoder/kernel")[0]
     start = bytes(content).index(constant.scale.tobytes())
     content[start] ^= 1
     with pytest.raises(UserError, match="scales of joint/encoder/kernel differ"):
-        verify(bytes(content), deployed_weights(model))
+        verify(bytes(content), weights_of("w4a8"))
 
 
 def test_symmetric_beside_asymmetric(tmp_path):
@@ -177,9 +184,7 @@ def test_a_file_that_fails_the_comparison_is_not_written(tmp_path, monkeypatch):
     def refuse(content, weights):
         raise UserError("differs")
 
-    monkeypatch.setattr(tflite, "float_twin", lambda model, weights: None)
-    monkeypatch.setattr(tflite, "_convert", lambda twin: tflite_models.float_model())
-    monkeypatch.setattr(tflite, "verify", refuse)
+    monkeypatch.setattr(packed, "verify", refuse)
     with pytest.raises(UserError, match="differs"):
         export_tflite(tiny.shared_model("float"), tiny.TOKENIZER.vocabulary, path)
     assert path.read_bytes() == b"old"

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.embedding import QuantEmbedding
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.serving.weights import deployed_weights
-from tests import tiny
+from tests import deployments, tiny
 from tests.quant import reference
 
 BLOCK = "encoder/block_0"
@@ -23,20 +24,26 @@ MATMULS = {
 TABLE = "predictor/embedding/embeddings"
 
 
-def names(model):
-    weights = [weight.name for weight in deployed_weights(model)]
-    assert len(set(weights)) == len(weights)
-    return set(weights)
+def of_layer(layer, *specs):
+    """The one deployed weight of a layer."""
+    _, deployment = deployments.traced(layer, "float_twin", *specs)
+    (weight,) = deployed_weights(deployment, layer)
+    return weight
 
 
-def test_each_weight_of_the_model_is_named_once():
-    assert names(tiny.shared_model("w4a8")) == {*MATMULS, TABLE}
-    assert names(tiny.shared_model("w8a8", tied=False)) == {*MATMULS, TABLE, "joint/output/kernel"}
-
-
-def test_a_partial_recipe():
-    model = tiny.shared_model(tiny.ENCODER_ALONE)
-    assert names(model) == {name for name in MATMULS if name.startswith("encoder/")}
+@pytest.mark.parametrize(
+    ("recipe", "tied", "expected"),
+    [
+        ("w4a8", True, {*MATMULS, TABLE}),
+        ("w8a8", False, {*MATMULS, TABLE, "joint/output/kernel"}),
+        (tiny.ENCODER_ALONE, True, {name for name in MATMULS if name.startswith("encoder/")}),
+        ("float", True, set()),
+    ],
+    ids=["tied", "untied", "partial", "float"],
+)
+def test_each_weight_of_the_model_is_named_once(recipe, tied, expected):
+    names = [weight.name for weight in tiny.shared_weights(recipe, tied)]
+    assert sorted(names) == sorted(expected)
 
 
 @pytest.mark.parametrize("bits", [2, 4, 6, 8])
@@ -46,11 +53,11 @@ def test_codes_and_scales_have_output_channels_first(bits):
     dense.build((None, 7))
     table = QuantEmbedding(7, 5, quant=quant)
     table.build()
-    for layer, variable, expected in (
-        (dense, dense.kernel, dense.kernel.numpy().T),
-        (table, table.embeddings, table.embeddings.numpy()),
+    for layer, variable, expected, spec in (
+        (dense, dense.kernel, dense.kernel.numpy().T, tf.TensorSpec([3, 7])),
+        (table, table.embeddings, table.embeddings.numpy(), tf.TensorSpec([3], tf.int32)),
     ):
-        (weight,) = deployed_weights(layer)
+        weight = of_layer(layer, spec)
         codes, scale = reference.quantize(expected, bits, axes=(1,))
         np.testing.assert_array_equal(weight.codes, codes)
         np.testing.assert_array_equal(weight.scale, scale[:, 0])
@@ -67,4 +74,4 @@ def test_codes_and_scales_have_output_channels_first(bits):
 def test_runtimes_multiply_integers_with_8_bit_activations_alone(activation, integer):
     dense = QuantDense(4, quant=QuantConfig(weight_bits=4, activation=activation))
     dense.build((None, 4))
-    assert deployed_weights(dense)[0].integer_kernel is integer
+    assert of_layer(dense, tf.TensorSpec([3, 4])).integer_kernel is integer
