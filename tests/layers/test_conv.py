@@ -1,11 +1,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantConv1D, QuantConv2D, QuantDepthwiseConv1D
-from int4_conformer.quant.deploy import deploying
 from tests import twins
+from tests.deployments import traced
 from tests.quant import reference
 
 RNG = np.random.default_rng(0)
@@ -103,8 +104,7 @@ def test_a_depthwise_layer_in_a_file():
 
 def test_a_server_holds_a_depthwise_kernel_as_integers():
     layer = built(QuantDepthwiseConv1D(5, padding="same", quant="w6c"), SPEECH)
-    with deploying("integers") as deployment:
-        graph = twins.traced(layer, SPEECH)
+    graph, deployment = traced(layer, "integers", tf.TensorSpec(SPEECH.shape))
     codes, scale = reference.quantize(layer.kernel.numpy()[..., 0], 6, axes=(0,))
     (held,) = deployment.depthwise.values()
     np.testing.assert_array_equal(held.tensor.codes, codes)

@@ -6,8 +6,8 @@ import tensorflow as tf
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantLSTM, QuantLSTMCell
 from int4_conformer.quant import QuantConfig
-from int4_conformer.quant.deploy import deploying
 from tests import twins
+from tests.deployments import traced
 from tests.quant import reference
 
 BATCH, TIME, WIDTH, UNITS = 2, 5, 6, 4
@@ -191,7 +191,6 @@ def test_a_file_multiplies_the_same_integers():
 
 def test_a_server_multiplies_the_same_integers():
     layer = built(QuantLSTM(UNITS, quant="w8a8"))
-    with deploying("integers") as deployment:
-        graph = twins.traced(layer, X)
+    graph, deployment = traced(layer, "integers", tf.TensorSpec(X.shape))
     assert len(deployment.matrices) == 2
     np.testing.assert_allclose(graph(X), layer(X), rtol=1e-5, atol=1e-6)

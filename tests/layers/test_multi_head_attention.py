@@ -6,8 +6,8 @@ import tensorflow as tf
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantEinsumDense, QuantMultiHeadAttention
 from int4_conformer.quant import QuantConfig, Recipe
-from int4_conformer.quant.deploy import deploying
 from tests import twins
+from tests.deployments import traced
 from tests.quant import reference
 
 BATCH, TIME, WIDTH, HEADS, HEAD_DIM = 2, 6, 8, 2, 4
@@ -196,7 +196,6 @@ def test_a_file_multiplies_the_same_integers(options):
 
 def test_a_server_multiplies_the_same_integers():
     layer = attention(X, X, quant="w4a8", activation_scheme="int8")
-    with deploying("integers") as deployment:
-        graph = twins.traced(lambda x: layer(x, x), X)
+    graph, deployment = traced(lambda x: layer(x, x), "integers", tf.TensorSpec(X.shape))
     assert len(deployment.matrices) == 4
     np.testing.assert_allclose(graph(X), layer(X, X), rtol=1e-5, atol=1e-5)
