@@ -15,10 +15,7 @@ from int4_conformer.quant.recipe import Recipe, resolve
 class QuantMultiHeadAttention(keras.layers.MultiHeadAttention):
     """`keras.layers.MultiHeadAttention` whose projections are `QuantEinsumDense`.
 
-    Arguments, calls and weights are those of the Keras layer. Scores are computed as that does when
-    it drops or returns them; what a query yields that may attend to nothing is undefined.
-
-    Beside the Keras layer's arguments:
+    Arguments, calls and weights are those of the Keras layer, and beside its arguments:
 
     Args:
         quant: how the projections `query`, `key`, `value`, `attention_output` and, with `use_gate`,
@@ -76,19 +73,18 @@ class QuantMultiHeadAttention(keras.layers.MultiHeadAttention):
         attention_mask: tf.Tensor | None = None,
         training: bool | None = None,
         return_attention_scores: bool = False,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = self._product(self._dot_product_equation, key, query)
-        # Not the query: a converter would multiply the scale into the weights that made it.
-        logits *= tf.cast(self._inverse_sqrt_key_dim, logits.dtype)
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        if self.activation_scheme is None:
+            return super()._compute_attention(
+                query, key, value, attention_mask, training, return_attention_scores
+            )
+        query *= tf.cast(self._inverse_sqrt_key_dim, query.dtype)
+        logits = self._product(self._dot_product_equation, key, query, "column")
         scores = self._masked_softmax(logits, attention_mask)
         dropped = self._dropout_layer(scores, training=training)
         # With a scale for each frame of the values, since masked ones must not matter.
-        return self._product(self._combine_equation, dropped, value, b_scale="row"), scores
+        return self._product(self._combine_equation, dropped, value, "row"), scores
 
-    def _product(
-        self, equation: str, a: tf.Tensor, b: tf.Tensor, b_scale: BScale = "column"
-    ) -> tf.Tensor:
-        if self.activation_scheme is None:
-            return tf.einsum(equation, a, b)
+    def _product(self, equation: str, a: tf.Tensor, b: tf.Tensor, b_scale: BScale) -> tf.Tensor:
         y = activation_einsum(equation, a, b, self.activation_scheme, b_scale=b_scale)
         return tf.cast(y, self.compute_dtype)

@@ -68,11 +68,7 @@ class Deployment:
         state: QuantState,
         read_bias: Callable[[], tf.Tensor] | None = None,
     ) -> DeployedMatrix:
-        """The deployed form of the matrix that `read` returns when called outside any graph.
-
-        Raises:
-            UserError: its activations are static, and no training has seen their ranges.
-        """
+        """The deployed form of the matrix that `read` returns when called outside any graph."""
         return self._held(self.matrices, name, read, config, axis, state, read_bias)
 
     def depthwise_matrix(
@@ -94,12 +90,16 @@ class Deployment:
         if name not in weights:
             with tf.init_scope():
                 tensor = quantize_weight(read(), config, axis, clip=state.clip)
+                ranges = _fixed(state.ranges)
+                if config.activation == "int8_static" and ranges is None:
+                    # A table in which vectors are looked up, and nothing else.
+                    config = dataclasses.replace(config, activation="float")
                 weights[name] = DeployedMatrix(
                     name=name,
                     tensor=tensor,
                     axis=axis,
                     config=config,
-                    ranges=_fixed(state.ranges, name),
+                    ranges=ranges,
                     bias=None if read_bias is None else read_bias(),
                     in_graph=self._in_graph(name, tensor),
                 )
@@ -115,17 +115,12 @@ class Deployment:
         )
 
 
-def _fixed(ranges: StaticRanges | None, name: str) -> tuple[tf.Tensor, tf.Tensor] | None:
-    """The ranges as they are now, outside any graph."""
+def _fixed(ranges: StaticRanges | None) -> tuple[tf.Tensor, tf.Tensor] | None:
+    """The ranges as they are now, outside any graph; None if no training has seen any."""
     if ranges is None:
         return None
     fixed = tf.convert_to_tensor(ranges.input), tf.convert_to_tensor(ranges.output)
-    if any(low == high for low, high in fixed):
-        raise UserError(
-            f"{name} has static activations but no range yet; train the model for some steps, or "
-            "call it with training=True on a few batches."
-        )
-    return fixed
+    return None if any(low == high for low, high in fixed) else fixed
 
 
 _current: Deployment | None = None

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from int4_conformer.errors import UserError
 from int4_conformer.quant.activations import quantize_rows
 from int4_conformer.quant.barrier import LIMIT
 from int4_conformer.quant.config import Backend, QuantConfig, levels
@@ -82,6 +83,9 @@ def matrix_product(
         to_vector: makes [out] of the bias.
         part: suffix of the weight's name, where one weight makes several matrices.
         axis: the axis of the matrix that meets the last axis of `x`.
+
+    Raises:
+        UserError: static activations are to be deployed whose ranges no training has seen.
     """
     x, state = tf.cast(x, tf.float32), state or QuantState()
     target = deployment()
@@ -95,6 +99,11 @@ def matrix_product(
             state,
             None if bias is None else lambda: to_vector(bias),
         )
+        if config.activation == "int8_static" and held.ranges is None:
+            raise UserError(
+                f"{held.name} has static activations but no range yet; train the model for some "
+                "steps, or call it with training=True on a few batches."
+            )
         width, columns = held.tensor.codes.shape[axis], held.tensor.codes.shape[1 - axis]
         y = _deployed_product(_as_rows(x, width), held, vector)
     else:

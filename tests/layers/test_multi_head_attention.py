@@ -35,7 +35,7 @@ def attention(*inputs, heads=HEADS, **options):
     [
         ({}, {"use_causal_mask": True}),
         ({}, {"attention_mask": MASK, "return_attention_scores": True}),
-        ({"use_gate": True, "sliding_window": 3}, {}),
+        ({"use_gate": True, "sliding_window": 2}, {}),
         ({"value_dim": 3, "output_shape": 5, "use_bias": False}, {"key": SOURCE + 1}),
         ({"dropout": 0.5, "seed": 3}, {"training": True}),
     ],

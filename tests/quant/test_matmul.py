@@ -53,7 +53,7 @@ def test_ten_million_accumulators_agree():
         a, b = random_codes(rows, width, columns, 127)
         # Exact: sums of these products are far below 2^53.
         expected = (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int32)
-        for backend in ("native", "xla", "exact_float"):
+        for backend in BACKENDS:
             product = int_matmul(tf.constant(a), tf.constant(b), backend=backend)
             np.testing.assert_array_equal(product, expected)
         count += expected.size
