@@ -19,7 +19,7 @@ import tensorflow as tf
 from int4_conformer.quant.activations import quantize_rows
 from int4_conformer.quant.barrier import LIMIT
 from int4_conformer.quant.config import Backend, QuantConfig, levels
-from int4_conformer.quant.deploy import DeployedMatrix, deployment, weight_path
+from int4_conformer.quant.deploy import DeployedMatrix, deployment
 from int4_conformer.quant.float_matmul import float_matmul, matmul_in
 from int4_conformer.quant.matmul import int_matmul, portable_backend
 from int4_conformer.quant.snap import Snapped, snap_weight
@@ -85,7 +85,7 @@ def matrix_product(
     target = deployment()
     if target is not None and config.weight_bits is not None:
         held = target.matrix(
-            weight_path(weight) + part, lambda: to_matrix(weight), config, axis, state
+            target.name(weight) + part, lambda: to_matrix(weight), config, axis, state
         )
         width, columns = held.tensor.codes.shape[axis], held.tensor.codes.shape[1 - axis]
         y = _deployed_product(_as_rows(x, width), held, bias)
@@ -118,7 +118,7 @@ def lookup(
     target = deployment()
     if target is not None:
         read = functools.partial(tf.convert_to_tensor, table)
-        held = target.matrix(weight_path(table), read, config, 1, state).in_graph
+        held = target.matrix(target.name(table), read, config, 1, state).in_graph
         return _rows(held, ids).dequantize() if isinstance(held, QTensor) else tf.gather(held, ids)
     table = tf.convert_to_tensor(table)
     if config.granularity == "tensor":

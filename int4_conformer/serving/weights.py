@@ -2,10 +2,13 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from int4_conformer.lite.weights import DeployedWeight
+from int4_conformer.lite.weights import DeployedWeight, StaticRange
 from int4_conformer.models.variables import relative_path
 from int4_conformer.quant.deploy import DeployedMatrix, Deployment
+from int4_conformer.quant.state import StaticRanges
+from int4_conformer.quant.static import static_parameters
 
 
 def deployed_weights(deployment: Deployment, model: keras.layers.Layer) -> list[DeployedWeight]:
@@ -27,4 +30,18 @@ def _deployed(matrix: DeployedMatrix, model: keras.layers.Layer) -> DeployedWeig
         bits=matrix.tensor.bits,
         block=matrix.config.block,
         activation=matrix.config.activation,
+        static=None if matrix.ranges is None else _static(matrix.ranges),
+    )
+
+
+def _static(ranges: StaticRanges) -> StaticRange:
+    (input_scale, input_zero_point), (output_scale, output_zero_point) = (
+        [parameter.numpy().item() for parameter in static_parameters(tf.convert_to_tensor(ends))]
+        for ends in (ranges.input, ranges.output)
+    )
+    return StaticRange(
+        input_scale=input_scale,
+        input_zero_point=int(input_zero_point),
+        output_scale=output_scale,
+        output_zero_point=int(output_zero_point),
     )
