@@ -22,7 +22,7 @@ from timing import milliseconds
 from int4_conformer.files import write_beside
 from int4_conformer.quant import int_matmul, quantize
 from int4_conformer.quant.backends import device_kind
-from int4_conformer.quant.matmul import exact_float_allowed
+from int4_conformer.quant.matmul import onednn_available
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 20, "Timed rounds.")
@@ -34,6 +34,7 @@ _WEIGHTS = (([512, 2048], (0,)), ([2048, 512], (1,)), ([512, 8, 64], (0,)), ([8,
 _ROWS = (1, 16, 100, 400, 1600, 6400)
 _SIZES = ((144, 576), (512, 512), (512, 2048), (2048, 512))
 _LIMIT = 7
+_BACKENDS = ("native", "xla", "exact_float", "onednn")
 
 
 def main(_: list[str]) -> None:
@@ -88,23 +89,22 @@ def _fake_quantized(weight: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
 def _matmul_table() -> list[dict]:
     rng = np.random.default_rng(0)
     measured = []
-    print("\n| rows x width x columns | float32 | native | xla | exact_float |")
-    print("|---|---|---|---|---|")
+    print("\n| rows x width x columns | float32 | native | xla | exact_float | onednn |")
+    print("|---|---|---|---|---|---|")
     for width, columns in _SIZES:
         for rows in _ROWS:
             a = tf.constant(rng.integers(-128, 128, [rows, width]), tf.int8)
             b = tf.constant(rng.integers(-_LIMIT, _LIMIT + 1, [width, columns]), tf.int8)
             float_operands = tf.cast(a, tf.float32), tf.cast(b, tf.float32)
             functions = {"float32": _waiting(tf.function(tf.matmul), *float_operands)}
-            for backend in ("native", "xla", "exact_float"):
-                if backend == "exact_float" and not exact_float_allowed(width, 128, _LIMIT):
+            for backend in _BACKENDS:
+                if backend == "onednn" and not onednn_available():
                     continue
                 product = functools.partial(int_matmul, b_limit=_LIMIT, backend=backend)
                 functions[backend] = _waiting(tf.function(product), a, b)
             times = milliseconds(functions, FLAGS.rounds)
             cells = " | ".join(
-                f"{times[name]:.3f}" if name in times else ""
-                for name in ("float32", "native", "xla", "exact_float")
+                f"{times[name]:.3f}" if name in times else "" for name in ("float32", *_BACKENDS)
             )
             print(f"| {rows} x {width} x {columns} | {cells} |", flush=True)
             times.pop("float32")

@@ -22,6 +22,7 @@ from int4_conformer.layers import QuantDense, RelativePositions
 from int4_conformer.models.config import EncoderConfig
 from int4_conformer.models.conformer import ConformerBlock
 from int4_conformer.quant import QuantConfig, Recipe
+from int4_conformer.quant.matmul import onednn_available
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("widths", ["144", "256", "512"], "Widths of the block.")
@@ -64,7 +65,10 @@ def _step(variant: str, width: int, compiled: bool) -> Callable[[], None]:
     config = EncoderConfig(
         dim=width, blocks=1, heads=max(4, width // 64), kernel_size=31, dropout=0.0
     )
-    recipe = Recipe(name=variant, rules=((".*", _VARIANTS[variant]),))
+    quant = _VARIANTS[variant]
+    if not compiled and onednn_available():
+        quant = dataclasses.replace(quant, backend="onednn")
+    recipe = Recipe(name=variant, rules=((".*", quant),))
     block = ConformerBlock(config, recipe)
     positions = RelativePositions(width // config.heads)
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from int4_conformer.errors import UserError
 
 Granularity = Literal["channel", "tensor", "block32", "block64", "block128"]
 Activation = Literal["float", "int8", "int8_asymmetric", "int8_static", "int4"]
-Backend = Literal["auto", "native", "xla", "exact_float"]
+Backend = Literal["auto", "native", "xla", "exact_float", "onednn"]
 BackwardDtype = Literal["float32", "bfloat16"]
 
 _GRANULARITY_NAMES = {

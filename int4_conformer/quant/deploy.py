@@ -34,8 +34,10 @@ class DeployedMatrix:
     # The axis that products sum over.
     axis: int
     config: QuantConfig
-    # Ranges of the activations if they are static.
-    ranges: StaticRanges | None
+    # float32 [2] each, of input and output, if activations are static.
+    ranges: tuple[tf.Tensor, tf.Tensor] | None
+    # float32 [out] that is added to the product, an eager tensor, or None.
+    bias: tf.Tensor | None
     # What the graph reads: the values on their grid ("float_twin"), or codes and scales as
     # variables ("integers").
     in_graph: tf.Variable | QTensor
@@ -85,9 +87,14 @@ class Deployment:
         config: QuantConfig,
         axis: int,
         state: QuantState,
+        read_bias: Callable[[], tf.Tensor] | None = None,
     ) -> DeployedMatrix:
-        """The deployed form of the matrix that `read` returns when called outside any graph."""
-        return self._held(self.matrices, name, read, config, axis, state)
+        """The deployed form of the matrix that `read` returns when called outside any graph.
+
+        Raises:
+            UserError: its activations are static, and no training has seen their ranges.
+        """
+        return self._held(self.matrices, name, read, config, axis, state, read_bias)
 
     def depthwise_matrix(
         self, name: str, read: Callable[[], tf.Tensor], config: QuantConfig, state: QuantState
@@ -103,6 +110,7 @@ class Deployment:
         config: QuantConfig,
         axis: int,
         state: QuantState,
+        read_bias: Callable[[], tf.Tensor] | None = None,
     ) -> DeployedMatrix:
         if name not in weights:
             with tf.init_scope():
@@ -112,7 +120,8 @@ class Deployment:
                     tensor=tensor,
                     axis=axis,
                     config=config,
-                    ranges=state.ranges,
+                    ranges=_fixed(state.ranges, name),
+                    bias=None if read_bias is None else read_bias(),
                     in_graph=self._in_graph(name, tensor),
                 )
         return weights[name]
@@ -127,6 +136,19 @@ class Deployment:
             codes=tf.Variable(tensor.codes, trainable=False, name=f"{name}/codes"),
             scale=tf.Variable(tensor.scale, trainable=False, name=f"{name}/scale"),
         )
+
+
+def _fixed(ranges: StaticRanges | None, name: str) -> tuple[tf.Tensor, tf.Tensor] | None:
+    """The ranges as they are now, outside any graph."""
+    if ranges is None:
+        return None
+    fixed = tf.convert_to_tensor(ranges.input), tf.convert_to_tensor(ranges.output)
+    if any(low == high for low, high in fixed):
+        raise UserError(
+            f"{name} has static activations but no range yet; train the model for some steps, or "
+            "call it with training=True on a few batches."
+        )
+    return fixed
 
 
 _current: Deployment | None = None

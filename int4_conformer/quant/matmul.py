@@ -7,9 +7,14 @@ All backends return the same int32 accumulators:
   scalar loop; inside a program that XLA compiles anyway it is the plain op.
 - `exact_float`: a float32 matmul of the codes, exact while every partial sum is an integer below
   2^24.
+- `onednn`: the 8-bit matmul of oneDNN, which has kernels for the CPU's 8-bit instructions; in
+  TensorFlow's builds for x86, outside of programs that XLA compiles.
 - `auto`: the fastest of them by `quant.backends`; `xla` only in a graph whose shapes are known (XLA
-  compiles once per shape, too slow for eager calls), `exact_float` only within its bound.
+  compiles once per shape, too slow for eager calls), `exact_float` only within its bound, `onednn`
+  only in eager calls, since a graph does not know whether XLA will compile it.
 """
+
+import functools
 
 import tensorflow as tf
 
@@ -47,15 +52,21 @@ def int_matmul(
         int32 [..., rows, columns].
 
     Raises:
-        UserError: `exact_float` was asked for beyond its bound.
+        UserError: `exact_float` was asked for beyond its bound, or `onednn` where it is not.
     """
     width = a.shape[-1] if b.shape[-2] is None else b.shape[-2]
     if backend == "auto":
-        backend = _fastest(a.shape[:-1].num_elements(), width, b.shape[-1], b_limit)
+        backend = _fastest(a.shape, width, b.shape[-1], b_limit)
     if backend == "xla":
         return _xla_matmul(a, b)
     if backend == "native":
         return tf.matmul(a, b, output_type=tf.int32)
+    if backend == "onednn":
+        if not onednn_available() or a.shape.rank != 2:
+            raise UserError(
+                "Backend `onednn` multiplies matrices in TensorFlow builds with oneDNN; use `auto`."
+            )
+        return _onednn_matmul(a, b)
     if not exact_float_allowed(width, 128, b_limit):
         raise UserError(
             "`exact_float` needs width * 128 * limit < 2^24 to be exact. "
@@ -65,14 +76,20 @@ def int_matmul(
     return tf.cast(product, tf.int32)
 
 
-def _fastest(rows: int | None, width: int | None, columns: int | None, b_limit: int) -> Backend:
-    """The backend that `auto` stands for; `rows` counts those of all matrices."""
+def _fastest(
+    a_shape: tf.TensorShape, width: int | None, columns: int | None, b_limit: int
+) -> Backend:
+    """The backend that `auto` stands for."""
+    rows, rank = a_shape[:-1].num_elements(), a_shape.rank
     if width is None or columns is None:
         return "native"
     allowed = {"native"}
     if exact_float_allowed(width, 128, b_limit):
         allowed.add("exact_float")
-    if rows is not None and not tf.executing_eagerly():
+    if tf.executing_eagerly():
+        if rank == 2 and onednn_available():
+            allowed.add("onednn")
+    elif rows is not None:
         allowed = allowed - {"native"} | {"xla"}
     return fastest(rows or _TYPICAL_ROWS, width, columns, allowed)
 
@@ -80,3 +97,34 @@ def _fastest(rows: int | None, width: int | None, columns: int | None, b_limit: 
 @tf.function(jit_compile=True)
 def _xla_matmul(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.matmul(a, b, output_type=tf.int32)
+
+
+@functools.cache
+def onednn_available() -> bool:
+    """Whether this TensorFlow has oneDNN's 8-bit matmul, and this CPU computes it exactly.
+
+    Without VNNI instructions, sums of two products are kept in 16 bits on the way.
+    """
+    with tf.init_scope():
+        codes = tf.fill([64, 64], tf.constant(127, tf.int8))
+        try:
+            return bool(tf.reduce_all(_onednn_matmul(codes, codes) == 64 * 127 * 127))
+        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
+            return False
+
+
+def _onednn_matmul(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    # The instruction takes unsigned by signed: flipping the sign bit adds 128 to each of a's codes.
+    flipped = tf.bitwise.bitwise_xor(tf.bitcast(a, tf.uint8), tf.constant(128, tf.uint8))
+    product, _, _ = tf.raw_ops.QuantizedMatMulWithBias(
+        a=tf.bitcast(flipped, tf.quint8),
+        b=tf.bitcast(b, tf.qint8),
+        bias=tf.zeros(b.shape[1:]),
+        min_a=0.0,
+        max_a=255.0,
+        min_b=-127.0,
+        max_b=127.0,
+        Toutput=tf.qint32,
+        input_quant_mode="SCALED",
+    )
+    return tf.bitcast(product, tf.int32) - 128 * tf.reduce_sum(tf.cast(b, tf.int32), axis=0)

@@ -72,27 +72,35 @@ def matrix_product(
     part: str = "",
     axis: int = 0,
     bias: tf.Tensor | None = None,
+    to_vector: Callable[[tf.Tensor], tf.Tensor] = tf.convert_to_tensor,
     state: QuantState | None = None,
 ) -> tf.Tensor:
     """`dot` with a matrix that is made of a weight of another shape.
 
     Args:
         to_matrix: makes it.
+        to_vector: makes [out] of the bias.
         part: suffix of the weight's name, where one weight makes several matrices.
         axis: the axis of the matrix that meets the last axis of `x`.
     """
     x, state = tf.cast(x, tf.float32), state or QuantState()
     target = deployment()
+    vector = None if bias is None else to_vector(bias)
     if target is not None and config.weight_bits is not None:
         held = target.matrix(
-            target.name(weight) + part, lambda: to_matrix(weight), config, axis, state
+            target.name(weight) + part,
+            lambda: to_matrix(weight),
+            config,
+            axis,
+            state,
+            None if bias is None else lambda: to_vector(bias),
         )
         width, columns = held.tensor.codes.shape[axis], held.tensor.codes.shape[1 - axis]
-        y = _deployed_product(_as_rows(x, width), held, bias)
+        y = _deployed_product(_as_rows(x, width), held, vector)
     else:
         matrix = weight if isinstance(weight, Snapped) else to_matrix(weight)
         width, columns = matrix.shape[axis], matrix.shape[1 - axis]
-        y = _trained_product(_as_rows(x, width), matrix, axis, bias, config, state)
+        y = _trained_product(_as_rows(x, width), matrix, axis, vector, config, state)
     return y if x.shape.rank == 2 else tf.reshape(y, [*sizes(x)[:-1], columns])
 
 

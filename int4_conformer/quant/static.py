@@ -110,14 +110,18 @@ def snap_static(x: tf.Tensor, range_: tf.Tensor, config: QuantConfig) -> Snapped
 
 
 def deployed_static_product(
-    x: tf.Tensor, weight: QTensor, axis: int, bias: tf.Tensor | None, ranges: StaticRanges
+    x: tf.Tensor,
+    weight: QTensor,
+    axis: int,
+    bias: tf.Tensor | None,
+    ranges: tuple[tf.Tensor, tf.Tensor],
 ) -> tf.Tensor:
-    """`static_product` of a trained layer, for a graph that needs no XLA."""
+    """`static_product` with fixed ranges of input and output, for a graph that needs no XLA."""
     backend = portable_backend(weight.codes.shape[axis], levels(weight.bits))
     config = QuantConfig(weight_bits=weight.bits, activation="int8_static", backend=backend)
-    rows = quantize_static(x, tf.convert_to_tensor(ranges.input))
+    rows = quantize_static(x, ranges[0])
     sums, step = _integer_sums(rows, weight, axis, config)
-    return _requantize(sums, step, bias, tf.convert_to_tensor(ranges.output)).dequantize()
+    return _requantize(sums, step, bias, ranges[1]).dequantize()
 
 
 def _integer_sums(

@@ -126,8 +126,6 @@ def _matrix_einsum(
 
     # The sizes that are not known, as tensors: the rank changes, so that no -1 can stand for them.
     outer = [size or tf.shape(x)[axis] for axis, size in enumerate(x.shape[: len(terms.x_free)])]
-    if bias is not None:
-        bias = tf.reshape(tf.broadcast_to(bias, free), [-1])
     product = matrix_product(
         tf.reshape(x, [*outer, width]),
         kernel,
@@ -135,6 +133,7 @@ def _matrix_einsum(
         to_matrix=matrix,
         part="" if group is None else f"[{group}]",
         bias=bias,
+        to_vector=lambda bias: tf.reshape(tf.broadcast_to(bias, free), [-1]),
         state=state,
     )
     return tf.reshape(product, [*outer, *free])

@@ -69,9 +69,8 @@ def _converted(folder: str) -> bytes:
 
 def _delegate(weights: Sequence[DeployedWeight]) -> str:
     """Whose kernels compute the scheme: XNNPACK's are asymmetric, the builtin ones symmetric."""
-    dynamic = {"int8", "int8_asymmetric"}
-    schemes = {weight.activation for weight in weights} & dynamic
-    if len(schemes) > 1:
+    schemes = {weight.activation for weight in weights if weight.integer_kernel}
+    if "int8" in schemes and len(schemes) > 1:
         raise UserError(
             "The recipe has both symmetric and asymmetric int8 activations; a TFLite runtime "
             "computes one of them, so choose one for all layers."

@@ -7,7 +7,6 @@ import tensorflow as tf
 from int4_conformer.lite.weights import DeployedWeight, StaticRange
 from int4_conformer.models.variables import relative_path
 from int4_conformer.quant.deploy import DeployedMatrix, Deployment
-from int4_conformer.quant.state import StaticRanges
 from int4_conformer.quant.static import static_parameters
 
 
@@ -20,7 +19,7 @@ def deployed_weights(deployment: Deployment, model: keras.layers.Layer) -> list[
 def _deployed(matrix: DeployedMatrix, model: keras.layers.Layer) -> DeployedWeight:
     codes, scale = matrix.tensor.codes.numpy(), matrix.tensor.scale.numpy()
     if matrix.axis == 0:
-        codes, scale = codes.T, scale.T
+        codes, scale = np.ascontiguousarray(codes.T), np.ascontiguousarray(scale.T)
     if matrix.config.block is None:
         scale = np.broadcast_to(scale[:, 0], codes.shape[:1])
     return DeployedWeight(
@@ -30,18 +29,19 @@ def _deployed(matrix: DeployedMatrix, model: keras.layers.Layer) -> DeployedWeig
         bits=matrix.tensor.bits,
         block=matrix.config.block,
         activation=matrix.config.activation,
-        static=None if matrix.ranges is None else _static(matrix.ranges),
+        static=None if matrix.ranges is None else _static_range(*matrix.ranges),
+        bias=None if matrix.ranges is None or matrix.bias is None else matrix.bias.numpy(),
     )
 
 
-def _static(ranges: StaticRanges) -> StaticRange:
+def _static_range(input_range: tf.Tensor, output_range: tf.Tensor) -> StaticRange:
     (input_scale, input_zero_point), (output_scale, output_zero_point) = (
-        [parameter.numpy().item() for parameter in static_parameters(tf.convert_to_tensor(ends))]
-        for ends in (ranges.input, ranges.output)
+        (scale.numpy().item(), int(zero_point.numpy().item()))
+        for scale, zero_point in map(static_parameters, (input_range, output_range))
     )
     return StaticRange(
         input_scale=input_scale,
-        input_zero_point=int(input_zero_point),
+        input_zero_point=input_zero_point,
         output_scale=output_scale,
-        output_zero_point=int(output_zero_point),
+        output_zero_point=output_zero_point,
     )

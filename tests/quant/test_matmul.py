@@ -4,9 +4,12 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.quant import int_matmul
+from int4_conformer.quant.matmul import onednn_available
 from tests.quant import reference
 
-BACKENDS = ["native", "xla", "exact_float", "auto"]
+# Those that run in any program, and one that not every TensorFlow has.
+ANYWHERE = ["native", "xla", "exact_float", "auto"]
+BACKENDS = ANYWHERE + ["onednn"] * onednn_available()
 # Rows, width, columns, bound of the weight codes; 1032 is the widest that `exact_float` takes at
 # 127, 18724 at 7.
 SIZES = [(1, 1, 1, 127), (3, 7, 5, 7), (17, 33, 9, 31), (2, 1032, 3, 127), (2, 18724, 2, 7)]
@@ -87,7 +90,7 @@ def test_past_its_bound_a_float_product_is_wrong():
     assert exact != by_floats
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ANYWHERE)
 def test_matrices_may_be_many(backend):
     rng = np.random.default_rng(0)
     a = rng.integers(-128, 128, [2, 3, 4, 9]).astype(np.int8)
@@ -104,7 +107,7 @@ def test_exact_float_needs_a_known_width():
         product.get_concrete_function(tf.TensorSpec([3, None], tf.int8))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ANYWHERE)
 @pytest.mark.parametrize("rows", [3, None], ids=["static", "unknown"])
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla_program"])
 def test_backends_are_exact_in_graphs(jit_compile, rows, backend):
