@@ -26,6 +26,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "losses": "losses",
         "models": "models",
         "quant": "quant",
+        "quantize": "quantize",
+        "quantize_model": "quantize",
         "serving": "serving",
         "text": "text",
         "training": "training",

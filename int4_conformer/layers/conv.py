@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers.quantized import Quantized
+from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.conv import conv1d, conv2d, depthwise_conv1d
 
 
@@ -112,6 +113,10 @@ class QuantDepthwiseConv1D(_QuantConv, keras.layers.DepthwiseConv1D):
     """
 
     _first_column_axis = 1
+
+    def stored_bytes(self, config: QuantConfig | None = None) -> int:
+        # A file holds the values, for want of kernels that take integers (`quant.conv`).
+        return super().stored_bytes(QuantConfig())
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         outputs = self._quantized(

@@ -1,5 +1,6 @@
 """What all quantized layers share: the config, and the variables that it asks for."""
 
+import math
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ class Quantized:
         # Set first, since some layers build themselves or their parts as they are made.
         self.quant = resolve(quant)
         self._matrix_shapes: dict[str, tuple[int, ...]] = {}
+        self._sum_axis = 0
         self._quant_names: list[str] = []
         super().__init__(*args, **kwargs)
 
@@ -49,14 +51,42 @@ class Quantized:
         super().save_own_variables(store)
         # Some Keras layers store the variables they know, by position, and no others.
         if len(store.keys()) < len(self._trainable_variables + self._non_trainable_variables):
-            for name in self._quant_names:
-                store[name] = getattr(self, name).numpy()
+            for variable in self.quant_variables:
+                store[variable.name] = variable.numpy()
 
     def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().load_own_variables(store)
-        for name in self._quant_names:
-            if name in store.keys():  # noqa: SIM118 (an HDF5 store is no mapping)
-                getattr(self, name).assign(store[name])
+        for variable in self.quant_variables:
+            if variable.name in store.keys():  # noqa: SIM118 (an HDF5 store is no mapping)
+                variable.assign(store[variable.name])
+
+    @property
+    def quant_variables(self) -> list[keras.Variable]:
+        """The variables that quantization adds to those of the Keras layer."""
+        return [getattr(self, name) for name in self._quant_names]
+
+    @property
+    def weight_count(self) -> int:
+        """Number of weights, without what quantization adds to them."""
+        added = [variable for part in self._parts() for variable in part.quant_variables]
+        return self.count_params() - sum(math.prod(variable.shape) for variable in added)
+
+    def stored_bytes(self, config: QuantConfig | None = None) -> int:
+        """Bytes of the layer's weights in a `.tflite` file; what is not quantized is float32.
+
+        Args:
+            config: another than the layer's own.
+        """
+        config, stored = config or self.quant, 4 * self.weight_count
+        for part in self._parts():
+            for name, shape in part._matrix_shapes.items():
+                weights = math.prod(getattr(part, name).shape)
+                stored += config.stored_bytes(weights, shape[part._sum_axis]) - 4 * weights
+        return stored
+
+    def _parts(self) -> list["Quantized"]:
+        """The layer and the quantized ones within it, which have its config."""
+        return [part for part in self._flatten_layers() if isinstance(part, Quantized)]
 
     def _add_quant_state(self, matrix_shapes: Mapping[str, Sequence[int]], axis: int = 0) -> None:
         """Adds the variables that the config asks for.
@@ -66,6 +96,7 @@ class Quantized:
             axis: the axis that products sum over.
         """
         self._matrix_shapes = {name: tuple(shape) for name, shape in matrix_shapes.items()}
+        self._sum_axis = axis
         if self.quant.weight_bits is None:
             return
         for name, matrix_shape in matrix_shapes.items():

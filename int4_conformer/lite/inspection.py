@@ -9,6 +9,7 @@ from int4_conformer.lite import flatbuffer
 from int4_conformer.lite import metadata as metadata_lib
 from int4_conformer.lite.flatbuffer import Constant
 from int4_conformer.lite.metadata import Metadata
+from int4_conformer.tables import columns
 
 # The types of weights; int32, int64 and bool constants are shapes, axes and indices, unless they
 # have a scale.
@@ -106,8 +107,8 @@ class Inspection:
                 f"{self.path}{recipe}\n"
                 f"{self.total_bytes:,} bytes, {self.parameters:,} parameters, "
                 f"{self.ratio_to_float32:.2f}x smaller than float32",
-                _columns(("dtype", "tensors", "values", "bytes"), totals, "<>>>"),
-                _columns(("dtype", "shape", "bytes", "tensor"), tensors, "<<><"),
+                columns(("dtype", "tensors", "values", "bytes"), totals, "<>>>"),
+                columns(("dtype", "shape", "bytes", "tensor"), tensors, "<<><"),
             ]
         )
 
@@ -132,15 +133,4 @@ def inspect(path: str | os.PathLike) -> Inspection:
             collections.Counter(operator.name for operator in flatbuffer.operators(model))
         ),
         metadata=metadata,
-    )
-
-
-def _columns(header: tuple[str, ...], rows: list[tuple[str, ...]], alignment: str) -> str:
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            f"{cell:{side}{width}}"
-            for cell, side, width in zip(row, alignment, widths, strict=True)
-        ).rstrip()
-        for row in [header, *rows]
     )

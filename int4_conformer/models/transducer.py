@@ -8,8 +8,7 @@ import tensorflow as tf
 from int4_conformer.audio.augment import SpecAugmentConfig, spec_augment
 from int4_conformer.audio.features import LogMel
 from int4_conformer.decoding.greedy import greedy_search
-from int4_conformer.layers.paths import layers_by_path
-from int4_conformer.layers.quantized import Quantized
+from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.conformer import ConformerEncoder
 from int4_conformer.models.joint import Joint
@@ -57,9 +56,7 @@ class Transducer(keras.Model):
         Raises:
             UserError: the recipe has a rule for no layer.
         """
-        self.config.recipe.require_used(
-            path for path, layer in layers_by_path(self) if isinstance(layer, Quantized)
-        )
+        self.config.recipe.require_used(quantized_layers(self))
         block = self.config.front_end.block
         tf.function(self).get_concrete_function(
             {

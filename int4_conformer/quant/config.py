@@ -131,6 +131,20 @@ class QuantConfig:
         """Whether the matmul itself runs on integers: weight and activations both quantized."""
         return self.weight_bits is not None and self.activation != "float"
 
+    def stored_bytes(self, weights: int, inputs: int) -> int:
+        """Bytes of a weight matrix in a `.tflite` file: its codes, up to 4 bits two a byte, and its
+        scales.
+
+        Args:
+            weights: number of its elements.
+            inputs: number of those that an output is summed over.
+        """
+        if self.weight_bits is None:
+            return 4 * weights
+        codes = weights if self.weight_bits > 4 else (weights + 1) // 2
+        outputs = weights // inputs
+        return codes + outputs * (4 if self.block is None else inputs // self.block * 2)
+
     @property
     def name(self) -> str:
         """The scheme's short form, which `from_name` reads; options of training are not in it."""

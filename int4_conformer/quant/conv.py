@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.quant.config import QuantConfig
-from int4_conformer.quant.deploy import deployment, weight_path
+from int4_conformer.quant.deploy import deployment
 from int4_conformer.quant.depthwise import depthwise_valid
 from int4_conformer.quant.ops import matrix_product
 from int4_conformer.quant.snap import snap_weight
@@ -158,7 +158,7 @@ def _depthwise_kernel(kernel: tf.Tensor, config: QuantConfig, state: QuantState)
     if target is None:
         value = snap_weight(matrix(), config, clip=state.clip, offset=state.offset).value
     else:
-        held = target.depthwise_matrix(weight_path(kernel), matrix, config, state).in_graph
+        held = target.depthwise_matrix(target.name(kernel), matrix, config, state).in_graph
         value = held.dequantize() if isinstance(held, QTensor) else held
     return tf.reshape(value, kernel.shape)
 

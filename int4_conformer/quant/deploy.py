@@ -8,6 +8,7 @@ is deployed once, under the path of its variable.
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -26,7 +27,7 @@ Target = Literal["float_twin", "integers"]
 class DeployedMatrix:
     """A weight as the traced graph holds it."""
 
-    # Path of the variable that is its master.
+    # As `Deployment.name` says of the variable that is its master.
     name: str
     # Codes and scales, eager tensors.
     tensor: QTensor
@@ -58,6 +59,26 @@ class Deployment:
         # By name: weights of depthwise convolutions, for which no runtime has integer kernels that
         # take float inputs; a TFLite file holds their values.
         self.depthwise: dict[str, DeployedMatrix] = {}
+        # The variables of each path: those of two models within one may have the same.
+        self._named: dict[str, list[tf.Variable]] = {}
+
+    def name(self, weight: tf.Variable) -> str:
+        """The name of a layer's variable here: its path, with a number if it is not the first.
+
+        Raises:
+            UserError: it is no variable of a Keras layer.
+        """
+        path = getattr(weight, "path", None)
+        if path is None:
+            raise UserError(
+                "Only variables of Keras layers can be deployed, since a deployed weight needs a "
+                f"name. Received: {type(weight).__name__}"
+            )
+        known = self._named.setdefault(path, [])
+        index = next((i for i, other in enumerate(known) if other is weight), len(known))
+        if index == len(known):
+            known.append(weight)
+        return f"{path}~{index}" if index else path
 
     def matrix(
         self,
@@ -106,6 +127,8 @@ class Deployment:
         return weights[name]
 
     def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable | QTensor:
+        # Not every sign of a name may stand in that of a variable.
+        name = re.sub(r"[^\w./-]", "_", name)
         if self.target == "float_twin":
             return tf.Variable(tensor.dequantize(), trainable=False, name=name)
         return dataclasses.replace(
@@ -140,14 +163,3 @@ def deploying(target: Target) -> Iterator[Deployment]:
 def deployment() -> Deployment | None:
     """The deployment that a graph is being traced for, if any."""
     return _current
-
-
-def weight_path(weight: tf.Tensor) -> str:
-    """Path of a layer's variable, as which a weight is deployed."""
-    path = getattr(weight, "path", None)
-    if path is None:
-        raise UserError(
-            "Only variables of Keras layers can be deployed, since a deployed weight needs a name. "
-            f"Received: {type(weight).__name__}"
-        )
-    return path

@@ -20,7 +20,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.quant.activations import quantize_rows
 from int4_conformer.quant.barrier import LIMIT
 from int4_conformer.quant.config import Backend, QuantConfig, levels
-from int4_conformer.quant.deploy import DeployedMatrix, deployment, weight_path
+from int4_conformer.quant.deploy import DeployedMatrix, deployment
 from int4_conformer.quant.float_matmul import float_matmul, matmul_in
 from int4_conformer.quant.matmul import int_matmul, portable_backend
 from int4_conformer.quant.snap import Snapped, snap_weight
@@ -92,7 +92,7 @@ def matrix_product(
     vector = None if bias is None else to_vector(bias)
     if target is not None and config.weight_bits is not None:
         held = target.matrix(
-            weight_path(weight) + part,
+            target.name(weight) + part,
             lambda: to_matrix(weight),
             config,
             axis,
@@ -135,7 +135,7 @@ def lookup(
     target = deployment()
     if target is not None:
         read = functools.partial(tf.convert_to_tensor, table)
-        held = target.matrix(weight_path(table), read, config, 1, state).in_graph
+        held = target.matrix(target.name(table), read, config, 1, state).in_graph
         return _rows(held, ids).dequantize() if isinstance(held, QTensor) else tf.gather(held, ids)
     table = tf.convert_to_tensor(table)
     if config.granularity == "tensor":

@@ -121,6 +121,10 @@ class Recipe:
         """
         return self.rules[self._rule(self.path)][1]
 
+    def pattern(self) -> str | None:
+        """The pattern of the rule for the layer at `path`, None if no rule matches."""
+        return next((p for p, _ in self.rules if re.fullmatch(p, self.path)), None)
+
     def _rule(self, path: str) -> int:
         for index, (pattern, _) in enumerate(self.rules):
             if re.fullmatch(pattern, path):

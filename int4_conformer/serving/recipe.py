@@ -3,7 +3,7 @@
 import dataclasses
 
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.models.variables import by_path
+from int4_conformer.models.variables import copy_weights
 from int4_conformer.quant.recipe import Recipe
 
 
@@ -12,10 +12,11 @@ def with_recipe(model: Transducer, recipe: Recipe) -> Transducer:
 
     With the preset `float` it computes what the weights say without any quantization; with another
     it is what post-training quantization would make of them.
+
+    Raises:
+        UserError: the recipe does not fit the model's layers.
     """
     copy = Transducer(dataclasses.replace(model.config, recipe=recipe))
     copy.create_weights()
-    values = by_path(model)
-    for path, variable in by_path(copy).items():
-        variable.assign(values[path])
+    copy_weights(model, copy)
     return copy

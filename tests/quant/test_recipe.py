@@ -128,3 +128,8 @@ def test_a_rule_behind_a_wider_one_is_not_used():
 def test_paths_without_a_rule_are_not_used():
     with pytest.raises(UserError, match="`mixed` has no rule for layer `predictor`"):
         RECIPE.require_used(["joint", "predictor"])
+
+
+def test_the_pattern_that_decides():
+    assert RECIPE.at("encoder/block_3/up").pattern() == r"encoder/block_\d+/.*"
+    assert RECIPE.at("predictor").pattern() is None

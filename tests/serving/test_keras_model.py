@@ -5,7 +5,15 @@ import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers import QuantDense, QuantEinsumDense, QuantEmbedding
+from int4_conformer.layers import (
+    QuantConv1D,
+    QuantDense,
+    QuantDepthwiseConv1D,
+    QuantEinsumDense,
+    QuantEmbedding,
+    QuantLSTM,
+    QuantMultiHeadAttention,
+)
 from int4_conformer.lite import flatbuffer
 from int4_conformer.serving import export_keras_tflite
 from tests.quant import reference
@@ -43,16 +51,35 @@ def attention(time):
     """A functional model: self-attention with a residual connection."""
     x = keras.Input([time, 8])
     normed = keras.layers.LayerNormalization()(x)
-    query, key, value = (
-        QuantEinsumDense("btd,dhk->bthk", [None, 2, 4], bias_axes="hk", quant="w4a8", name=name)(
-            normed
-        )
-        for name in ("query", "key", "value")
-    )
-    scores = keras.ops.softmax(keras.ops.einsum("bthk,bshk->bhts", query, key) / 2)
-    context = keras.ops.einsum("bhts,bshk->bthk", scores, value)
-    y = QuantEinsumDense("bthk,hkd->btd", [None, 8], quant="w4a8", name="output")(context)
+    y = QuantMultiHeadAttention(2, 4, quant="w4a8")(normed, normed)
     return randomized(keras.Model(x, x + y))
+
+
+def towers():
+    """Two models in one, with layers of the same names."""
+
+    def tower(units):
+        x = keras.Input([6, 8])
+        hidden = QuantDense(units, "relu", quant="w4a8", name="hidden")(x)
+        return keras.Model(x, QuantDense(8, quant="w4a8", name="output")(hidden))
+
+    x = keras.Input([6, 8])
+    return randomized(keras.Model(x, tower(16)(x) + tower(16)(x)))
+
+
+def grouped():
+    """A weight that is a matrix for each frame."""
+    layer = QuantEinsumDense("btd,tdf->btf", [6, 4], quant="w4a8")
+    return randomized(keras.Sequential([keras.Input([6, 8]), layer]))
+
+
+def recurrent():
+    layers = [
+        QuantConv1D(6, 3, padding="same", quant="w4a8"),
+        QuantDepthwiseConv1D(3, padding="same", quant="w8c"),
+        QuantLSTM(8, quant="w8a8"),
+    ]
+    return randomized(keras.Sequential([keras.Input([6, 8]), *layers]))
 
 
 def two_inputs():
@@ -90,8 +117,8 @@ def constants(path):
 
 @pytest.mark.parametrize(
     "build",
-    [sequential, lambda: attention(6), lambda: attention(None)],
-    ids=["sequential", "functional", "any length"],
+    [sequential, lambda: attention(6), lambda: attention(None), towers, grouped],
+    ids=["sequential", "functional", "any length", "nested", "grouped"],
 )
 @pytest.mark.parametrize("rows", [5, 1])
 def test_the_file_computes_the_model_for_any_batch(tmp_path, build, rows):
@@ -172,12 +199,32 @@ def test_a_model_without_quantized_layers_stays_float(tmp_path):
 
 
 def test_an_operation_that_needs_a_fixed_batch(tmp_path):
-    model = keras.Sequential([keras.Input([6, 8]), keras.layers.LSTM(4)])
+    model, path = recurrent(), tmp_path / "model.tflite"
     with pytest.raises(UserError, match=r"no builtin operators for TensorListReserve .* give"):
-        export_keras_tflite(model, tmp_path / "model.tflite")
-    export_keras_tflite(model, tmp_path / "model.tflite", batch_size=1)
-    (outputs,) = run(tmp_path / "model.tflite", inputs=X[:1]).values()
+        export_keras_tflite(model, path)
+    export_keras_tflite(model, path, batch_size=1)
+    (outputs,) = run(path, inputs=X[:1]).values()
     np.testing.assert_allclose(outputs, model(X[:1]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["w4c_a8s", "w8c_a8s", "w4b32_a8d", "w4c_a8ds"])
+def test_other_schemes(tmp_path, scheme):
+    layers = [QuantDense(32, "relu", quant=scheme), QuantDense(4, quant=scheme)]
+    model, path = keras.Sequential([keras.Input([32]), *layers]), tmp_path / "model.tflite"
+    x = RNG.standard_normal([64, 32]).astype(np.float32)
+    # Static ranges are found in training.
+    model(x, training=True)
+    export_keras_tflite(model, path)
+    interpreter = litert.Interpreter(
+        str(path),
+        experimental_op_resolver_type=(
+            litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            if scheme == "w4c_a8ds"
+            else litert.OpResolverType.BUILTIN
+        ),
+    )
+    (outputs,) = interpreter.get_signature_runner()(inputs=x).values()
+    np.testing.assert_allclose(outputs, model(x), rtol=1e-5, atol=1e-5)
 
 
 def test_refusals(tmp_path):

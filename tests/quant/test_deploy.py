@@ -1,0 +1,53 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.errors import UserError
+from int4_conformer.quant import QuantConfig, dot
+from int4_conformer.quant.deploy import deploying, deployment
+from tests.quant import reference
+
+W4 = QuantConfig(weight_bits=4)
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal([3, 4]).astype(np.float32)
+
+
+def variable(name="kernel"):
+    return keras.Variable(RNG.standard_normal([4, 5]).astype(np.float32), name=name)
+
+
+def test_a_weight_is_deployed_once_however_often_it_is_used():
+    kernel = variable()
+    with deploying("float_twin") as target:
+        tf.function(lambda: dot(X, kernel, W4) + dot(-X, kernel, W4)).get_concrete_function()
+    (matrix,) = target.matrices.values()
+    assert matrix.name == "kernel"
+    snapped = reference.snap(kernel.numpy(), 4, axes=(0,))
+    np.testing.assert_array_equal(matrix.in_graph, snapped)
+
+
+def test_variables_of_one_path_are_told_apart():
+    first, second = variable(), variable()
+    with deploying("float_twin") as target:
+        function = tf.function(
+            lambda: [dot(X, kernel, W4) for kernel in (first, second, first)]
+        ).get_concrete_function()
+    assert list(target.matrices) == ["kernel", "kernel~1"]
+    for y, kernel in zip(function(), (first, second, first), strict=True):
+        snapped = reference.snap(kernel.numpy(), 4, axes=(0,))
+        np.testing.assert_allclose(y, X @ snapped, rtol=1e-5, atol=1e-6)
+
+
+def test_deployments_nest():
+    assert deployment() is None
+    with deploying("integers") as outer:
+        with deploying("float_twin") as inner:
+            assert deployment() is inner
+        assert deployment() is outer
+    assert deployment() is None
+
+
+def test_a_weight_without_a_name():
+    with deploying("integers"), pytest.raises(UserError, match="Only variables of Keras layers"):
+        dot(X, tf.ones([4, 5]), W4)
