@@ -6,3 +6,6 @@ class UserError(ValueError):
 
     The message is one sentence that names what was received and says what to do.
     """
+
+    # Keras adds the arguments of the call in which it arose to an error that does not say this.
+    _keras_call_info_injected = True

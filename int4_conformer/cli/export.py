@@ -25,7 +25,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "recipe",
         None,
-        "Quantization to export with: float, w4a8, w8a8, ...; that of training if not given.",
+        "Quantization to export with, as for train; that of training if not given.",
         flag_values=values,
     )
     flags.DEFINE_enum(
@@ -44,7 +44,7 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     output = Path(values.output)
     if values.format == "tflite":
         require_place(output)
-    recipe = None if values.recipe is None else Recipe.preset(values.recipe)
+    recipe = None if values.recipe is None else Recipe.named(values.recipe)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     from int4_conformer.serving import export_saved_model, export_tflite, with_recipe

@@ -14,6 +14,7 @@ COMMANDS = {
     "export": ("int4_conformer.cli.export", "writes a checkpoint as a .tflite file"),
     "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files"),
     "inspect": ("int4_conformer.cli.inspect", "lists what a .tflite file holds"),
+    "suggest": ("int4_conformer.cli.suggest", "finds which layers to quantize to how many bits"),
     "wordpieces": ("int4_conformer.cli.wordpieces", "trains a vocabulary of word pieces"),
 }
 

@@ -14,6 +14,7 @@ from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import hold_out, normalized
 from int4_conformer.errors import UserError
 from int4_conformer.models.config import preset
+from int4_conformer.quant.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.wordpieces import Wordpieces
@@ -55,7 +56,10 @@ def _define_flags(values: flags.FlagValues) -> None:
         "preset", "tiny", "tiny, conformer_s, conformer_m or conformer_l.", flag_values=values
     )
     flags.DEFINE_string(
-        "recipe", "w4a8", "Quantization: w4a8, w4, w8a8, w4a4, ..., float.", flag_values=values
+        "recipe",
+        "w4a8",
+        "Quantization: w4a8, w8a8, ..., float, a scheme such as w4b32_a8d, or a .json file.",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "tokenizer",
@@ -89,7 +93,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     model_config = preset(
         values.preset,
         vocab_size=tokenizer.vocabulary.size,
-        recipe=values.recipe,
+        recipe=Recipe.named(values.recipe),
         tied=values.tied,
     )
 

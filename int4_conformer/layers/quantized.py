@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.errors import UserError
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.deploy import deployment
 from int4_conformer.quant.recipe import Recipe, resolve
@@ -68,7 +69,7 @@ class Quantized:
     @property
     def weight_count(self) -> int:
         """Number of weights, without what quantization adds to them."""
-        added = [variable for part in self._parts() for variable in part.quant_variables]
+        added = [variable for part in self.parts for variable in part.quant_variables]
         return self.count_params() - sum(math.prod(variable.shape) for variable in added)
 
     def stored_bytes(self, config: QuantConfig | None = None) -> int:
@@ -78,13 +79,14 @@ class Quantized:
             config: another than the layer's own.
         """
         config, stored = config or self.quant, 4 * self.weight_count
-        for part in self._parts():
+        for part in self.parts:
             for name, shape in part._matrix_shapes.items():
                 weights = math.prod(getattr(part, name).shape)
                 stored += config.stored_bytes(weights, shape[part._sum_axis]) - 4 * weights
         return stored
 
-    def _parts(self) -> list["Quantized"]:
+    @property
+    def parts(self) -> list["Quantized"]:
         """The layer and the quantized ones within it, which have its config."""
         return [part for part in self._flatten_layers() if isinstance(part, Quantized)]
 
@@ -94,12 +96,20 @@ class Quantized:
         Args:
             matrix_shapes: of each weight as a matrix, by the weight's name.
             axis: the axis that products sum over.
+
+        Raises:
+            UserError: the config's blocks do not divide that axis.
         """
         self._matrix_shapes = {name: tuple(shape) for name, shape in matrix_shapes.items()}
         self._sum_axis = axis
         if self.quant.weight_bits is None:
             return
         for name, matrix_shape in matrix_shapes.items():
+            if self.quant.block is not None and matrix_shape[axis] % self.quant.block:
+                raise UserError(
+                    f"Blocks of {self.quant.block} do not divide the {matrix_shape[axis]} inputs of "
+                    f"{self.path}/{name}; choose a block that does, or one scale a channel."
+                )
             if self.quant.learned_clip:
                 shape = list(matrix_shape)
                 shape[axis] = 1 if self.quant.block is None else shape[axis] // self.quant.block

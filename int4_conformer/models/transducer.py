@@ -58,7 +58,8 @@ class Transducer(keras.Model):
         """
         self.config.recipe.require_used(quantized_layers(self))
         block = self.config.front_end.block
-        tf.function(self).get_concrete_function(
+        # Autograph would make another error of the user's.
+        tf.function(self, autograph=False).get_concrete_function(
             {
                 "pcm": tf.TensorSpec([1, block], tf.float32),
                 "pcm_length": tf.TensorSpec([1], tf.int32),

@@ -101,6 +101,11 @@ class QuantConfig:
                 raise UserError(
                     f"`{field}` must be one of {', '.join(allowed)}. Received: {field}={value!r}"
                 )
+        for field in ("scale_gradient", "clip_gradient", "learned_clip", "stochastic_rounding"):
+            if not isinstance(getattr(self, field), bool):
+                raise UserError(
+                    f"`{field}` must be true or false. Received: {field}={getattr(self, field)!r}"
+                )
         for field in ("weight_noise", "start_step"):
             if getattr(self, field) < 0:
                 raise UserError(
@@ -186,5 +191,15 @@ class QuantConfig:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "QuantConfig":
-        """Inverse of `to_config`."""
+        """Inverse of `to_config`; fields left out have their defaults.
+
+        Raises:
+            UserError: there is no such field, or it does not allow the value.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        unknown = [name for name in config if name not in names]
+        if unknown:
+            raise UserError(
+                f"A quantization config has no field {unknown[0]!r}; it has {', '.join(names)}."
+            )
         return cls(**config)

@@ -1,8 +1,11 @@
 """Which layer is quantized how."""
 
 import dataclasses
+import json
+import os
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from int4_conformer.errors import UserError
@@ -42,6 +45,8 @@ class Recipe:
     path: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise UserError(f"A recipe's `name` must be a text. Received: name={self.name!r}")
         if not self.rules:
             raise UserError(f"Recipe `{self.name}` has no rules; give at least one.")
         for pattern, _ in self.rules:
@@ -73,6 +78,42 @@ class Recipe:
                 "scheme such as w4b32_a8d."
             ) from error
         return cls(name=name, rules=((".*", config),))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Recipe":
+        """Reads a recipe from a JSON file, as `from_config` takes it.
+
+        Raises:
+            UserError: the file cannot be read, or holds no recipe.
+        """
+        try:
+            config = json.loads(Path(path).read_text())
+        except OSError as error:
+            raise UserError(
+                f"The recipe {path} cannot be read ({error.strerror}); check the path."
+            ) from error
+        except ValueError as error:
+            raise UserError(
+                f"The recipe {path} is not JSON ({error}); correct or write it anew."
+            ) from error
+        try:
+            return cls.from_config(config)
+        except UserError as error:
+            raise UserError(f"The recipe {path} is refused: {error}") from error
+        except (TypeError, ValueError, KeyError) as error:
+            raise UserError(
+                f"{path} holds no recipe ({type(error).__name__}: {error}); write "
+                '{"name": "mine", "rules": [["encoder/.*", "w4c_a8d"], [".*", "float"]]}.'
+            ) from error
+
+    @classmethod
+    def named(cls, name: str) -> "Recipe":
+        """The recipe in the file `name`, if that ends with ".json", or the preset `name`.
+
+        Raises:
+            UserError: as `load` or `preset`.
+        """
+        return cls.load(name) if name.endswith(".json") else cls.preset(name)
 
     @classmethod
     def partial(cls, name: str, patterns: Sequence[str], scheme: str = "w4a8") -> "Recipe":
@@ -143,8 +184,16 @@ class Recipe:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Recipe":
-        """Inverse of `to_config`."""
-        rules = tuple((pattern, QuantConfig.from_config(rule)) for pattern, rule in config["rules"])
+        """Inverse of `to_config`; a rule may also give a scheme's name in place of its fields."""
+        rules = tuple(
+            (
+                pattern,
+                QuantConfig.from_name(rule)
+                if isinstance(rule, str)
+                else QuantConfig.from_config(rule),
+            )
+            for pattern, rule in config["rules"]
+        )
         return cls(name=config["name"], rules=rules)
 
 

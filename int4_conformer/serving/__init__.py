@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "export_keras_tflite": "keras_model",
         "export_saved_model": "saved_model",
         "export_tflite": "tflite",
+        "suggest": "suggestion",
         "with_recipe": "recipe",
     },
 )

@@ -133,3 +133,21 @@ def test_paths_without_a_rule_are_not_used():
 def test_the_pattern_that_decides():
     assert RECIPE.at("encoder/block_3/up").pattern() == r"encoder/block_\d+/.*"
     assert RECIPE.at("predictor").pattern() is None
+
+
+def test_from_a_file(tmp_path):
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps(RECIPE.to_config()))
+    assert Recipe.named(str(file)) == Recipe.load(file) == RECIPE
+    rules = [["joint/.*", "w8c_a8d"], ["encoder/.*", {"weight_bits": 4}], [".*", "float"]]
+    file.write_text(json.dumps({"name": "short", "rules": rules}))
+    recipe = Recipe.load(file)
+    assert recipe.at("joint/a").config() == QuantConfig.from_name("w8c_a8d")
+    assert recipe.at("encoder/a").config() == W4
+    assert recipe.at("predictor").config() == QuantConfig()
+
+
+def test_by_name():
+    assert Recipe.named("w4a8") == Recipe.preset("w4a8")
+    with pytest.raises(UserError, match="Unknown recipe 'mine'"):
+        Recipe.named("mine")

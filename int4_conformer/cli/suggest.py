@@ -1,0 +1,108 @@
+"""Suggests which layers of a trained recogniser to quantize to how many bits.
+
+WORKDIR is a folder that `int4-conformer train` wrote, best of a run with --recipe=float. With
+everything else in float, each layer is quantized alone by each of --schemes, and the error that
+this makes in the logits is measured on utterances of a corpus. Starting from the first scheme
+everywhere, the layers where a byte more removes most error then get a larger one, until the error
+of all layers together is within --tolerance or the bytes of all weights reach --budget_mb.
+
+Prints a line per layer, the worst first. --output takes the recipe, a JSON file that
+`int4-conformer train` and `export` accept as their --recipe.
+"""
+
+import json
+
+from absl import flags
+
+from int4_conformer.cli import app
+from int4_conformer.data.corpus import read_corpus
+from int4_conformer.data.prepare import normalized
+from int4_conformer.errors import UserError
+from int4_conformer.files import require_place, write_beside
+from int4_conformer.quant.config import QuantConfig
+
+_SECONDS_PER_BATCH = 30.0
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
+    flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
+    flags.DEFINE_integer(
+        "utterances", 64, "Utterances to measure on.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_list(
+        "schemes",
+        ["w4c_a8d", "w8c_a8d", "float"],
+        "What to choose from for each layer, the smallest first.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "tolerance",
+        0.05,
+        "Relative error of the logits to stay below.",
+        lower_bound=0.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "budget_mb",
+        None,
+        "Most megabytes for all weights.",
+        lower_bound=0.0,
+        flag_values=values,
+    )
+    flags.DEFINE_string("output", None, "File to write the recipe to.", flag_values=values)
+    flags.DEFINE_enum(
+        "checkpoint",
+        None,
+        ["best", "last"],
+        "Checkpoint to look at; the best if there is one.",
+        flag_values=values,
+    )
+    flags.mark_flag_as_required("manifest", flag_values=values)
+
+
+def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        raise UserError(f"suggest takes one WORKDIR. Received: {len(arguments)} arguments")
+    if values.output is not None:
+        require_place(values.output)
+    if not values.schemes:
+        raise UserError("--schemes names no scheme; give some, such as w4c_a8d,w8c_a8d,float.")
+    configs = [QuantConfig.from_name(scheme) for scheme in values.schemes]
+    utterances = normalized(read_corpus(values.manifest, values.split))[: values.utterances]
+
+    # After the checks: a mistake in the flags should not wait for TensorFlow.
+    from int4_conformer.data.batches import batches, make_buckets
+    from int4_conformer.serving.suggestion import forward_passes, suggest
+    from int4_conformer.training.progress import Progress
+    from int4_conformer.training.workdir import Workdir
+
+    model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
+    buckets = make_buckets(utterances, tokenizer, count=2, seconds_per_batch=_SECONDS_PER_BATCH)
+    data = list(batches(utterances, tokenizer, buckets=buckets, training=False))
+    with Progress(forward_passes(model, data, configs), "suggest") as progress:
+        suggestion = suggest(
+            model,
+            data,
+            configs,
+            tolerance=values.tolerance,
+            budget=None if values.budget_mb is None else int(1e6 * values.budget_mb),
+            on_forward=progress.update,
+        )
+    print(suggestion.table())
+    if values.output is not None:
+        content = json.dumps(suggestion.recipe.to_config(), indent=1) + "\n"
+        write_beside(values.output, content.encode())
+        print(f"recipe: {values.output}")
+
+
+COMMAND = app.Command(
+    name="suggest",
+    usage="WORKDIR --manifest=FILE [flags]",
+    description=__doc__,
+    define_flags=_define_flags,
+    main=_suggest,
+)
+
+if __name__ == "__main__":
+    app.run(COMMAND)
