@@ -107,8 +107,8 @@ class Quantized:
         for name, matrix_shape in matrix_shapes.items():
             if self.quant.block is not None and matrix_shape[axis] % self.quant.block:
                 raise UserError(
-                    f"Blocks of {self.quant.block} do not divide the {matrix_shape[axis]} inputs of "
-                    f"{self.path}/{name}; choose a block that does, or one scale a channel."
+                    f"Blocks of {self.quant.block} do not divide the {matrix_shape[axis]} inputs "
+                    f"of {self.path}/{name}; choose a block that does, or one scale a channel."
                 )
             if self.quant.learned_clip:
                 shape = list(matrix_shape)
