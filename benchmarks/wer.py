@@ -10,6 +10,7 @@ difference, and writes report.json. Runs that are complete are not trained again
 can also be trained side by side (`--recipes`) and compared afterwards.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -30,31 +31,19 @@ from int4_conformer.training.strategy import strategy_from_name
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.workdir import Workdir
 
+_TRAINING = TrainingConfig(
+    steps=2500,
+    batch_seconds=48,
+    buckets=3,
+    learning_rate=2e-3,
+    warmup=500,
+    average=100,
+    evaluate_every=500,
+)
+# Split to test on and training of each corpus.
 SETTINGS = {
-    "fsdd": (
-        "test",
-        TrainingConfig(
-            steps=2500,
-            batch_seconds=48,
-            buckets=3,
-            learning_rate=2e-3,
-            warmup=500,
-            average=100,
-            evaluate_every=500,
-        ),
-    ),
-    "an4": (
-        "dev",
-        TrainingConfig(
-            steps=2500,
-            batch_seconds=96,
-            buckets=3,
-            learning_rate=2e-3,
-            warmup=500,
-            average=100,
-            evaluate_every=500,
-        ),
-    ),
+    "fsdd": ("test", _TRAINING),
+    "an4": ("dev", dataclasses.replace(_TRAINING, batch_seconds=96)),
 }
 
 FLAGS = flags.FLAGS

@@ -27,7 +27,7 @@ _FORMATS = ("float32", "int4")
 
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("output", "build/demo", "Folder for the results.", flag_values=values)
-    flags.DEFINE_integer("steps", 1200, "Optimizer steps.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("steps", 1500, "Optimizer steps.", lower_bound=1, flag_values=values)
     flags.DEFINE_integer(
         "utterances", 5000, "Utterances to train on.", lower_bound=10, flag_values=values
     )
