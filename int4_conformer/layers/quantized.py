@@ -69,7 +69,7 @@ class Quantized:
     @property
     def weight_count(self) -> int:
         """Number of weights, without what quantization adds to them."""
-        added = [variable for part in self.parts for variable in part.quant_variables]
+        added = [variable for part in self.parts() for variable in part.quant_variables]
         return self.count_params() - sum(math.prod(variable.shape) for variable in added)
 
     def stored_bytes(self, config: QuantConfig | None = None) -> int:
@@ -79,15 +79,17 @@ class Quantized:
             config: another than the layer's own.
         """
         config, stored = config or self.quant, 4 * self.weight_count
-        for part in self.parts:
+        for part in self.parts():
             for name, shape in part._matrix_shapes.items():
                 weights = math.prod(getattr(part, name).shape)
                 stored += config.stored_bytes(weights, shape[part._sum_axis]) - 4 * weights
         return stored
 
-    @property
     def parts(self) -> list["Quantized"]:
-        """The layer and the quantized ones within it, which have its config."""
+        """The layer and the quantized ones within it, which have its config.
+
+        A method, since Keras saves what properties hold, and this would be without end.
+        """
         return [part for part in self._flatten_layers() if isinstance(part, Quantized)]
 
     def _add_quant_state(self, matrix_shapes: Mapping[str, Sequence[int]], axis: int = 0) -> None:
@@ -96,20 +98,12 @@ class Quantized:
         Args:
             matrix_shapes: of each weight as a matrix, by the weight's name.
             axis: the axis that products sum over.
-
-        Raises:
-            UserError: the config's blocks do not divide that axis.
         """
         self._matrix_shapes = {name: tuple(shape) for name, shape in matrix_shapes.items()}
         self._sum_axis = axis
         if self.quant.weight_bits is None:
             return
         for name, matrix_shape in matrix_shapes.items():
-            if self.quant.block is not None and matrix_shape[axis] % self.quant.block:
-                raise UserError(
-                    f"Blocks of {self.quant.block} do not divide the {matrix_shape[axis]} inputs "
-                    f"of {self.path}/{name}; choose a block that does, or one scale a channel."
-                )
             if self.quant.learned_clip:
                 shape = list(matrix_shape)
                 shape[axis] = 1 if self.quant.block is None else shape[axis] // self.quant.block
@@ -143,7 +137,12 @@ class Quantized:
         """Runs a product by the config and its variables, or in float before `start_step`.
 
         A call in training is a step: a layer that a model calls twice counts each step twice.
+
+        Raises:
+            UserError: the config's blocks do not divide the inputs. Not in `build`, whose errors
+                Keras takes for a reason to do without it.
         """
+        self._require_whole_blocks()
         states = [self._quant_state(name, bool(training)) for name in self._matrix_shapes]
         if deployment() is not None or not self.quant.start_step or self.quant.weight_bits is None:
             y = product(self.quant, *states)
@@ -156,6 +155,15 @@ class Quantized:
                 lambda: product(QuantConfig(), *[QuantState()] * len(states)),
             )
         return tf.nest.map_structure(lambda part: tf.cast(part, self.compute_dtype), y)
+
+    def _require_whole_blocks(self) -> None:
+        for name, shape in self._matrix_shapes.items():
+            inputs = shape[self._sum_axis]
+            if self.quant.block is not None and inputs % self.quant.block:
+                raise UserError(
+                    f"Blocks of {self.quant.block} do not divide the {inputs} inputs of "
+                    f"{self.path}/{name}; choose a block that does, or one scale a channel."
+                )
 
     def _quant_state(self, name: str, training: bool) -> QuantState:
         if self.quant.weight_bits is None:

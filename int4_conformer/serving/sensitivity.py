@@ -68,7 +68,7 @@ class Probe:
         steps = [
             variable
             for path in paths
-            for part in self._layers[path].parts
+            for part in self._layers[path].parts()
             for variable in part.quant_variables
             if variable.name == "quant_step"
         ]

@@ -14,7 +14,7 @@ def suggested(trained, tmp_path_factory):
     output = tmp_path_factory.mktemp("suggested") / "recipe.json"
     result = commands.run(
         *("suggest", trained.workdir, f"--manifest={trained.manifest}", "--split=train"),
-        *("--utterances=3", "--tolerance=0.01", f"--output={output}"),
+        *("--utterances=3", "--tolerance=0.02", f"--output={output}"),
     )
     return output, result
 
@@ -25,7 +25,7 @@ def test_it_ranks_the_layers(suggested):
     lines = result.out.splitlines()
     assert ["layer", "w4c_a8d", "w8c_a8d", "suggested", "bytes"] in [x.split() for x in lines]
     assert any(line.startswith("encoder/block_0/ffn_start/up ") for line in lines)
-    assert re.search(r"error of the logits: 0\.\d\d% measured", result.out)
+    assert re.search(r"error of the logits: [12]\.\d\d% measured", result.out)
     assert lines[-1] == f"recipe: {output}"
     assert list(output.parent.iterdir()) == [output]
 
@@ -53,7 +53,7 @@ def test_refusals(trained, tmp_path):
         ([trained.workdir, *given, "--schemes=w4c_a8s"], "'w4c_a8s' has static activations"),
         (
             [trained.workdir, *given, "--schemes=w4b32_a8d"],
-            "Blocks of 32 do not divide the 8 inputs of",
+            "Blocks of 32 do not divide the 16 inputs of",
         ),
         ([trained.workdir, *given, "--budget_mb=0.001"], "budget leaves"),
         ([trained.workdir, *given, "--budget_mb=-1"], "flag --budget_mb=-1"),
