@@ -1,0 +1,107 @@
+"""What each option of the straight-through gradient does to a recogniser in training.
+
+    python benchmarks/gradient_options.py --manifest=PATH/fsdd --output=build/gradient_options
+
+trains `tiny` from scratch once per option and width of the weights, on nine tenths of the training
+split, and prints the loss and the word errors on the other tenth. The first row of a width is the
+default, and the second the default with another seed: smaller differences than theirs say nothing.
+Runs that are complete are not trained again.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import tensorflow as tf
+from absl import app, flags
+
+from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.corpus import Utterances, read_corpus
+from int4_conformer.data.prepare import hold_out, normalized
+from int4_conformer.losses.rnnt import rnnt_loss
+from int4_conformer.models.config import preset
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.quant import QuantConfig, Recipe
+from int4_conformer.text.graphemes import Graphemes
+from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.evaluation import BatchedEvaluator
+from int4_conformer.training.strategy import strategy_from_name
+from int4_conformer.training.trainer import Trainer
+from int4_conformer.training.workdir import Workdir
+
+_TRAINING = TrainingConfig(
+    steps=800,
+    batch_seconds=48,
+    buckets=1,
+    max_seconds=1.5,
+    learning_rate=2e-3,
+    warmup=200,
+    average=50,
+    evaluate_every=800,
+)
+_OPTIONS = {
+    "straight-through": {},
+    "the same, another seed": {},
+    "scale_gradient": {"scale_gradient": True},
+    "learned_clip": {"learned_clip": True},
+    "learned_clip, no clip_gradient": {"learned_clip": True, "clip_gradient": False},
+    "stochastic_rounding": {"stochastic_rounding": True},
+    "weight_noise=0.3": {"weight_noise": 0.3},
+    "backward_dtype=bfloat16": {"backward_dtype": "bfloat16"},
+    "start_step=400": {"start_step": 400},
+}
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("manifest", None, "The corpus.", required=True)
+flags.DEFINE_string("output", "build/gradient_options", "Folder for the runs.")
+flags.DEFINE_list("schemes", ["w4c_a8d", "w2c_a8d"], "Schemes to train with.")
+
+
+def main(_: list[str]) -> None:
+    corpus = normalized(read_corpus(FLAGS.manifest, "train"))
+    train, dev = hold_out(corpus, 0.1, seed=0)
+    tokenizer = Graphemes.from_texts([utterance.text for utterance in train])
+    rows = ["| weights | option | dev loss | dev WER |", "|---|---|---|---|"]
+    for scheme in FLAGS.schemes:
+        for index, (option, fields) in enumerate(_OPTIONS.items()):
+            quant = dataclasses.replace(QuantConfig.from_name(scheme), **fields)
+            workdir = Workdir(Path(FLAGS.output) / f"{scheme}_{index}")
+            Trainer(
+                preset(
+                    "tiny",
+                    vocab_size=tokenizer.vocabulary.size,
+                    recipe=Recipe(name=scheme, rules=((".*", quant),)),
+                ),
+                dataclasses.replace(_TRAINING, seed=int(option == "the same, another seed")),
+                tokenizer=tokenizer,
+                train=train,
+                dev=[],
+                workdir=workdir,
+                strategy=strategy_from_name("auto"),
+            ).train()
+            model, _ = workdir.load("last")
+            wer = BatchedEvaluator(model, tokenizer.vocabulary, dev, buckets=1)().errors.wer
+            loss = _mean_loss(model, tokenizer, dev)
+            rows.append(f"| {scheme} | {option} | {loss:.3f} | {100 * wer:.1f}% |")
+            print(rows[-1], flush=True)
+    print("\n".join(rows))
+
+
+def _mean_loss(model: Transducer, tokenizer: Tokenizer, utterances: Utterances) -> float:
+    """Nats per utterance."""
+
+    @tf.function(jit_compile=True)
+    def losses(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        frames = model.encoded_length(batch["pcm_length"])
+        return rnnt_loss(model(batch), batch["labels"], frames, batch["label_length"])
+
+    buckets = make_buckets(utterances, tokenizer, count=1, seconds_per_batch=48)
+    total = 0.0
+    for batch in batches(utterances, tokenizer, buckets=buckets, training=False):
+        rows = {name: value for name, value in batch.items() if name != "index"}
+        total += float(tf.reduce_sum(tf.where(batch["index"] >= 0, losses(rows), 0.0)))
+    return total / len(utterances)
+
+
+if __name__ == "__main__":
+    app.run(main)
