@@ -14,7 +14,7 @@ demo: $(STAMP)
 	$(BIN)/int4-conformer demo --output build/demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -121,7 +121,8 @@ from tests import tiny
 
 folder = pathlib.Path(sys.argv[1])
 manifest = tiny.write_corpus(folder)
-config = tiny.config()
+# Float activations: the code that a rounding error tips over is no error of the replicas.
+config = tiny.config("w4")
 config = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, dropout=0.0))
 for name in ("auto", "mirrored"):
     strategy = strategy_from_name(name)
