@@ -11,7 +11,6 @@ on this kind of device. Each as a graph, as a program compiled by XLA, or both.
 
 import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +55,7 @@ def _quantize_table() -> None:
         for compiled in (False, True):
             for name, quantizer in (("ours", _snapped), ("fake", _fake_quantized)):
                 run = tf.function(functools.partial(quantizer, axes=axes), jit_compile=compiled)
-                functions[name, compiled] = _waiting(run, weight)
+                functions[name, compiled] = functools.partial(run, weight)
         times = milliseconds(functions, FLAGS.rounds)
         cells = " | ".join(
             f"{times[name, compiled]:.2f} ms"
@@ -96,12 +95,12 @@ def _matmul_table() -> list[dict]:
             a = tf.constant(rng.integers(-128, 128, [rows, width]), tf.int8)
             b = tf.constant(rng.integers(-_LIMIT, _LIMIT + 1, [width, columns]), tf.int8)
             float_operands = tf.cast(a, tf.float32), tf.cast(b, tf.float32)
-            functions = {"float32": _waiting(tf.function(tf.matmul), *float_operands)}
+            functions = {"float32": functools.partial(tf.function(tf.matmul), *float_operands)}
             for backend in _BACKENDS:
                 if backend == "onednn" and not onednn_available():
                     continue
                 product = functools.partial(int_matmul, b_limit=_LIMIT, backend=backend)
-                functions[backend] = _waiting(tf.function(product), a, b)
+                functions[backend] = functools.partial(tf.function(product), a, b)
             times = milliseconds(functions, FLAGS.rounds)
             cells = " | ".join(
                 f"{times[name]:.3f}" if name in times else "" for name in ("float32", *_BACKENDS)
@@ -117,13 +116,6 @@ def _matmul_table() -> list[dict]:
                 }
             )
     return measured
-
-
-def _waiting(function: Callable, *arguments: tf.Tensor) -> Callable[[], None]:
-    def run() -> None:
-        tf.nest.map_structure(lambda tensor: tensor.numpy(), function(*arguments))
-
-    return run
 
 
 if __name__ == "__main__":

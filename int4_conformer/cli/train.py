@@ -32,6 +32,7 @@ _SETTINGS_HELP = {
     "average": "Half-life of the weights' running average in steps; 0: none.",
     "spec_augment": "Mask features at random (SpecAugment).",
     "evaluate_every": "Steps between evaluations on the dev set, each with a checkpoint.",
+    "xla": "Compile the step by XLA; without, wide models can be faster on a CPU.",
     "seed": "Seed of weights, order and masks.",
 }
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean}

@@ -30,5 +30,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "quantize": "tensor",
         "quantize_rows": "activations",
         "unpack_int4": "pack",
+        "without_xla": "backends",
     },
 )

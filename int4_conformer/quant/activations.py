@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from int4_conformer.quant.config import Activation, levels
 from int4_conformer.quant.finite import checked
+from int4_conformer.quant.fused import fused
 from int4_conformer.quant.tensor import QTensor, quantize, round_to_codes
 
 # A row whose values span less than this would need an inverse scale beyond float32.
@@ -11,23 +12,33 @@ _SMALLEST_RANGE = 255 / 3.0e38
 _LEVELS = 255.0
 
 
-def quantize_rows(x: tf.Tensor, scheme: Activation) -> QTensor:
+def quantize_rows(x: tf.Tensor, scheme: Activation, *, fuse: bool = False) -> QTensor:
     """Quantizes each row over its last axis.
 
     Args:
         x: float32 [rows, width].
         scheme: "int8", "int4" (symmetric) or "int8_asymmetric".
+        fuse: as in `quant.fused`.
 
     Returns:
         codes [rows, width], scale and zero point [rows, 1].
     """
-    if scheme == "int8_asymmetric":
-        return _quantize_asymmetric(checked(x))
-    return quantize(x, bits={"int8": 8, "int4": 4}[scheme], axes=(-1,))
+    bits = 4 if scheme == "int4" else 8
+    quantizer = _asymmetric if scheme == "int8_asymmetric" else _symmetric
+    codes, scale, zero_point = quantizer(x, bits, fuse=fuse)
+    return QTensor(codes=codes, scale=scale, bits=bits, zero_point=zero_point)
 
 
-def _quantize_asymmetric(x: tf.Tensor) -> QTensor:
+@fused
+def _symmetric(x: tf.Tensor, bits: int) -> tuple[tf.Tensor, tf.Tensor, None]:
+    rows = quantize(x, bits, axes=(-1,))
+    return rows.codes, rows.scale, None
+
+
+@fused
+def _asymmetric(x: tf.Tensor, bits: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The integers of XNNPACK's qd8 kernels, operation for operation."""
+    x = checked(x)
     low = tf.minimum(tf.reduce_min(x, axis=-1, keepdims=True), 0.0)
     high = tf.maximum(tf.reduce_max(x, axis=-1, keepdims=True), 0.0)
     span = high - low
@@ -36,8 +47,8 @@ def _quantize_asymmetric(x: tf.Tensor) -> QTensor:
     # 1 / inverse; of a plain one Grappler makes a `Reciprocal`, which may be one bit off.
     scale = tf.where(flat, inverse, tf.ones_like(span)) / inverse
     zero_point = zero_point_of(low * inverse, high * inverse)
-    codes = round_to_codes(tf.round(x * inverse) + zero_point, -128, levels(8))
-    return QTensor(codes=codes, scale=scale, bits=8, zero_point=tf.cast(zero_point, tf.int32))
+    codes = round_to_codes(tf.round(x * inverse) + zero_point, -128, levels(bits))
+    return codes, scale, tf.cast(zero_point, tf.int32)
 
 
 def zero_point_of(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:

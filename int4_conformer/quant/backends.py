@@ -20,6 +20,7 @@ from int4_conformer.quant.config import Backend
 Table = Mapping[str, Sequence[Mapping[str, Any]]]
 
 _override: Table | None = None
+_without_xla = False
 
 
 @functools.cache
@@ -37,6 +38,22 @@ def backend_table(table: Table) -> Iterator[None]:
         yield
     finally:
         _override = before
+
+
+@contextlib.contextmanager
+def without_xla() -> Iterator[None]:
+    """What is traced within this context, XLA shall not compile: `auto` may take `onednn` there."""
+    global _without_xla
+    before, _without_xla = _without_xla, True
+    try:
+        yield
+    finally:
+        _without_xla = before
+
+
+def compiled_by_xla() -> bool:
+    """Whether XLA may come to compile what is traced now."""
+    return not (_without_xla or tf.executing_eagerly())
 
 
 def device_kind() -> str:

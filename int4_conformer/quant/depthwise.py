@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from int4_conformer.quant.deploy import deployment
+from int4_conformer.quant.fused import fused
 
 
 def depthwise_valid(
@@ -35,27 +36,34 @@ def depthwise_valid(
 @tf.custom_gradient
 def _sum_over_taps(x: tf.Tensor, kernel: tf.Tensor):
     """y[t] = sum_i x[t + i] kernel[i]: [batch, time + taps - 1, channels] -> [batch, time, ...]."""
-    taps = kernel.shape[0]
-    time = x.shape[1] - taps + 1
+    # As single ops these sums would take longer than the products of a Conformer block.
+    fuse = x.shape.is_fully_defined()
 
     def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        padded = tf.pad(dy, [[0, 0], [taps - 1, taps - 1], [0, 0]])
-        dx = _windows(padded, kernel[::-1], x.shape[1])
+        return _gradients(dy, x, kernel, fuse=fuse)
 
-        # The sum over time is a loop of whole rows of channels: XLA's own reduction would go
-        # through memory once per tap and channel.
-        def add_frame(frame: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            window = tf.slice(x, [0, frame, 0], tf.shape(total))
-            at_frame = tf.slice(dy, [0, frame, 0], tf.shape(dy[:, :1]))
-            return frame + 1, total + window * at_frame
-
-        _, d_kernel = tf.while_loop(
-            lambda frame, _: frame < time, add_frame, (0, tf.zeros_like(x[:, :taps]))
-        )
-        return dx, tf.reduce_sum(d_kernel, axis=0)
-
-    return _windows(x, kernel, time), gradient
+    return _windows(x, kernel, x.shape[1] - kernel.shape[0] + 1, fuse=fuse), gradient
 
 
+@fused
+def _gradients(dy: tf.Tensor, x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    taps = kernel.shape[0]
+    padded = tf.pad(dy, [[0, 0], [taps - 1, taps - 1], [0, 0]])
+    dx = _windows(padded, kernel[::-1], x.shape[1], fuse=False)
+
+    # The sum over time is a loop of whole rows of channels: XLA's own reduction would go through
+    # memory once per tap and channel.
+    def add_frame(frame: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        window = tf.slice(x, [0, frame, 0], tf.shape(total))
+        at_frame = tf.slice(dy, [0, frame, 0], tf.shape(dy[:, :1]))
+        return frame + 1, total + window * at_frame
+
+    _, d_kernel = tf.while_loop(
+        lambda frame, _: frame < dy.shape[1], add_frame, (0, tf.zeros_like(x[:, :taps]))
+    )
+    return dx, tf.reduce_sum(d_kernel, axis=0)
+
+
+@fused
 def _windows(x: tf.Tensor, kernel: tf.Tensor, time: int) -> tf.Tensor:
     return tf.add_n([x[:, tap : tap + time] * kernel[tap] for tap in range(kernel.shape[0])])

@@ -23,6 +23,11 @@ def checks() -> Iterator[None]:
         _enabled = before
 
 
+def enabled() -> bool:
+    """Whether checks are on."""
+    return _enabled
+
+
 def checked(x: tf.Tensor) -> tf.Tensor:
     """`x`, all finite if checks are on."""
     if not _enabled:

@@ -11,7 +11,7 @@ All backends return the same int32 accumulators:
   TensorFlow's builds for x86, outside of programs that XLA compiles.
 - `auto`: the fastest of them by `quant.backends`; `xla` only in a graph whose shapes are known (XLA
   compiles once per shape, too slow for eager calls), `exact_float` only within its bound, `onednn`
-  only in eager calls, since a graph does not know whether XLA will compile it.
+  only in eager calls and `without_xla`, since a graph does not know whether XLA will compile it.
 """
 
 import functools
@@ -19,7 +19,7 @@ import functools
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.quant.backends import fastest
+from int4_conformer.quant.backends import compiled_by_xla, fastest
 from int4_conformer.quant.config import Backend
 
 _EXACT_FLOAT_BOUND = 2**24
@@ -54,42 +54,62 @@ def int_matmul(
     Raises:
         UserError: `exact_float` was asked for beyond its bound, or `onednn` where it is not.
     """
+    product, shift = shifted_matmul(a, b, b_limit=b_limit, backend=backend)
+    return product - shift * column_sums(b) if shift else product
+
+
+def column_sums(codes: tf.Tensor) -> tf.Tensor:
+    """int32 [..., 1, columns] of int8 [..., width, columns]."""
+    return tf.reduce_sum(tf.cast(codes, tf.int32), axis=-2, keepdims=True)
+
+
+def shifted_matmul(
+    a: tf.Tensor, b: tf.Tensor, *, b_limit: int, backend: Backend
+) -> tuple[tf.Tensor, int]:
+    """`int_matmul` of `a + shift` and `b`, and that shift, for callers that have something else to
+    take off the product, too."""
     width = a.shape[-1] if b.shape[-2] is None else b.shape[-2]
     if backend == "auto":
-        backend = _fastest(a.shape, width, b.shape[-1], b_limit)
+        backend = choose_backend(a.shape, width, b.shape[-1], b_limit)
     if backend == "xla":
-        return _xla_matmul(a, b)
+        return _xla_matmul(a, b), 0
     if backend == "native":
-        return tf.matmul(a, b, output_type=tf.int32)
+        return tf.matmul(a, b, output_type=tf.int32), 0
     if backend == "onednn":
         if not onednn_available() or a.shape.rank != 2:
             raise UserError(
                 "Backend `onednn` multiplies matrices in TensorFlow builds with oneDNN; use `auto`."
             )
-        return _onednn_matmul(a, b)
+        return _onednn_matmul(a, b), 128
     if not exact_float_allowed(width, 128, b_limit):
         raise UserError(
             "`exact_float` needs width * 128 * limit < 2^24 to be exact. "
             f"Received: width={width}, limit={b_limit}; use backend `xla` or `native`."
         )
     product = tf.matmul(tf.cast(a, tf.float32), tf.cast(b, tf.float32))
-    return tf.cast(product, tf.int32)
+    return tf.cast(product, tf.int32), 0
 
 
-def _fastest(
+def choose_backend(
     a_shape: tf.TensorShape, width: int | None, columns: int | None, b_limit: int
 ) -> Backend:
-    """The backend that `auto` stands for."""
+    """The backend that `auto` stands for.
+
+    Args:
+        a_shape: of the left operand.
+        width: what the product sums over.
+        columns: of the right operand.
+        b_limit: bound of its codes.
+    """
     rows, rank = a_shape[:-1].num_elements(), a_shape.rank
     if width is None or columns is None:
         return "native"
     allowed = {"native"}
     if exact_float_allowed(width, 128, b_limit):
         allowed.add("exact_float")
-    if tf.executing_eagerly():
-        if rank == 2 and onednn_available():
-            allowed.add("onednn")
-    elif rows is not None:
+    if not compiled_by_xla() and rank == 2 and onednn_available():
+        allowed.add("onednn")
+    if not tf.executing_eagerly() and rows is not None:
         allowed = allowed - {"native"} | {"xla"}
     return fastest(rows or _TYPICAL_ROWS, width, columns, allowed)
 
@@ -108,13 +128,14 @@ def onednn_available() -> bool:
     with tf.init_scope():
         codes = tf.fill([64, 64], tf.constant(127, tf.int8))
         try:
-            return bool(tf.reduce_all(_onednn_matmul(codes, codes) == 64 * 127 * 127))
+            return bool(tf.reduce_all(_onednn_matmul(codes, codes) == 64 * (127 + 128) * 127))
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
             return False
 
 
 def _onednn_matmul(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    # The instruction takes unsigned by signed: flipping the sign bit adds 128 to each of a's codes.
+    """The product of `a + 128` and `b`: the instruction takes unsigned by signed."""
+    # Flipping the sign bit adds 128.
     flipped = tf.bitwise.bitwise_xor(tf.bitcast(a, tf.uint8), tf.constant(128, tf.uint8))
     product, _, _ = tf.raw_ops.QuantizedMatMulWithBias(
         a=tf.bitcast(flipped, tf.quint8),
@@ -127,4 +148,4 @@ def _onednn_matmul(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         Toutput=tf.qint32,
         input_quant_mode="SCALED",
     )
-    return tf.bitcast(product, tf.int32) - 128 * tf.reduce_sum(tf.cast(b, tf.int32), axis=0)
+    return tf.bitcast(product, tf.int32)

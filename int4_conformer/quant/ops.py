@@ -11,6 +11,7 @@ summed over blocks if the weight's scales come in blocks. Backward, at the quant
 Dynamic rows pass their gradient on unchanged; how `dw_deq` reaches the weight is `quant.snap`.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -22,7 +23,13 @@ from int4_conformer.quant.barrier import LIMIT
 from int4_conformer.quant.config import Backend, QuantConfig, levels
 from int4_conformer.quant.deploy import DeployedMatrix, deployment
 from int4_conformer.quant.float_matmul import float_matmul, matmul_in
-from int4_conformer.quant.matmul import int_matmul, portable_backend
+from int4_conformer.quant.fused import fused
+from int4_conformer.quant.matmul import (
+    choose_backend,
+    column_sums,
+    portable_backend,
+    shifted_matmul,
+)
 from int4_conformer.quant.snap import Snapped, snap_weight
 from int4_conformer.quant.state import QuantState
 from int4_conformer.quant.static import deployed_static_product, static_product
@@ -171,13 +178,17 @@ def _trained_product(
         return static_product(x, matrix, axis, bias, config, state.ranges)
     rows = None
     if config.activation != "float":
-        rows = quantize_rows(x, config.activation)
+        backend = config.backend
+        if backend == "auto" and config.weight_bits is not None:
+            sides = matrix.shape[axis], matrix.shape[1 - axis]
+            backend = choose_backend(x.shape, *sides, levels(config.weight_bits))
+            config = dataclasses.replace(config, backend=backend)
+        rows = quantize_rows(x, config.activation, fuse=backend == "onednn")
         x = straight_through(x, rows.dequantize())
     if rows is not None and isinstance(matrix, Snapped):
-        y = _integer_matmul(Snapped(tensor=rows, value=x), matrix, axis, config)
-    else:
-        value = matrix.value if isinstance(matrix, Snapped) else matrix
-        y = float_matmul(x, value, axis, config)
+        return _integer_matmul(Snapped(tensor=rows, value=x), matrix, axis, bias, config)
+    value = matrix.value if isinstance(matrix, Snapped) else matrix
+    y = float_matmul(x, value, axis, config)
     return y if bias is None else y + bias
 
 
@@ -188,8 +199,7 @@ def _deployed_product(x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None
         return deployed_static_product(x, weight, axis, bias, held.ranges)
     if isinstance(weight, QTensor) and config.is_integer:
         backend = portable_backend(weight.codes.shape[axis], levels(weight.bits))
-        y = _integer_product(quantize_rows(x, config.activation), weight, axis, backend)
-        return y if bias is None else y + bias
+        return _integer_product(quantize_rows(x, config.activation), weight, axis, backend, bias)
     if config.activation == "int4":
         # No runtime has kernels for 4-bit activations.
         x = quantize_rows(x, config.activation).dequantize()
@@ -200,63 +210,118 @@ def _deployed_product(x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None
     return tf.minimum(y if bias is None else y + bias, LIMIT)
 
 
-def _integer_matmul(x: Snapped, weight: Snapped, axis: int, config: QuantConfig) -> tf.Tensor:
+def _integer_matmul(
+    x: Snapped, weight: Snapped, axis: int, bias: tf.Tensor | None, config: QuantConfig
+) -> tf.Tensor:
     """The product of integers forward; of the same integers, as floats, backward."""
+    fuse = config.backend == "onednn"
 
     @tf.custom_gradient
-    def product(x_value: tf.Tensor, weight_value: tf.Tensor):
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # The scales go into dy, so that the operands are codes: exact in bfloat16, and a
-            # quarter of the memory of floats until the backward pass comes to them.
+    def product(x_value: tf.Tensor, weight_value: tf.Tensor, *bias: tf.Tensor):
+        def gradient(dy: tf.Tensor) -> list[tf.Tensor]:
             dtype = tf.as_dtype(config.backward_dtype)
             if weight.tensor.scale.shape[axis] > 1:
                 dx = matmul_in(dtype, dy, weight_value, transpose_b=axis == 0)
             else:
-                scaled = dy * tf.reshape(weight.tensor.scale, [1, -1])
-                codes = _centred_codes(weight.tensor, dtype)
+                scale = tf.reshape(weight.tensor.scale, [1, -1])
+                scaled, codes = _operands(dy, scale, weight.tensor.codes, None, dtype, fuse=fuse)
                 dx = matmul_in(dtype, scaled, codes, transpose_b=axis == 0)
-            rows, scaled = _centred_codes(x.tensor, dtype), dy * x.tensor.scale
+            scaled, rows = _operands(
+                dy, x.tensor.scale, x.tensor.codes, x.tensor.zero_point, dtype, fuse=fuse
+            )
             operands = (rows, scaled) if axis == 0 else (scaled, rows)
-            return dx, matmul_in(dtype, *operands, transpose_a=True)
+            dw = matmul_in(dtype, *operands, transpose_a=True)
+            return [dx, dw, *[_sum_of_rows(dy, fuse=fuse)] * len(bias)]
 
-        return _integer_product(x.tensor, weight.tensor, axis, config.backend), gradient
+        return _integer_product(x.tensor, weight.tensor, axis, config.backend, *bias), gradient
 
-    return product(x.value, weight.value)
-
-
-def _centred_codes(tensor: QTensor, dtype: tf.DType) -> tf.Tensor:
-    """Codes less their zero point, at most 255 in size: exact also in bfloat16."""
-    codes = tf.cast(tensor.codes, dtype)
-    return codes if tensor.zero_point is None else codes - tf.cast(tensor.zero_point, dtype)
+    return product(x.value, weight.value, *([] if bias is None else [bias]))
 
 
-def _integer_product(x: QTensor, weight: QTensor, axis: int, backend: Backend) -> tf.Tensor:
+@fused
+def _operands(
+    dy: tf.Tensor,
+    scale: tf.Tensor,
+    codes: tf.Tensor,
+    zero_point: tf.Tensor | None,
+    dtype: tf.DType,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The operands of a product of the backward pass.
+
+    The scales go into dy, so that the other operand is codes less their zero point: at most 255 in
+    size, which is exact in bfloat16, and a quarter of the memory of floats until the backward pass
+    comes to them.
+    """
+    centred = tf.cast(codes, dtype)
+    if zero_point is not None:
+        centred -= tf.cast(zero_point, dtype)
+    return tf.cast(dy * scale, dtype), centred
+
+
+@fused
+def _sum_of_rows(dy: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(dy, axis=0)
+
+
+def _integer_product(
+    x: QTensor, weight: QTensor, axis: int, backend: Backend, bias: tf.Tensor | None = None
+) -> tf.Tensor:
     """float32 [rows, out] from codes [rows, in] and [in, out], or [out, in] with `axis` 1."""
     codes, scale = weight.codes, weight.scale
     if axis == 1:
         codes, scale = tf.transpose(codes), tf.transpose(scale)
     blocks = scale.shape[0]
+    products = [
+        shifted_matmul(rows, block, b_limit=levels(weight.bits), backend=backend)
+        for rows, block in zip(_split(x.codes, blocks, 1), _split(codes, blocks), strict=True)
+    ]
+    accumulators, (shift, *_) = zip(*products, strict=True)
+    return _dequantized(
+        accumulators,
+        shift,
+        x.zero_point,
+        x.scale,
+        codes,
+        scale,
+        bias,
+        fuse=backend == "onednn",
+    )
+
+
+@fused
+def _dequantized(
+    accumulators: tuple[tf.Tensor, ...],
+    shift: int,
+    zero_point: tf.Tensor | None,
+    x_scale: tf.Tensor,
+    codes: tf.Tensor,
+    scale: tf.Tensor,
+    bias: tf.Tensor | None,
+) -> tf.Tensor:
+    """What the accumulators of all blocks stand for, and the bias.
+
+    Args:
+        accumulators: of rows that are `shift` and `zero_point` larger than they stand for.
+        codes: of the weight, [in, out].
+        scale: of the weight, [blocks, out].
+    """
+    blocks = len(accumulators)
+    offset = shift if zero_point is None else zero_point + shift
     total = 0.0
-    for row_codes, weight_codes, block_scale in zip(
-        tf.split(x.codes, blocks, axis=1),
-        tf.split(codes, blocks, axis=0),
-        tf.split(scale, blocks, axis=0),
-        strict=True,
+    for accumulator, block, block_scale in zip(
+        accumulators, _split(codes, blocks), _split(scale, blocks), strict=True
     ):
-        accumulator = int_matmul(
-            row_codes, weight_codes, b_limit=levels(weight.bits), backend=backend
-        )
-        if x.zero_point is not None:
-            accumulator -= x.zero_point * _column_sums(weight_codes)
+        if zero_point is not None or shift:
+            accumulator -= offset * column_sums(block)
         sums = tf.cast(accumulator, tf.float32)
-        if blocks == 1:
-            return sums * x.scale * scale
-        total += sums * block_scale
-    return total * x.scale
+        total = sums * x_scale * block_scale if blocks == 1 else total + sums * block_scale
+    if blocks > 1:
+        total *= x_scale
+    return total if bias is None else total + bias
 
 
-def _column_sums(codes: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(codes, tf.int32), axis=0, keepdims=True)
+def _split(x: tf.Tensor, blocks: int, axis: int = 0) -> list[tf.Tensor]:
+    return [x] if blocks == 1 else tf.split(x, blocks, axis=axis)
 
 
 def _rows(table: QTensor, ids: tf.Tensor) -> QTensor:

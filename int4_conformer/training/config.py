@@ -32,6 +32,9 @@ class TrainingConfig:
     spec_augment: bool = True
     # Steps between evaluations on the dev set, each with a checkpoint.
     evaluate_every: int = 1000
+    # Whether XLA compiles the step. Without it, oneDNN multiplies where that is faster: on a CPU,
+    # for wide models with a backward pass in bfloat16 (benchmarks/train_step.py).
+    xla: bool = True
     # Seed of weights, order and masks.
     seed: int = 0
 

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -16,6 +17,7 @@ from int4_conformer.evaluation import Evaluation
 from int4_conformer.losses.rnnt import rnnt_loss
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.quant.backends import without_xla
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.average import WeightAverage
 from int4_conformer.training.config import TrainingConfig
@@ -116,10 +118,11 @@ class Trainer:
         # Of the step, XLA compiles as much as the strategy leaves to it: all of it on one device,
         # forward and backward pass between the reductions of several; a TPU compiles by itself.
         tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+        compiles = config.xla and not tpu
         self._run_replica, self._run_gradients = self._replica_step, self._gradients
-        if replicas == 1 and not tpu:
+        if replicas == 1 and compiles:
             self._run_replica = tf.function(self._replica_step, jit_compile=True)
-        elif not tpu:
+        elif compiles:
             self._run_gradients = tf.function(self._gradients, jit_compile=True)
         self._run_step = tf.function(self._distributed_step)
 
@@ -193,7 +196,8 @@ class Trainer:
             yield self._strategy.experimental_distribute_values_from_function(part)
 
     def _distributed_step(self, batch: Any) -> tf.Tensor:
-        loss = self._strategy.run(self._run_replica, args=(batch,))
+        with contextlib.nullcontext() if self._config.xla else without_xla():
+            loss = self._strategy.run(self._run_replica, args=(batch,))
         return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
 
     def _replica_step(self, batch: Batch) -> tf.Tensor:
