@@ -81,11 +81,12 @@ def _step(variant: str, width: int, compiled: bool) -> Callable[[], object]:
 
     @tf.function(jit_compile=compiled)
     def step(x: tf.Tensor) -> list[tf.Tensor]:
-        with without_xla() if not compiled else contextlib.nullcontext(), tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = tf.reduce_mean(tf.square(block(x, positions(x), training=True)))
-        # With the gradient of the input, as within a stack of blocks.
-        return tape.gradient(loss, [x, *block.trainable_variables])
+        with contextlib.nullcontext() if compiled else without_xla():
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                loss = tf.reduce_mean(tf.square(block(x, positions(x), training=True)))
+            # With the gradient of the input, as within a stack of blocks.
+            return tape.gradient(loss, [x, *block.trainable_variables])
 
     return functools.partial(step, x)
 

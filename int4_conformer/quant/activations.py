@@ -12,20 +12,19 @@ _SMALLEST_RANGE = 255 / 3.0e38
 _LEVELS = 255.0
 
 
-def quantize_rows(x: tf.Tensor, scheme: Activation, *, fuse: bool = False) -> QTensor:
+def quantize_rows(x: tf.Tensor, scheme: Activation) -> QTensor:
     """Quantizes each row over its last axis.
 
     Args:
         x: float32 [rows, width].
         scheme: "int8", "int4" (symmetric) or "int8_asymmetric".
-        fuse: as in `quant.fused`.
 
     Returns:
         codes [rows, width], scale and zero point [rows, 1].
     """
     bits = 4 if scheme == "int4" else 8
     quantizer = _asymmetric if scheme == "int8_asymmetric" else _symmetric
-    codes, scale, zero_point = quantizer(x, bits, fuse=fuse)
+    codes, scale, zero_point = quantizer(x, bits)
     return QTensor(codes=codes, scale=scale, bits=bits, zero_point=zero_point)
 
 

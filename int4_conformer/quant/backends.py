@@ -42,7 +42,10 @@ def backend_table(table: Table) -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_xla() -> Iterator[None]:
-    """What is traced within this context, XLA shall not compile: `auto` may take `onednn` there."""
+    """What is traced within this context, forward and backward, XLA shall not compile.
+
+    `auto` may take `onednn` there, and XLA compiles no more than pieces between (`quant.fused`).
+    """
     global _without_xla
     before, _without_xla = _without_xla, True
     try:

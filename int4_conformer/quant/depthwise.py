@@ -36,20 +36,19 @@ def depthwise_valid(
 @tf.custom_gradient
 def _sum_over_taps(x: tf.Tensor, kernel: tf.Tensor):
     """y[t] = sum_i x[t + i] kernel[i]: [batch, time + taps - 1, channels] -> [batch, time, ...]."""
-    # As single ops these sums would take longer than the products of a Conformer block.
-    fuse = x.shape.is_fully_defined()
 
     def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return _gradients(dy, x, kernel, fuse=fuse)
+        return _gradients(dy, x, kernel)
 
-    return _windows(x, kernel, x.shape[1] - kernel.shape[0] + 1, fuse=fuse), gradient
+    return _windows(x, kernel, x.shape[1] - kernel.shape[0] + 1), gradient
 
 
+# Fused: as single ops, these sums take longer than the products of a Conformer block.
 @fused
 def _gradients(dy: tf.Tensor, x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     taps = kernel.shape[0]
     padded = tf.pad(dy, [[0, 0], [taps - 1, taps - 1], [0, 0]])
-    dx = _windows(padded, kernel[::-1], x.shape[1], fuse=False)
+    dx = _windows(padded, kernel[::-1], x.shape[1])
 
     # The sum over time is a loop of whole rows of channels: XLA's own reduction would go through
     # memory once per tap and channel.

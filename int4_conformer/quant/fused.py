@@ -11,19 +11,21 @@ from typing import Any
 import tensorflow as tf
 
 from int4_conformer.quant import finite
+from int4_conformer.quant.backends import compiled_by_xla
 
 
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that takes `fuse` too: whether XLA compiles it where it is traced.
+    """A function that XLA compiles where it is traced `without_xla`; no gradient flows through it
+    there.
 
-    No gradient flows through it then. Eager calls are never compiled, since XLA would be at it for
-    every new shape, nor is anything in checks mode, whose checks XLA drops.
+    Elsewhere it is the function itself: XLA compiles whole programs anyway, in eager calls it would
+    be at it for every new shape, and in checks mode it would drop the checks.
     """
     compiled = tf.function(function, jit_compile=True, autograph=False)
 
     @functools.wraps(function)
-    def call(*arguments: Any, fuse: bool) -> Any:
-        if not fuse or tf.executing_eagerly() or finite.enabled():
+    def call(*arguments: Any) -> Any:
+        if compiled_by_xla() or tf.executing_eagerly() or finite.enabled():
             return function(*arguments)
         return compiled(*tf.nest.map_structure(_constant, arguments))
 

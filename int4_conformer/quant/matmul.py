@@ -70,7 +70,7 @@ def shifted_matmul(
     take off the product, too."""
     width = a.shape[-1] if b.shape[-2] is None else b.shape[-2]
     if backend == "auto":
-        backend = choose_backend(a.shape, width, b.shape[-1], b_limit)
+        backend = _fastest(a.shape, width, b.shape[-1], b_limit)
     if backend == "xla":
         return _xla_matmul(a, b), 0
     if backend == "native":
@@ -90,17 +90,10 @@ def shifted_matmul(
     return tf.cast(product, tf.int32), 0
 
 
-def choose_backend(
+def _fastest(
     a_shape: tf.TensorShape, width: int | None, columns: int | None, b_limit: int
 ) -> Backend:
-    """The backend that `auto` stands for.
-
-    Args:
-        a_shape: of the left operand.
-        width: what the product sums over.
-        columns: of the right operand.
-        b_limit: bound of its codes.
-    """
+    """The backend that `auto` stands for."""
     rows, rank = a_shape[:-1].num_elements(), a_shape.rank
     if width is None or columns is None:
         return "native"

@@ -11,7 +11,6 @@ summed over blocks if the weight's scales come in blocks. Backward, at the quant
 Dynamic rows pass their gradient on unchanged; how `dw_deq` reaches the weight is `quant.snap`.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -24,12 +23,7 @@ from int4_conformer.quant.config import Backend, QuantConfig, levels
 from int4_conformer.quant.deploy import DeployedMatrix, deployment
 from int4_conformer.quant.float_matmul import float_matmul, matmul_in
 from int4_conformer.quant.fused import fused
-from int4_conformer.quant.matmul import (
-    choose_backend,
-    column_sums,
-    portable_backend,
-    shifted_matmul,
-)
+from int4_conformer.quant.matmul import column_sums, portable_backend, shifted_matmul
 from int4_conformer.quant.snap import Snapped, snap_weight
 from int4_conformer.quant.state import QuantState
 from int4_conformer.quant.static import deployed_static_product, static_product
@@ -178,12 +172,7 @@ def _trained_product(
         return static_product(x, matrix, axis, bias, config, state.ranges)
     rows = None
     if config.activation != "float":
-        backend = config.backend
-        if backend == "auto" and config.weight_bits is not None:
-            sides = matrix.shape[axis], matrix.shape[1 - axis]
-            backend = choose_backend(x.shape, *sides, levels(config.weight_bits))
-            config = dataclasses.replace(config, backend=backend)
-        rows = quantize_rows(x, config.activation, fuse=backend == "onednn")
+        rows = quantize_rows(x, config.activation)
         x = straight_through(x, rows.dequantize())
     if rows is not None and isinstance(matrix, Snapped):
         return _integer_matmul(Snapped(tensor=rows, value=x), matrix, axis, bias, config)
@@ -214,7 +203,6 @@ def _integer_matmul(
     x: Snapped, weight: Snapped, axis: int, bias: tf.Tensor | None, config: QuantConfig
 ) -> tf.Tensor:
     """The product of integers forward; of the same integers, as floats, backward."""
-    fuse = config.backend == "onednn"
 
     @tf.custom_gradient
     def product(x_value: tf.Tensor, weight_value: tf.Tensor, *bias: tf.Tensor):
@@ -224,14 +212,12 @@ def _integer_matmul(
                 dx = matmul_in(dtype, dy, weight_value, transpose_b=axis == 0)
             else:
                 scale = tf.reshape(weight.tensor.scale, [1, -1])
-                scaled, codes = _operands(dy, scale, weight.tensor.codes, None, dtype, fuse=fuse)
+                scaled, codes = _operands(dy, scale, weight.tensor.codes, None, dtype)
                 dx = matmul_in(dtype, scaled, codes, transpose_b=axis == 0)
-            scaled, rows = _operands(
-                dy, x.tensor.scale, x.tensor.codes, x.tensor.zero_point, dtype, fuse=fuse
-            )
+            scaled, rows = _operands(dy, x.tensor.scale, x.tensor.codes, x.tensor.zero_point, dtype)
             operands = (rows, scaled) if axis == 0 else (scaled, rows)
             dw = matmul_in(dtype, *operands, transpose_a=True)
-            return [dx, dw, *[_sum_of_rows(dy, fuse=fuse)] * len(bias)]
+            return [dx, dw, *[_sum_of_rows(dy)] * len(bias)]
 
         return _integer_product(x.tensor, weight.tensor, axis, config.backend, *bias), gradient
 
@@ -284,7 +270,6 @@ def _integer_product(
         codes,
         scale,
         bias,
-        fuse=backend == "onednn",
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.quant import QuantConfig, checks, dot
+from int4_conformer.quant import QuantConfig, checks, dot, without_xla
 from int4_conformer.quant.fused import fused
 from int4_conformer.quant.matmul import onednn_available
 
@@ -19,26 +19,27 @@ def ops(function, *specs):
     return [op.type for op in graph.get_operations()]
 
 
-@pytest.mark.parametrize(("fuse", "calls"), [(True, 1), (False, 0)])
-def test_only_graphs_that_ask_for_it_are_compiled(fuse, calls):
-    found = ops(lambda x: shifted(x, 2.0, fuse=fuse), tf.TensorSpec([3]))
-    assert found.count("PartitionedCall") == calls
-    assert found.count("Mul") == 1 - calls
-    np.testing.assert_array_equal(shifted(tf.constant([1.0, 2.0]), 2.0, fuse=fuse), [4.0, 6.0])
+def test_only_graphs_without_xla_are_compiled():
+    spec = tf.TensorSpec([3])
+    assert "PartitionedCall" not in ops(lambda x: shifted(x, 2.0), spec)
+    with without_xla():
+        found = ops(lambda x: shifted(x, 2.0), spec)
+        assert found.count("PartitionedCall") == 1
+        assert "Mul" not in found
+        np.testing.assert_array_equal(shifted(tf.constant([1.0, 2.0]), 2.0), [4.0, 6.0])
 
 
 def test_checks_are_not_lost_to_xla():
-    with checks():
-        found = ops(lambda x: shifted(x, 2.0, fuse=True), tf.TensorSpec([3]))
-    assert "PartitionedCall" not in found
+    with checks(), without_xla():
+        assert "PartitionedCall" not in ops(lambda x: shifted(x, 2.0), tf.TensorSpec([3]))
 
 
 def test_no_gradient_comes_through():
     @tf.function
     def gradient(x):
-        with tf.GradientTape() as tape:
+        with without_xla(), tf.GradientTape() as tape:
             tape.watch(x)
-            y = x + shifted(x, 2.0, fuse=True)
+            y = x + shifted(x, 2.0)
         return tape.gradient(y, x)
 
     np.testing.assert_array_equal(gradient(tf.constant([1.0, 2.0])), [1.0, 1.0])
@@ -56,10 +57,11 @@ def test_a_graph_of_fused_pieces_trains_as_eager_calls_do(scheme, transposed):
     ]
 
     def step(x, kernel, bias, dy):
-        with tf.GradientTape() as tape:
-            tape.watch([x, kernel, bias])
-            y = dot(x, kernel, config, bias=bias, transposed=transposed)
-        return y, *tape.gradient(y, [x, kernel, bias], output_gradients=dy)
+        with without_xla():
+            with tf.GradientTape() as tape:
+                tape.watch([x, kernel, bias])
+                y = dot(x, kernel, config, bias=bias, transposed=transposed)
+            return y, *tape.gradient(y, [x, kernel, bias], output_gradients=dy)
 
     for in_graph, eager in zip(tf.function(step)(*arguments), step(*arguments), strict=True):
         # Other integers would be off by a hundredth.
