@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from int4_conformer.errors import UserError
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.recipe import Recipe
 
@@ -35,18 +34,10 @@ def choose(options: Options, *, tolerance: float, budget: int | None = None) -> 
     Args:
         options: by path, the smallest first.
         tolerance: relative error of the logits.
-        budget: bytes for all layers.
-
-    Raises:
-        UserError: the first options alone are beyond the budget.
+        budget: bytes for all layers; at least those of their first options.
     """
     chosen = {path: choices[0] for path, choices in options.items()}
     smallest = sum(option.nbytes for option in chosen.values())
-    if budget is not None and smallest > budget:
-        raise UserError(
-            f"The smallest schemes take {smallest:,} bytes for the quantized layers, of which the "
-            f"budget leaves {budget:,}; raise the budget, or offer a smaller scheme."
-        )
     left = math.inf if budget is None else budget - smallest
     while combined_error(chosen.values()) > tolerance:
         better = [

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 
+from int4_conformer.errors import UserError
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.config import QuantConfig
@@ -84,6 +85,13 @@ def suggest(
         UserError: the budget is too small, or a config does not fit the model.
     """
     layers = quantized_layers(model)
+    others = 4 * (model.count_params() - sum(layer.count_params() for layer in layers.values()))
+    smallest = sum(layer.stored_bytes(configs[0]) for layer in layers.values())
+    if budget is not None and others + smallest > budget:
+        raise UserError(
+            f"The first scheme, {configs[0].name}, takes {others + smallest:,} bytes for all "
+            f"weights; raise the budget, or begin with a smaller scheme. Received: {budget:,}"
+        )
     selections = [[path] for path in layers]
     done = itertools.count(1)
 
@@ -102,7 +110,6 @@ def suggest(
         for index, (path, layer) in enumerate(layers.items())
     }
     float_bytes = 4 * sum(layer.weight_count for layer in layers.values())
-    others = 4 * (model.count_params() - sum(layer.count_params() for layer in layers.values()))
     chosen = choose(
         options, tolerance=tolerance, budget=None if budget is None else budget - others
     )

@@ -55,7 +55,7 @@ def test_refusals(trained, tmp_path):
             [trained.workdir, *given, "--schemes=w4b32_a8d"],
             "Blocks of 32 do not divide the 16 inputs of",
         ),
-        ([trained.workdir, *given, "--budget_mb=0.001"], "budget leaves"),
+        ([trained.workdir, *given, "--budget_mb=0.001"], "raise the budget"),
         ([trained.workdir, *given, "--budget_mb=-1"], "flag --budget_mb=-1"),
         ([trained.workdir, *given, "--utterances=0"], "flag --utterances=0"),
         ([trained.workdir, *given, "--split=test"], "has no split 'test'"),

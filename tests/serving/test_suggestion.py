@@ -1,5 +1,6 @@
 import pytest
 
+from int4_conformer.errors import UserError
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.quant import QuantConfig
 from int4_conformer.serving.recipe import with_recipe
@@ -64,3 +65,8 @@ def test_a_budget(model, suggestion):
     within = suggest(model, [batch(2)], CONFIGS, tolerance=0.0, budget=limit)
     assert smallest.nbytes < within.nbytes <= limit
     assert within.error < smallest.error
+
+
+def test_a_budget_that_is_too_small_is_seen_before_anything_runs(model):
+    with pytest.raises(UserError, match=r"The first scheme, w4c_a8d, takes .* Received: 1,000$"):
+        suggest(model, [], CONFIGS, tolerance=0.0, budget=1000)
