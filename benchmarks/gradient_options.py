@@ -30,14 +30,14 @@ from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.workdir import Workdir
 
 _TRAINING = TrainingConfig(
-    steps=800,
+    steps=600,
     batch_seconds=48,
     buckets=1,
     max_seconds=1.5,
     learning_rate=2e-3,
-    warmup=200,
+    warmup=150,
     average=50,
-    evaluate_every=800,
+    evaluate_every=600,
 )
 _OPTIONS = {
     "straight-through": {},
@@ -48,7 +48,7 @@ _OPTIONS = {
     "stochastic_rounding": {"stochastic_rounding": True},
     "weight_noise=0.3": {"weight_noise": 0.3},
     "backward_dtype=bfloat16": {"backward_dtype": "bfloat16"},
-    "start_step=400": {"start_step": 400},
+    "start_step=300": {"start_step": 300},
 }
 
 FLAGS = flags.FLAGS
