@@ -11,6 +11,7 @@ Runs that are complete are not trained again.
 import dataclasses
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 from absl import app, flags
 
@@ -64,6 +65,7 @@ def main(_: list[str]) -> None:
     rows = ["| weights | option | dev loss | dev WER |", "|---|---|---|---|"]
     for scheme in FLAGS.schemes:
         for index, (option, fields) in enumerate(_OPTIONS.items()):
+            keras.utils.clear_session()
             quant = dataclasses.replace(QuantConfig.from_name(scheme), **fields)
             workdir = Workdir(Path(FLAGS.output) / f"{scheme}_{index}")
             Trainer(
