@@ -2,9 +2,9 @@
 
     python benchmarks/gradient_options.py --manifest=PATH/fsdd --output=build/gradient_options
 
-trains `tiny` from scratch once per option and width of the weights, on nine tenths of the training
-split, and prints the loss and the word errors on the other tenth. The first row of a width is the
-default, and the second the default with another seed: smaller differences than theirs say nothing.
+trains `tiny` from scratch once per option and scheme, on nine tenths of the training split, and
+prints the loss and the word errors on the other tenth. The first row of a scheme is the default,
+and the second the default with another seed: smaller differences than theirs say nothing.
 Runs that are complete are not trained again.
 """
 
@@ -55,7 +55,7 @@ _OPTIONS = {
 FLAGS = flags.FLAGS
 flags.DEFINE_string("manifest", None, "The corpus.", required=True)
 flags.DEFINE_string("output", "build/gradient_options", "Folder for the runs.")
-flags.DEFINE_list("schemes", ["w4c_a8d", "w2c_a8d"], "Schemes to train with.")
+flags.DEFINE_list("schemes", ["w4c_a8d"], "Schemes to train with.")
 
 
 def main(_: list[str]) -> None:
