@@ -1,5 +1,6 @@
 """What all quantized layers share: the config, and the variables that it asks for."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.deploy import deployment
 from int4_conformer.quant.recipe import Recipe, resolve
+from int4_conformer.quant.schedule import known_step
 from int4_conformer.quant.state import QuantState, StaticRanges
 
 # Takes the config and a state for each matrix; returns a tensor or a structure of them.
@@ -149,11 +151,13 @@ class Quantized:
         else:
             if training:
                 self.quant_step.assign_add(1)
-            y = tf.cond(
-                self.quant_step > self.quant.start_step,
-                lambda: product(self.quant, *states),
-                lambda: product(QuantConfig(), *[QuantState()] * len(states)),
-            )
+            quantized = functools.partial(product, self.quant, *states)
+            plain = functools.partial(product, QuantConfig(), *[QuantState()] * len(states))
+            step = known_step()
+            if step is None:
+                y = tf.cond(self.quant_step > self.quant.start_step, quantized, plain)
+            else:
+                y = plain() if step < self.quant.start_step else quantized()
         return tf.nest.map_structure(lambda part: tf.cast(part, self.compute_dtype), y)
 
     def _require_whole_blocks(self) -> None:

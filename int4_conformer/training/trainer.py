@@ -14,10 +14,12 @@ from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.evaluation import Evaluation
+from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.losses.rnnt import rnnt_loss
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.backends import without_xla
+from int4_conformer.quant.schedule import at_step
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.average import WeightAverage
 from int4_conformer.training.config import TrainingConfig
@@ -100,6 +102,8 @@ class Trainer:
             self._evaluate = BatchedEvaluator(
                 self.model, tokenizer.vocabulary, dev, buckets=config.buckets
             )
+        starts = {layer.quant.start_step for layer in quantized_layers(self.model).values()}
+        self._stages = sorted({0, *starts})
         self._best = float("inf")
         self._checkpoints = {
             "last": workdir.checkpoint_manager(
@@ -134,7 +138,9 @@ class Trainer:
         evaluation, losses, begun = None, [], time.monotonic()
         with Progress(self._config.steps, "train") as progress, summaries.as_default():
             while (step := int(self._step.numpy())) < self._config.steps:
-                losses.append(self._run_step(next(stream)))
+                # A stage ends where some layer begins to quantize; each has a program of its own.
+                stage = max(start for start in self._stages if start <= step)
+                losses.append(self._run_step(next(stream), stage))
                 step += 1
                 if step % 10 == 0:
                     progress.update(step, f"loss {float(losses[-1]):.3f}")
@@ -195,12 +201,12 @@ class Trainer:
 
             yield self._strategy.experimental_distribute_values_from_function(part)
 
-    def _distributed_step(self, batch: Any) -> tf.Tensor:
+    def _distributed_step(self, batch: Any, stage: int) -> tf.Tensor:
         with contextlib.nullcontext() if self._config.xla else without_xla():
-            loss = self._strategy.run(self._run_replica, args=(batch,))
+            loss = self._strategy.run(self._run_replica, args=(batch, stage))
         return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
 
-    def _replica_step(self, batch: Batch) -> tf.Tensor:
+    def _replica_step(self, batch: Batch, stage: int) -> tf.Tensor:
         variables = self.model.trainable_variables
         context = tf.distribute.get_replica_context()
         replicas = self._strategy.num_replicas_in_sync
@@ -210,7 +216,7 @@ class Trainer:
                 tf.convert_to_tensor(context.replica_id_in_sync_group),
             ]
         )
-        loss, gradients = self._run_gradients(batch, seed)
+        loss, gradients = self._run_gradients(batch, seed, stage)
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
         gradients = clip(gradients, self._config.clip_norm)
@@ -220,9 +226,11 @@ class Trainer:
         self._step.assign_add(1)
         return loss
 
-    def _gradients(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _gradients(
+        self, batch: Batch, seed: tf.Tensor, stage: int
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Mean loss of a replica's batch and its gradients."""
-        with tf.GradientTape() as tape:
+        with at_step(stage), tf.GradientTape() as tape:
             logits = self.model(batch, training=True, augment=self._augment, seed=seed)
             losses = rnnt_loss(
                 logits,

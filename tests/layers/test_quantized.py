@@ -12,6 +12,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantDense, QuantEmbedding
 from int4_conformer.quant import QuantConfig
 from int4_conformer.quant.deploy import deploying
+from int4_conformer.quant.schedule import at_step
 from tests.deployments import traced
 from tests.layers import battery
 from tests.quant import reference
@@ -288,6 +289,24 @@ def test_quantization_sets_in_at_the_start_step(case, compiled):
     young = case.quantized(config)
     for _ in range(3):
         np.testing.assert_allclose(young(*case.inputs), exact, rtol=1e-5, atol=1e-5)
+
+
+@EVERY_LAYER
+def test_a_step_that_is_known_needs_no_branches(case):
+    exact = case.quantized(None)(*case.inputs).numpy()
+    quantized = case.quantized(case.scheme)(*case.inputs).numpy()
+    layer = case.quantized(dataclasses.replace(QuantConfig.from_name(case.scheme), start_step=2))
+    for step, expected in enumerate([exact, exact, quantized]):
+        with at_step(step):
+            program = tf.function(lambda *inputs: layer(*inputs, training=True), autograph=False)
+            y = program(*map(tf.constant, case.inputs))
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+        types = {
+            op.type for op in program.get_concrete_function(*case.inputs).graph.get_operations()
+        }
+        assert not types & {"If", "StatelessIf"}
+    # It has counted all the same.
+    np.testing.assert_allclose(layer(*case.inputs), quantized, rtol=1e-5, atol=1e-5)
 
 
 @EVERY_LAYER
