@@ -38,8 +38,9 @@ def test_the_keras_example_serves_what_it_trained(keras_model, name):
     )
     # A tenth is chance.
     assert accuracy > 0.8
-    # A code or two, where LiteRT's float layers round otherwise than TensorFlow's.
-    assert difference < 0.01
+    # The mean over all outputs: other integers would be off by a hundredth everywhere, those that
+    # a float layer's rounding tips over are few.
+    assert difference < 1e-3
     assert (folder / f"{name}.tflite").stat().st_size < (
         folder / f"{name}.keras"
     ).stat().st_size / 10
