@@ -14,20 +14,18 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 from absl import app, flags
+from training import trained
 
 from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import Utterances, read_corpus
 from int4_conformer.data.prepare import hold_out, normalized
 from int4_conformer.losses.rnnt import rnnt_loss
-from int4_conformer.models.config import preset
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import QuantConfig, Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.config import TrainingConfig
 from int4_conformer.training.evaluation import BatchedEvaluator
-from int4_conformer.training.strategy import strategy_from_name
-from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.workdir import Workdir
 
 _TRAINING = TrainingConfig(
@@ -68,20 +66,13 @@ def main(_: list[str]) -> None:
             keras.utils.clear_session()
             quant = dataclasses.replace(QuantConfig.from_name(scheme), **fields)
             workdir = Workdir(Path(FLAGS.output) / f"{scheme}_{index}")
-            Trainer(
-                preset(
-                    "tiny",
-                    vocab_size=tokenizer.vocabulary.size,
-                    recipe=Recipe(name=scheme, rules=((".*", quant),)),
-                ),
+            model = trained(
+                Recipe(name=scheme, rules=((".*", quant),)),
                 dataclasses.replace(_TRAINING, seed=int(option == "the same, another seed")),
                 tokenizer=tokenizer,
                 train=train,
-                dev=[],
                 workdir=workdir,
-                strategy=strategy_from_name("auto"),
-            ).train()
-            model, _ = workdir.load("last")
+            )
             wer = BatchedEvaluator(model, tokenizer.vocabulary, dev, buckets=1)().errors.wer
             loss = _mean_loss(model, tokenizer, dev)
             rows.append(f"| {scheme} | {option} | {loss:.3f} | {100 * wer:.1f}% |")

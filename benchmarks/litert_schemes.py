@@ -3,9 +3,9 @@
     python benchmarks/litert_schemes.py
 
 exports a dense layer per scheme and compares the file's outputs with the layer's. Prints a row per
-scheme for docs/schemes.md: for each set of kernels the largest difference over the largest output
-of a row, and the part of the outputs that are off by more than 1e-5 of it. With other integers
-that is most of them.
+scheme for docs/quantization.md: for each set of kernels the largest difference over the largest
+output of a row, and the part of the outputs that are off by more than 1e-5 of it. With other
+integers that is most of them.
 """
 
 import tempfile

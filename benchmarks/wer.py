@@ -16,19 +16,17 @@ from pathlib import Path
 
 import numpy as np
 from absl import app, flags
+from training import trained
 
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import normalized
 from int4_conformer.evaluation import evaluate, score
 from int4_conformer.files import write_beside
 from int4_conformer.lite.recognizer import Recognizer
-from int4_conformer.models.config import preset
 from int4_conformer.serving.tflite import export_tflite
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.training.config import TrainingConfig
 from int4_conformer.training.progress import Progress
-from int4_conformer.training.strategy import strategy_from_name
-from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.workdir import Workdir
 
 _TRAINING = TrainingConfig(
@@ -62,17 +60,8 @@ def main(_: list[str]) -> None:
     rows, hypotheses = [], {}
     for recipe in FLAGS.recipes:
         workdir = Workdir(output / recipe)
-        Trainer(
-            preset("tiny", vocab_size=tokenizer.vocabulary.size, recipe=recipe),
-            config,
-            tokenizer=tokenizer,
-            train=train,
-            dev=[],
-            workdir=workdir,
-            strategy=strategy_from_name("auto"),
-        ).train()
+        model = trained(recipe, config, tokenizer=tokenizer, train=train, workdir=workdir)
         minutes = workdir.metrics()[-1]["seconds"] / 60
-        model, _ = workdir.load("last")
         file = output / f"{recipe}.tflite"
         export_tflite(model, tokenizer.vocabulary, file)
         with Progress(len(test), f"test {recipe}") as progress:

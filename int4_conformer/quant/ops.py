@@ -262,15 +262,7 @@ def _integer_product(
         for rows, block in zip(_split(x.codes, blocks, 1), _split(codes, blocks), strict=True)
     ]
     accumulators, (shift, *_) = zip(*products, strict=True)
-    return _dequantized(
-        accumulators,
-        shift,
-        x.zero_point,
-        x.scale,
-        codes,
-        scale,
-        bias,
-    )
+    return _dequantized(accumulators, shift, x.zero_point, x.scale, codes, scale, bias)
 
 
 @fused

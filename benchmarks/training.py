@@ -1,0 +1,33 @@
+"""Training `tiny` from scratch, for benchmarks that compare recipes."""
+
+from int4_conformer.data.corpus import Utterances
+from int4_conformer.models.config import preset
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.quant import Recipe
+from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.strategy import strategy_from_name
+from int4_conformer.training.trainer import Trainer
+from int4_conformer.training.workdir import Workdir
+
+
+def trained(
+    recipe: Recipe | str,
+    config: TrainingConfig,
+    *,
+    tokenizer: Tokenizer,
+    train: Utterances,
+    workdir: Workdir,
+) -> Transducer:
+    """The model with its last weights; a run that is complete is not trained again."""
+    Trainer(
+        preset("tiny", vocab_size=tokenizer.vocabulary.size, recipe=recipe),
+        config,
+        tokenizer=tokenizer,
+        train=train,
+        dev=[],
+        workdir=workdir,
+        strategy=strategy_from_name("auto"),
+    ).train()
+    model, _ = workdir.load("last")
+    return model
