@@ -20,7 +20,7 @@ import numpy as np
 from absl import app, flags
 
 from int4_conformer.lite.recognizer import Recognizer
-from int4_conformer.models.config import preset
+from int4_conformer.models.presets import preset
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.serving.tflite import export_tflite
 from int4_conformer.text.vocabulary import BLANK, Vocabulary

@@ -20,7 +20,7 @@ import tensorflow as tf
 from absl import app, flags
 from timing import milliseconds
 
-from int4_conformer.layers import QuantDense, RelativePositions
+from int4_conformer.layers import QuantDense, Span
 from int4_conformer.models.config import EncoderConfig
 from int4_conformer.models.conformer import ConformerBlock
 from int4_conformer.quant import QuantConfig, Recipe, without_xla
@@ -69,11 +69,11 @@ def _step(variant: str, width: int, compiled: bool) -> Callable[[], object]:
         dim=width, blocks=1, heads=max(4, width // 64), kernel_size=31, dropout=0.0
     )
     recipe = Recipe(name=variant, rules=((".*", _VARIANTS[variant]),))
-    block = ConformerBlock(config, recipe)
-    positions = RelativePositions(width // config.heads)
+    block = ConformerBlock(config, config.chunk, recipe)
+    span = Span(dim=width // config.heads)
     rng = np.random.default_rng(0)
     x = tf.constant(rng.standard_normal([FLAGS.batch, FLAGS.frames, width]), tf.float32)
-    block(x, positions(x))
+    block(x, frames=span.whole(x))
     if variant == "fake quant":
         for layer in block._flatten_layers():
             if isinstance(layer, QuantDense):
@@ -84,7 +84,7 @@ def _step(variant: str, width: int, compiled: bool) -> Callable[[], object]:
         with contextlib.nullcontext() if compiled else without_xla():
             with tf.GradientTape() as tape:
                 tape.watch(x)
-                loss = tf.reduce_mean(tf.square(block(x, positions(x), training=True)))
+                loss = tf.reduce_mean(tf.square(block(x, frames=span.whole(x), training=True)))
             # With the gradient of the input, as within a stack of blocks.
             return tape.gradient(loss, [x, *block.trainable_variables])
 

@@ -1,7 +1,7 @@
 """Training `tiny` from scratch, for benchmarks that compare recipes."""
 
 from int4_conformer.data.corpus import Utterances
-from int4_conformer.models.config import preset
+from int4_conformer.models.presets import preset
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import Recipe
 from int4_conformer.text.tokenizer import Tokenizer

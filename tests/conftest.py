@@ -41,7 +41,7 @@ class TrainedRun:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> TrainedRun:
     """Four steps of the tiny recogniser, with XLA's compiling the dearest fixture there is."""
-    from int4_conformer.models import config
+    from int4_conformer.models import presets
     from int4_conformer.training.trainer import Trainer
     from tests import tiny
 
@@ -72,7 +72,8 @@ def trained(tmp_path_factory) -> TrainedRun:
         return evaluate_and_save(trainer, metrics)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(config._PRESETS, "test", (tiny.ENCODER, tiny.JOINT_DIM))
+        test = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
+        patch.setitem(presets.PRESETS, "test", test)
         patch.setattr(Trainer, "_resume_or_start", uncompiled)
         patch.setattr(Trainer, "_evaluate_and_save", interrupted)
         first = commands.run(*arguments, "--dev_split=")

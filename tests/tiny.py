@@ -52,22 +52,28 @@ def write_corpus(folder):
     return manifest
 
 
-def config(recipe="w4a8", tied=True):
+def predictor_config(kind="averaged", **sizes):
+    """Sizes of a prediction network of a kind."""
+    small = {"layers": 1, "units": 12, "projection": 10}
+    return PredictorConfig(kind=kind, embedding_dim=JOINT_DIM, **(small | sizes))
+
+
+def config(recipe="w4a8", tied=True, predictor="averaged"):
     """Sizes of the recogniser; `recipe` is a `Recipe` or the name of a preset."""
     return TransducerConfig(
         name="test",
         vocab_size=TOKENIZER.vocabulary.size,
         encoder=ENCODER,
-        predictor=PredictorConfig(embedding_dim=JOINT_DIM),
+        predictor=predictor_config(predictor),
         joint=JointConfig(dim=JOINT_DIM, tied=tied),
         recipe=Recipe.preset(recipe) if isinstance(recipe, str) else recipe,
     )
 
 
-def model(recipe="w4a8", tied=True):
+def model(recipe="w4a8", tied=True, predictor="averaged"):
     """An untrained recogniser, the same each time; its biases are not zero."""
     keras.utils.set_random_seed(0)
-    transducer = Transducer(config(recipe, tied))
+    transducer = Transducer(config(recipe, tied, predictor))
     transducer.create_weights()
     for variable in transducer.trainable_variables:
         if variable.path.endswith("bias"):

@@ -8,7 +8,10 @@ import tensorflow as tf
 
 from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.errors import UserError
+from int4_conformer.layers.streaming import State, follow
 
+# Blocks that a window reaches back.
+_PAST_BLOCKS = 2
 # Power added before the logarithm: about -90 dB of full scale in a mel band, below room noise.
 _FLOOR = 1e-6
 
@@ -39,15 +42,33 @@ class LogMel(keras.layers.Layer):
     def call(self, pcm: tf.Tensor) -> tf.Tensor:
         return (self.log_mel(pcm) - self.mean) * self.inverse_std
 
+    def initial_state(self, batch: int) -> State:
+        """`blocks` float [batch, 2, hop]: the samples before the piece."""
+        return {"blocks": tf.zeros([batch, _PAST_BLOCKS, self.config.hop])}
+
+    def step(self, pcm: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """As `call`, for a piece."""
+        blocks, past = follow(state["blocks"], self._blocks(pcm))
+        return (self._log_mel(blocks) - self.mean) * self.inverse_std, {"blocks": past}
+
     def log_mel(self, pcm: tf.Tensor) -> tf.Tensor:
         """Features before normalisation, [batch, samples / hop, mel_bins]."""
-        hop, window = self.config.hop, self.config.window
+        return self._log_mel(tf.pad(self._blocks(pcm), [[0, 0], [_PAST_BLOCKS, 0], [0, 0]]))
+
+    def _blocks(self, pcm: tf.Tensor) -> tf.Tensor:
+        """Samples as [batch, time, hop]."""
         batch, samples = pcm.shape
-        blocks = tf.reshape(pcm, [batch, -1 if samples is None else samples // hop, hop])
+        hop = self.config.hop
+        return tf.reshape(pcm, [batch, -1 if samples is None else samples // hop, hop])
+
+    def _log_mel(self, blocks: tf.Tensor) -> tf.Tensor:
+        """Features of all blocks but the first two, which are only looked back to."""
+        hop, window = self.config.hop, self.config.window
         # A window spans this block and two before it; slices of shifted blocks instead of
         # tf.signal.frame, whose gather LiteRT would run index by index.
-        padded = tf.pad(blocks, [[0, 0], [2, 0], [0, 0]])
-        frames = tf.concat([padded[:, :-2, 3 * hop - window :], padded[:, 1:-1], blocks], axis=-1)
+        frames = tf.concat(
+            [blocks[:, :-2, 3 * hop - window :], blocks[:, 1:-1], blocks[:, 2:]], axis=-1
+        )
         frames = tf.pad(frames * self.window, [[0, 0], [0, 0], [0, self.fft_length - window]])
         spectrum = tf.signal.rfft(frames)
         power = tf.math.square(tf.math.real(spectrum)) + tf.math.square(tf.math.imag(spectrum))

@@ -61,6 +61,23 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     return np.clip(samples, -1.0, 1.0, dtype=np.float32)
 
 
+class StreamResampler:
+    """`resample` for audio that comes piece by piece.
+
+    Args:
+        rate: of the audio, in Hz.
+        new_rate: what it is made.
+    """
+
+    def __init__(self, rate: int, new_rate: int) -> None:
+        self._stream = soxr.ResampleStream(rate, new_rate, 1, dtype="float32", quality="HQ")
+
+    def __call__(self, samples: np.ndarray, *, last: bool) -> np.ndarray:
+        """What is ready of float32 `[samples]` and those before; with `last`, all that is left."""
+        resampled = self._stream.resample_chunk(samples, last=last)
+        return np.clip(resampled, -1.0, 1.0, dtype=np.float32)
+
+
 def _require_file(path: str | os.PathLike) -> None:
     if not Path(path).exists():
         raise UserError(f"There is no audio file {path}; check the path.")

@@ -17,7 +17,7 @@ from int4_conformer.data.prepare import normalized
 from int4_conformer.data.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
-from int4_conformer.models.config import preset
+from int4_conformer.models.presets import preset
 from int4_conformer.quant.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.training.config import TrainingConfig

@@ -38,6 +38,9 @@ def _define_flags(values: flags.FlagValues) -> None:
         "Checkpoint of a training folder; the best if there is one.",
         flag_values=values,
     )
+    flags.DEFINE_boolean(
+        "first_pass", False, "Stop after the first pass of a training folder.", flag_values=values
+    )
     flags.DEFINE_integer(
         "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
     )
@@ -54,8 +57,11 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
         require_place(path)
     utterances = read_corpus(values.manifest, values.split)
     if model.is_dir():
-        evaluation = _evaluate_folder(model, values.checkpoint, utterances)
+        index = 0 if values.first_pass else -1
+        evaluation = _evaluate_folder(model, values.checkpoint, utterances, index)
     else:
+        if values.first_pass:
+            raise UserError(f"--first_pass is for training folders; {model} is a file.")
         if values.checkpoint is not None:
             raise UserError(
                 f"--checkpoint={values.checkpoint} is for training folders; {model} is a file."
@@ -69,14 +75,14 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def _evaluate_folder(
-    folder: str | os.PathLike, checkpoint: str | None, utterances: Utterances
+    folder: str | os.PathLike, checkpoint: str | None, utterances: Utterances, index: int
 ) -> Evaluation:
     # Only here: a .tflite file is evaluated without TensorFlow.
     from int4_conformer.training.evaluation import BatchedEvaluator
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(folder).load(checkpoint)
-    evaluator = BatchedEvaluator(model, tokenizer.vocabulary, utterances)
+    evaluator = BatchedEvaluator(model, tokenizer.vocabulary, utterances, index=index)
     evaluator.compile()
     with Progress(len(utterances), "evaluate") as progress:
         return evaluator(progress.update)

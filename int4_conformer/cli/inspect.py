@@ -1,9 +1,18 @@
-"""Lists what a .tflite file holds: its size, its weights, and their types.
+"""Lists what a .tflite file or a preset holds: its size, its weights, and what it waits for.
 
-The checksum of a recogniser that `int4-conformer export` wrote is verified.
+Of a file: its weights and their types; the checksum of a recogniser that `int4-conformer export`
+wrote is verified.
+
+Of a preset, such as conformer_s: parameters by part; bytes in a .tflite file at float32, int8 and
+int4, mixed as in arXiv 2203.15952 (the encoder of the first pass in 4 bits, all else in 8), and by
+--recipe; and, for each pass, what a frame sees of the audio, and how long it waits for it. This
+needs TensorFlow.
 """
 
+import dataclasses
 import json
+import math
+from typing import Any
 
 from absl import flags
 
@@ -11,24 +20,132 @@ from int4_conformer.cli import app
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
 from int4_conformer.lite import inspection
+from int4_conformer.models.latency import latencies
+from int4_conformer.models.presets import PRESETS, preset
+from int4_conformer.quant.recipe import Recipe
+from int4_conformer.tables import columns
+
+_RECIPES = {
+    "float32": Recipe.preset("float"),
+    "int8": Recipe.preset("w8a8"),
+    "int4": Recipe.preset("w4a8"),
+    "mixed": Recipe.mixed("mixed", ["(?!encoder/).*"]),
+}
 
 
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("json", None, "File to write the same facts to.", flag_values=values)
+    flags.DEFINE_integer(
+        "vocab_size",
+        None,
+        "Of a preset, output symbols; 1024 if not given, or as the preset's source has.",
+        lower_bound=2,
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "recipe", None, "Of a preset, one more recipe to count bytes for.", flag_values=values
+    )
 
 
 def _inspect(values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(f"inspect takes one MODEL. Received: {len(arguments)} arguments")
-    result = inspection.inspect(arguments[0])
+    (model,) = arguments
+    if model in PRESETS:
+        facts, text = _of_preset(model, values.vocab_size, values.recipe)
+    else:
+        if values.vocab_size is not None or values.recipe is not None:
+            raise UserError(
+                f"--vocab_size and --recipe are for presets ({', '.join(PRESETS)}); leave them "
+                f"out for a file. Received: {model}"
+            )
+        result = inspection.inspect(model)
+        facts, text = result.to_json(), result.table()
     if values.json is not None:
-        write_beside(values.json, (json.dumps(result.to_json(), indent=2) + "\n").encode())
-    print(result.table())
+        write_beside(values.json, (json.dumps(facts, indent=2) + "\n").encode())
+    print(text)
+
+
+def _of_preset(
+    name: str, vocab_size: int | None, recipe_name: str | None
+) -> tuple[dict[str, Any], str]:
+    """The facts of a preset for JSON, and as a text."""
+    config = preset(name, vocab_size=vocab_size)
+    recipes = dict(_RECIPES)
+    if recipe_name is not None:
+        recipe = Recipe.named(recipe_name)
+        recipes[recipe.name] = recipe
+
+    # Here, since files are inspected without TensorFlow.
+    from int4_conformer.models.sizes import part_sizes
+
+    parts = part_sizes(config, recipes)
+    parameters = sum(part.parameters for part in parts)
+    nbytes = {scheme: sum(part.nbytes[scheme] for part in parts) for scheme in recipes}
+    passes = latencies(config)
+    facts = {
+        "preset": name,
+        "vocab_size": config.vocab_size,
+        "parameters": parameters,
+        "bytes": nbytes,
+        "parts": [dataclasses.asdict(part) for part in parts],
+        # JSON has no infinity: null is all the audio that there is.
+        "passes": [_finite(dataclasses.asdict(latency)) for latency in passes],
+    }
+    rows = [
+        (part.name, f"{part.parameters:,}", *(f"{part.nbytes[scheme]:,}" for scheme in recipes))
+        for part in parts
+    ]
+    total = ("all", f"{parameters:,}", *(f"{count:,}" for count in nbytes.values()))
+    ratios = ("smaller", "", *(f"{nbytes['float32'] / count:.2f}x" for count in nbytes.values()))
+    header = ("part", "parameters", *(f"{scheme} bytes" for scheme in recipes))
+    seen = [
+        (
+            str(number),
+            f"{latency.frame:.0f} ms",
+            _range(latency.past),
+            _range(latency.future),
+            _milliseconds(latency.mean),
+            _milliseconds(latency.longest),
+        )
+        for number, latency in enumerate(passes, 1)
+    ]
+    text = "\n\n".join(
+        [
+            f"{name}, {config.vocab_size:,} symbols",
+            columns(header, [*rows, total, ratios], "<" + ">" * (len(header) - 1)),
+            "mixed: the encoder of the first pass in 4 bits, all else in 8",
+            columns(
+                ("pass", "frame", "sees before", "sees after", "mean latency", "longest latency"),
+                seen,
+                "<>>>>>",
+            ),
+        ]
+    )
+    return facts, text
+
+
+def _finite(value: Any) -> Any:
+    """The value with None in place of infinities."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_finite(item) for item in value]
+    return None if math.isinf(value) else value
+
+
+def _range(bounds: tuple[float, float]) -> str:
+    least, most = map(_milliseconds, bounds)
+    return least if least == most else f"{least} .. {most}"
+
+
+def _milliseconds(value: float) -> str:
+    return "all" if math.isinf(value) else f"{value:,.0f} ms"
 
 
 COMMAND = app.Command(
     name="inspect",
-    usage="MODEL [flags]",
+    usage="MODEL|PRESET [flags]",
     description=__doc__,
     define_flags=_define_flags,
     main=_inspect,

@@ -13,7 +13,7 @@ COMMANDS = {
     "evaluate": ("int4_conformer.cli.evaluate", "measures the word error rate of a recogniser"),
     "export": ("int4_conformer.cli.export", "writes a checkpoint as a .tflite file"),
     "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files"),
-    "inspect": ("int4_conformer.cli.inspect", "lists what a .tflite file holds"),
+    "inspect": ("int4_conformer.cli.inspect", "lists what a .tflite file or a preset holds"),
     "suggest": ("int4_conformer.cli.suggest", "finds which layers to quantize to how many bits"),
     "wordpieces": ("int4_conformer.cli.wordpieces", "trains a vocabulary of word pieces"),
 }

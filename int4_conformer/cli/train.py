@@ -13,7 +13,8 @@ from int4_conformer.cli import app
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import hold_out, normalized
 from int4_conformer.errors import UserError
-from int4_conformer.models.config import preset
+from int4_conformer.models.presets import PRESETS, preset
+from int4_conformer.models.weight_mapping import WeightMapping
 from int4_conformer.quant.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
@@ -31,6 +32,8 @@ _SETTINGS_HELP = {
     "clip_norm": "Norm to which gradients are clipped.",
     "average": "Half-life of the weights' running average in steps; 0: none.",
     "spec_augment": "Mask features at random (SpecAugment).",
+    "first_pass_weight": "Share of the first of two passes in the loss.",
+    "sample_passes": "Train one pass a step, drawn with that share, and not both.",
     "evaluate_every": "Steps between evaluations on the dev set, each with a checkpoint.",
     "xla": "Compile the step by XLA; without, wide models can be faster on a CPU.",
     "seed": "Seed of weights, order and masks.",
@@ -53,9 +56,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         upper_bound=0.5,
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "preset", "tiny", "tiny, conformer_s, conformer_m or conformer_l.", flag_values=values
-    )
+    flags.DEFINE_string("preset", "tiny", f"One of {', '.join(PRESETS)}.", flag_values=values)
     flags.DEFINE_string(
         "recipe",
         "w4a8",
@@ -70,6 +71,22 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_boolean(
         "tied", True, "Share the label embedding with the output layer.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "init_from",
+        None,
+        "Weights that a new run starts from: WORKDIR of another run, an .npz, .h5 or .keras file, "
+        "or the prefix of a TensorFlow checkpoint (docs/models.md).",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "init_mapping", None, "JSON file: from their names to ours.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "init_may_miss",
+        "",
+        "Regular expression of our weights that need not be among them.",
+        flag_values=values,
     )
     flags.DEFINE_string("strategy", "auto", "auto, mirrored or tpu.", flag_values=values)
     for field in dataclasses.fields(TrainingConfig):
@@ -97,12 +114,23 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         recipe=Recipe.named(values.recipe),
         tied=values.tied,
     )
+    if values.init_from is None and (values.init_mapping or values.init_may_miss):
+        raise UserError(
+            "--init_mapping and --init_may_miss say how to read --init_from; give it, too."
+        )
+    mapping = WeightMapping.load(values.init_mapping) if values.init_mapping else WeightMapping()
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
+    from int4_conformer.training.initial_weights import InitialWeights
     from int4_conformer.training.strategy import strategy_from_name
     from int4_conformer.training.trainer import Trainer
     from int4_conformer.training.workdir import Workdir
 
+    initial_weights = None
+    if values.init_from is not None:
+        initial_weights = InitialWeights(
+            path=values.init_from, mapping=mapping, may_miss=values.init_may_miss
+        )
     trainer = Trainer(
         model_config,
         config,
@@ -111,7 +139,10 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         dev=dev,
         workdir=Workdir(values.workdir),
         strategy=strategy_from_name(values.strategy),
+        initial_weights=initial_weights,
     )
+    if trainer.imported is not None:
+        print(f"{values.init_from}:", *trainer.imported.lines(), sep="\n  ")
     evaluation = trainer.train()
     if evaluation is not None:
         print(f"dev WER {100 * evaluation.errors.wer:.2f}%")

@@ -1,9 +1,14 @@
 """Recognises audio files with a .tflite file that `int4-conformer export` wrote.
 
 Prints the text of one file, or a line "file<TAB>text" for each of several. WAV, FLAC, Ogg, Opus and
-MP3 of any rate and channel count are read.
+MP3 of any rate and channel count are read. With --stream the file is heard piece by piece, as from
+a microphone, and its words are shown while they come: on a terminal in one line that grows, else in
+a line "seconds<TAB>words" whenever they change.
 """
 
+import sys
+
+import numpy as np
 from absl import flags
 
 from int4_conformer.audio import files
@@ -11,9 +16,15 @@ from int4_conformer.cli import app
 from int4_conformer.errors import UserError
 from int4_conformer.lite.recognizer import Recognizer
 
+# Audio that a stream is fed at once.
+_STEP_SECONDS = 0.1
+# Goes to the start of the terminal's line and empties it.
+_CLEAR = "\r\x1b[K"
+
 
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("num_threads", 1, "CPU threads to use.", lower_bound=1, flag_values=values)
+    flags.DEFINE_boolean("stream", False, "Show words while they come.", flag_values=values)
 
 
 def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -25,8 +36,34 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
     recognizer = Recognizer(model, num_threads=values.num_threads)
     for path in paths:
         samples = files.read(path, recognizer.sample_rate)
-        text = recognizer.transcribe(samples, recognizer.sample_rate)
+        if values.stream:
+            text = _streamed(recognizer, samples)
+        else:
+            text = recognizer.transcribe(samples, recognizer.sample_rate)
         print(text if len(paths) == 1 else f"{path}\t{text}", flush=True)
+
+
+def _streamed(recognizer: Recognizer, samples: np.ndarray) -> str:
+    """The words of a file, shown while they come."""
+    stream, shown = recognizer.stream(recognizer.sample_rate), ""
+    step = max(1, int(_STEP_SECONDS * recognizer.sample_rate))
+    for start in range(0, len(samples), step):
+        words = stream.feed(samples[start : start + step])
+        if words.text != shown:
+            shown = words.text
+            seconds = min(start + step, len(samples)) / recognizer.sample_rate
+            _show(shown, seconds)
+    text = stream.finish().text
+    if sys.stdout.isatty():
+        print(_CLEAR, end="")
+    return text
+
+
+def _show(text: str, seconds: float) -> None:
+    if sys.stdout.isatty():
+        print(f"{_CLEAR}{text}", end="", flush=True)
+    else:
+        print(f"{seconds:.2f}\t{text}", flush=True)
 
 
 COMMAND = app.Command(

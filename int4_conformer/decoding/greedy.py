@@ -4,33 +4,44 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from int4_conformer.layers.streaming import State
+
+# What the prediction network is fed next: the last label int32 [batch], and the state before it.
+Hypothesis = tuple[tf.Tensor, State]
+
 
 def greedy_search(
     frames: tf.Tensor,
     lengths: tf.Tensor | None,
     *,
-    predict: Callable[[tf.Tensor], tf.Tensor],
+    start: Hypothesis,
+    predict: Callable[[tf.Tensor, State], tuple[tf.Tensor, State]],
     logits: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    context: int,
     max_symbols: int,
     blank_id: int = 0,
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, tf.Tensor, Hypothesis]:
     """Takes the best symbol at each point of the lattice until every utterance is at its end.
 
     One loop serves training, SavedModel and TFLite: it is made of ops that LiteRT has builtin, and
     each of its rounds moves every utterance of the batch, by a symbol or by a frame.
 
+    The frames may be a piece of a stream: pieces, each started from what the one before returned,
+    have the tokens of the whole.
+
     Args:
         frames: float [batch, time, dim], the joint network's view of the encoder.
         lengths: int32 [batch], or None if no frame is padding.
-        predict: label history int32 [batch, context] -> float [batch, dim].
+        start: the prediction network's start, and its initial state; all zeros, so that whoever
+            runs an exported stream needs to compute nothing before it.
+        predict: last label int32 [batch] and the state before it -> float [batch, dim] and the
+            state after it.
         logits: frame and prediction, each [batch, dim] -> [batch, vocab].
-        context: labels that the prediction network sees.
         max_symbols: most symbols emitted in one frame.
         blank_id: symbol that moves to the next frame.
 
     Returns:
-        tokens int32 [batch, time * max_symbols], 0 past the end, and their count int32 [batch].
+        tokens int32 [batch, time * max_symbols], 0 past the end, their count int32 [batch], and
+        from where the next piece goes on.
     """
     # Sizes come from tensors that have them: LiteRT infers such shapes when the input is sized.
     per_frame = tf.zeros_like(frames[:, :, 0], dtype=tf.int32)
@@ -41,27 +52,35 @@ def greedy_search(
         lengths = per_row + tf.shape(frames)[1]
     last = tf.shape(frames)[1] - 1
 
-    def unfinished(t, emitted, count, history, tokens):
+    def unfinished(t, emitted, count, hypothesis, tokens):
         return tf.reduce_any(t < lengths)
 
-    def advance(t, emitted, count, history, tokens):
+    def advance(t, emitted, count, hypothesis, tokens):
         frame = tf.gather(frames, tf.minimum(t, last)[:, None], axis=1, batch_dims=1)[:, 0]
-        symbol = tf.argmax(logits(frame, predict(history)), axis=-1, output_type=tf.int32)
+        prediction, state = predict(*hypothesis)
+        symbol = tf.argmax(logits(frame, prediction), axis=-1, output_type=tf.int32)
         emits = (symbol != blank_id) & (emitted < max_symbols) & (t < lengths)
         here = emits[:, None] & (slots == count[:, None])
         tokens = tf.where(here, symbol[:, None], tokens)
-        shifted = tf.concat([history[:, 1:], symbol[:, None]], axis=1)
         step = tf.cast(emits, tf.int32)
         return (
             t + 1 - step,
             (emitted + 1) * step,
             count + step,
-            tf.where(emits[:, None], shifted, history),
+            _where(emits, (symbol, state), hypothesis),
             tokens,
         )
 
-    history = tf.stack([per_row] * context, axis=1)
-    _, _, count, _, tokens = tf.while_loop(
-        unfinished, advance, [per_row, per_row, per_row, history, tokens]
+    _, _, count, hypothesis, tokens = tf.while_loop(
+        unfinished, advance, (per_row, per_row, per_row, start, tokens)
     )
-    return tokens, count
+    return tokens, count, hypothesis
+
+
+def _where(rows: tf.Tensor, new: Hypothesis, old: Hypothesis) -> Hypothesis:
+    """The rows of `new` where `rows`, bool [batch], is true."""
+
+    def select(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(rows, [-1] + [1] * (new.shape.rank - 1)), new, old)
+
+    return tf.nest.map_structure(select, new, old)

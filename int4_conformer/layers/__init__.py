@@ -8,6 +8,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ConvolutionModule": "convolution",
         "Dropout": "dropout",
         "FeedForward": "feed_forward",
+        "Frames": "frames",
+        "ProjectedLSTM": "projected_lstm",
         "QuantConv1D": "conv",
         "QuantConv2D": "conv",
         "QuantDense": "dense",
@@ -18,6 +20,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "QuantLSTMCell": "lstm",
         "QuantMultiHeadAttention": "multi_head_attention",
         "RelativeAttention": "attention",
-        "RelativePositions": "attention",
+        "Span": "frames",
     },
 )

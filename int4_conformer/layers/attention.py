@@ -19,41 +19,18 @@ matter, so that any frame may be called zero.
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.dropout import Dropout
+from int4_conformer.layers.frames import Frames, Positions
+from int4_conformer.layers.streaming import State, follow
 from int4_conformer.quant.ops import sizes
 from int4_conformer.quant.recipe import Recipe
 
 
-class RelativePositions(keras.layers.Layer):
-    """Sines and cosines of the frame numbers.
-
-    Args:
-        dim: number of frequencies times two; the periods go from 2 pi to 20000 pi frames.
-
-    Call: float [batch, time, ...] -> (sin, cos), each [time, dim / 2].
-    """
-
-    def __init__(self, dim: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.frequencies = (10000.0 ** (-np.arange(dim // 2) / (dim // 2))).astype(np.float32)
-
-    def call(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if x.shape[1] is not None:
-            frames = tf.range(x.shape[1], dtype=tf.float32)
-        else:
-            # A running count in place of a range: LiteRT then knows every shape once the input
-            # is sized, and can hand the whole graph to XNNPACK.
-            frames = tf.cumsum(tf.zeros_like(x[0, :, 0]) + 1.0, exclusive=True)
-        angles = frames[:, None] * self.frequencies
-        return tf.sin(angles), tf.cos(angles)
-
-
 class RelativeAttention(keras.layers.Layer):
-    """Layer norm and multi-head self-attention over all frames, with relative positions.
+    """Layer norm and multi-head self-attention with relative positions.
 
     Args:
         dim: width of input and output, a multiple of 2 * heads.
@@ -61,8 +38,8 @@ class RelativeAttention(keras.layers.Layer):
         dropout: rate at the end.
         recipe: quantization recipe at this layer's path.
 
-    Call: x float [batch, time, dim], positions of `RelativePositions(dim / heads)`, padding_mask
-        [batch, time] (True: a real frame) or None -> [batch, time, dim], without the residual.
+    Call: x float [batch, time, dim], `Frames` of a `Span` of dim / heads -> [batch, time, dim],
+        without the residual.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float, recipe: Recipe, **kwargs: Any):
@@ -76,25 +53,38 @@ class RelativeAttention(keras.layers.Layer):
             setattr(self, f"{name}_dense", layer)
         self.dropout = Dropout(dropout)
 
-    def call(
-        self,
-        x: tf.Tensor,
-        positions: tuple[tf.Tensor, tf.Tensor],
-        padding_mask: tf.Tensor | None = None,
-        training: bool = False,
-    ) -> tf.Tensor:
+    def call(self, x: tf.Tensor, frames: Frames, training: bool = False) -> tf.Tensor:
         x = self.norm(x)
-        query, key, value = (
-            self._split_heads(dense(x))
-            for dense in (self.query_dense, self.key_dense, self.value_dense)
-        )
-        rotated = self._rotate(self._split_heads(self.position_dense(x)), positions)
-        sin, cos = positions
+        return self._attend(x, self.key_dense(x), self.value_dense(x), frames, training)
+
+    def initial_state(self, batch: int, left_context: int) -> State:
+        """`key` and `value` float [batch, left_context, dim] of the frames before the piece."""
+        dim = self.heads * self.head_dim
+        return {name: tf.zeros([batch, left_context, dim]) for name in ("key", "value")}
+
+    def step(self, x: tf.Tensor, frames: Frames, state: State) -> tuple[tf.Tensor, State]:
+        """As `call`, for a piece."""
+        x = self.norm(x)
+        keys, past_keys = follow(state["key"], self.key_dense(x))
+        values, past_values = follow(state["value"], self.value_dense(x))
+        y = self._attend(x, keys, values, frames, training=False)
+        return y, {"key": past_keys, "value": past_values}
+
+    def _attend(
+        self, x: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, frames: Frames, training: bool
+    ) -> tf.Tensor:
+        query, key, value = map(self._split_heads, (self.query_dense(x), keys, values))
+        sin, cos = frames.positions
+        own = sin, cos
+        if x.shape[1] is not None:
+            # The frames of a piece are the last of those that may be seen.
+            own = sin[sin.shape[0] - x.shape[1] :], cos[cos.shape[0] - x.shape[1] :]
+        rotated = self._rotate(self._split_heads(self.position_dense(x)), own)
         scores = tf.matmul(query, key, transpose_b=True)
         scores += tf.matmul(rotated, tf.concat([cos, sin], axis=-1), transpose_b=True)
         scores *= self.head_dim**-0.5
-        if padding_mask is not None:
-            scores += tf.where(padding_mask, 0.0, -1e9)[:, None, None, :]
+        if frames.bias is not None:
+            scores += frames.bias
         context = tf.matmul(tf.nn.softmax(scores), value)
         context = tf.transpose(context, [0, 2, 1, 3])
         context = tf.reshape(context, [*sizes(x)[:2], self.heads * self.head_dim])
@@ -105,7 +95,7 @@ class RelativeAttention(keras.layers.Layer):
         x = tf.reshape(x, [*sizes(x)[:2], self.heads, self.head_dim])
         return tf.transpose(x, [0, 2, 1, 3])
 
-    def _rotate(self, u: tf.Tensor, positions: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def _rotate(self, u: tf.Tensor, positions: Positions) -> tf.Tensor:
         """Turns sine and cosine halves [batch, heads, time, head_dim] by their own position."""
         (sin, cos), (s, c) = positions, tf.split(u, 2, axis=-1)
         return tf.concat([s * sin + c * cos, c * sin - s * cos], axis=-1)

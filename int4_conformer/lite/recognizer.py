@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
@@ -10,9 +11,12 @@ from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer
 from int4_conformer.lite import metadata as metadata_lib
 from int4_conformer.lite.metadata import Metadata
+from int4_conformer.lite.stream import Pass, RecognizerStream
 from int4_conformer.text.vocabulary import Vocabulary
 
 _SIGNATURE = "serving_default"
+# Signatures of streams.
+FIRST_PASS, SECOND_PASS = "first_pass", "second_pass"
 _MAX_CHANNELS = 8
 # Resamplers and float files overshoot 1 by a little; 16-bit samples cast to float by thousands.
 _MAX_PEAK = 4.0
@@ -48,12 +52,7 @@ class Recognizer:
                 else litert.OpResolverType.BUILTIN
             ),
         )
-        signature = self._interpreter.get_signature_runner(_SIGNATURE)
-        self._pcm_index = signature.get_input_details()["pcm"]["index"]
-        outputs = signature.get_output_details()
-        self._tokens_index = outputs["tokens"]["index"]
-        self._count_index = outputs["count"]["index"]
-        self._allocated_samples = 0
+        self._recognize = self._interpreter.get_signature_runner(_SIGNATURE)
         self._lock = threading.Lock()
 
     @property
@@ -88,14 +87,59 @@ class Recognizer:
         """The output ids of one utterance, int32 `[tokens]`; arguments as `transcribe`."""
         pcm = self._pcm(samples, sample_rate)
         with self._lock:
-            if pcm.size != self._allocated_samples:
-                self._interpreter.resize_tensor_input(self._pcm_index, pcm.shape)
-                self._interpreter.allocate_tensors()
-                self._allocated_samples = pcm.size
-            self._interpreter.set_tensor(self._pcm_index, pcm)
-            self._interpreter.invoke()
-            count = int(self._interpreter.get_tensor(self._count_index))
-            return self._interpreter.get_tensor(self._tokens_index)[:count]
+            outputs = self._recognize(pcm=pcm)
+        return outputs["tokens"][: outputs["count"]]
+
+    def stream(self, sample_rate: int = 16000) -> RecognizerStream:
+        """Recognises an utterance while it is spoken.
+
+        Args:
+          sample_rate: of the samples that the stream will be fed, in Hz.
+
+        Raises:
+          UserError: the model hears whole utterances only.
+        """
+        signatures = self._interpreter.get_signature_list()
+        if FIRST_PASS not in signatures:
+            raise UserError(
+                "This model hears whole utterances only; train one whose encoder has a chunk and a "
+                "left context, such as the preset streaming_s."
+            )
+        passes = [
+            self._pass(name, given)
+            for name, given in ((FIRST_PASS, "pcm"), (SECOND_PASS, "encoded"))
+            if name in signatures
+        ]
+        first, second = (*passes, None)[:2]
+        return RecognizerStream(
+            first,
+            second,
+            self.vocabulary,
+            self._metadata.block_samples,
+            self._resampler(sample_rate),
+        )
+
+    def _pass(self, name: str, given: str) -> Pass:
+        runner = self._interpreter.get_signature_runner(name)
+
+        def run(**inputs: np.ndarray) -> dict[str, np.ndarray]:
+            with self._lock:
+                return runner(**inputs)
+
+        return Pass(run, runner.get_input_details(), given)
+
+    def _resampler(self, sample_rate: int) -> Callable[[np.ndarray, bool], np.ndarray]:
+        if sample_rate < 1:
+            raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}")
+        if sample_rate == self.sample_rate:
+            return lambda samples, last: samples if last else _mono(np.asarray(samples))
+        # Its library loads only when needed.
+        from int4_conformer.audio.files import StreamResampler
+
+        resampler = StreamResampler(sample_rate, self.sample_rate)
+        return lambda samples, last: resampler(
+            samples if last else _mono(np.asarray(samples)), last=last
+        )
 
     def _pcm(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """float32 `[samples]` at the model's rate, padded with silence to whole blocks."""

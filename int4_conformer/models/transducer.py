@@ -7,12 +7,13 @@ import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig, spec_augment
 from int4_conformer.audio.features import LogMel
-from int4_conformer.decoding.greedy import greedy_search
+from int4_conformer.decoding.greedy import Hypothesis, greedy_search
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.models.config import TransducerConfig
-from int4_conformer.models.conformer import ConformerEncoder
+from int4_conformer.models.encoder import Encoder
 from int4_conformer.models.joint import Joint
-from int4_conformer.models.predictor import AveragedEmbeddingPredictor
+from int4_conformer.models.predictors.base import Predictor
+from int4_conformer.models.predictors.factory import make_predictor
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")
@@ -32,23 +33,44 @@ class Transducer(keras.Model):
         self.config = config
         recipe = config.recipe
         self.front_end = LogMel(config.front_end, name="front_end")
-        self.encoder = ConformerEncoder(
-            config.encoder, config.front_end.stack, recipe.at("encoder"), name="encoder"
+        self.encoder = Encoder(
+            config.encoder,
+            config.front_end.stack,
+            config.front_end.mel_bins,
+            recipe.at("encoder"),
+            name="encoder",
         )
-        self.predictor = AveragedEmbeddingPredictor(
+        self.second_pass = None
+        if config.second_pass is not None:
+            self.second_pass = Encoder(
+                config.second_pass,
+                1,
+                config.encoder.dim,
+                recipe.at("second_pass"),
+                name="second_pass",
+            )
+        self.predictor, self.joint = self._new_decoder("")
+        self.second_predictor, self.second_joint = None, None
+        if config.second_pass is not None and not config.shared_decoder:
+            self.second_predictor, self.second_joint = self._new_decoder("second_")
+
+    def _new_decoder(self, prefix: str) -> tuple[Predictor, Joint]:
+        config, recipe = self.config, self.config.recipe
+        predictor = make_predictor(
             config.predictor,
             config.vocab_size,
             config.joint.dim,
-            recipe.at("predictor"),
-            name="predictor",
+            recipe.at(f"{prefix}predictor"),
+            name=f"{prefix}predictor",
         )
-        self.joint = Joint(
+        joint = Joint(
             config.joint,
             config.vocab_size,
-            recipe.at("joint"),
-            self.predictor.embedding if config.joint.tied else None,
-            name="joint",
+            recipe.at(f"{prefix}joint"),
+            predictor.embedding if config.joint.tied else None,
+            name=f"{prefix}joint",
         )
+        return predictor, joint
 
     def create_weights(self) -> None:
         """Creates all weights now, without running anything.
@@ -57,9 +79,15 @@ class Transducer(keras.Model):
             UserError: the recipe has a rule for no layer.
         """
         self.config.recipe.require_used(quantized_layers(self))
-        block = self.config.front_end.block
+        block = self.config.block_samples
+
+        def every_pass(batch: dict[str, tf.Tensor]) -> None:
+            self(batch)
+            for index, encoded in enumerate(self.encode(batch["pcm"])):
+                self.logits(encoded, batch["labels"], index)
+
         # Autograph would make another error of the user's.
-        tf.function(self, autograph=False).get_concrete_function(
+        tf.function(every_pass, autograph=False).get_concrete_function(
             {
                 "pcm": tf.TensorSpec([1, block], tf.float32),
                 "pcm_length": tf.TensorSpec([1], tf.int32),
@@ -81,7 +109,30 @@ class Transducer(keras.Model):
         encoded = self.encode(
             batch["pcm"], batch["pcm_length"], training=training, augment=augment, seed=seed
         )
-        return self.joint(encoded, self.predictor(batch["labels"]))
+        return self.logits(encoded[-1], batch["labels"], training=training)
+
+    def logits(
+        self, encoded: tf.Tensor, labels: tf.Tensor, index: int = -1, training: bool = False
+    ) -> tf.Tensor:
+        """Logits of a pass.
+
+        Args:
+            encoded: float [batch, time, dim] of that pass.
+            labels: int32 [batch, labels].
+            index: which pass.
+            training: whether dropout is on.
+
+        Returns:
+            float32 [batch, time, labels + 1, vocab].
+        """
+        predictor, joint = self.decoder(index)
+        return joint(encoded, predictor(labels, training=training), training=training)
+
+    def decoder(self, index: int = -1) -> tuple[Predictor, Joint]:
+        """Prediction and joint network of a pass."""
+        if self.second_predictor is None or index == 0:
+            return self.predictor, self.joint
+        return self.second_predictor, self.second_joint
 
     def encode(
         self,
@@ -90,51 +141,92 @@ class Transducer(keras.Model):
         training: bool = False,
         augment: SpecAugmentConfig | None = None,
         seed: tf.Tensor | None = None,
-    ) -> tf.Tensor:
-        """Encoder output.
+        passes: int | None = None,
+    ) -> list[tf.Tensor]:
+        """What each pass makes of the audio.
 
         Args:
             pcm: float32 [batch, samples].
             pcm_length: int32 [batch]; None if nothing is padding.
             training: whether dropout is on.
             augment: SpecAugment to apply with `seed`, int32 [2].
+            passes: how many to run; all if not given.
 
         Returns:
-            float32 [batch, time, dim], one frame per block of samples.
+            float32 [batch, time, dim] of every pass, one frame per `config.frame_samples`.
         """
+        stack, block = self.config.front_end.stack, self.config.front_end.block
+        pcm, mask = self._whole_chunks(pcm), None
         features = tf.stop_gradient(self.front_end(pcm))
-        if pcm_length is None:
-            return self.encoder(features, training=training)
-        lengths = self.encoded_length(pcm_length)
-        if augment is not None:
-            features = spec_augment(features, lengths * self.config.front_end.stack, seed, augment)
-        padding_mask = tf.sequence_mask(lengths, features.shape[1] // self.config.front_end.stack)
-        return self.encoder(features, padding_mask=padding_mask, training=training)
+        if pcm_length is not None:
+            lengths = -(-pcm_length // block)
+            if augment is not None:
+                features = spec_augment(features, lengths * stack, seed, augment)
+            mask = tf.sequence_mask(lengths, features.shape[1] // stack)
+        encoded = [self.encoder(features, padding_mask=mask, training=training)]
+        if self.second_pass is not None and passes != 1:
+            if mask is not None:
+                mask = mask[:, :: self.config.encoder.reduction]
+            encoded.append(self.second_pass(encoded[0], padding_mask=mask, training=training))
+        return encoded
+
+    def _whole_chunks(self, pcm: tf.Tensor) -> tf.Tensor:
+        """Pads audio of a known length to a multiple of `config.block_samples`."""
+        samples = pcm.shape[1]
+        missing = 0 if samples is None else -samples % self.config.block_samples
+        return tf.pad(pcm, [[0, 0], [0, missing]]) if missing else pcm
+
+    @property
+    def is_streamable(self) -> bool:
+        """Whether no encoder sees further than `models.stream` can go."""
+        return all(encoder.is_streamable for encoder in self.config.encoders)
 
     def encoded_length(self, pcm_length: tf.Tensor) -> tf.Tensor:
-        """Encoder frames of utterances of so many samples: a begun block counts; int32 [batch]."""
-        return -(-pcm_length // self.config.front_end.block)
+        """Encoder frames of utterances of so many samples: a begun frame counts; int32 [batch]."""
+        return -(-pcm_length // self.config.frame_samples)
 
     def recognize(
-        self, pcm: tf.Tensor, pcm_length: tf.Tensor | None = None
+        self, pcm: tf.Tensor, pcm_length: tf.Tensor | None = None, index: int = -1
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Greedy search.
 
         Args:
             pcm: float32 [batch, samples].
             pcm_length: int32 [batch]; None if nothing is padding.
+            index: of the pass to recognize with.
 
         Returns:
             tokens int32 [batch, time * max_symbols], 0 past the end, and their count int32 [batch].
         """
-        encoded = self.encode(pcm, pcm_length)
+        encoded = self.encode(pcm, pcm_length, passes=1 if index == 0 else None)[index]
         lengths = None if pcm_length is None else self.encoded_length(pcm_length)
+        start = self.initial_hypothesis(keras.ops.shape(encoded)[0], index)
+        tokens, count, _ = self.search(encoded, lengths, start, index)
+        return tokens, count
+
+    def initial_hypothesis(self, batch: int, index: int = -1) -> Hypothesis:
+        """What greedy search starts with: no label, and the prediction network's initial state."""
+        predictor, _ = self.decoder(index)
+        return tf.zeros([batch], tf.int32), predictor.initial_state(batch)
+
+    def search(
+        self, encoded: tf.Tensor, lengths: tf.Tensor | None, start: Hypothesis, index: int = -1
+    ) -> tuple[tf.Tensor, tf.Tensor, Hypothesis]:
+        """`greedy_search` in the frames of a pass, which may be a piece of a stream.
+
+        Args:
+            encoded: float [batch, time, dim].
+            lengths: int32 [batch], real frames; None if nothing is padding.
+            start: from where the piece before went on.
+            index: which pass.
+        """
+        predictor, joint = self.decoder(index)
         return greedy_search(
-            self.joint.project_frames(encoded),
+            joint.project_frames(encoded),
             lengths,
-            predict=self.predictor.step,
-            logits=self.joint.logits,
-            context=self.config.predictor.context,
+            start=start,
+            predict=predictor.step,
+            logits=joint.logits,
             max_symbols=self.config.max_symbols,
         )
 

@@ -48,7 +48,7 @@ def export_keras_tflite(
     infer = tf.function(
         lambda *inputs: model(*inputs, training=False), input_signature=specs, autograph=False
     )
-    write_tflite(infer, model, output)
+    write_tflite({"serving_default": infer}, model, output)
 
 
 def _input_signature(model: keras.Model) -> list[Any]:

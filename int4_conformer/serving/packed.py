@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,7 +21,7 @@ from int4_conformer.serving.weights import deployed_weights
 
 
 def write_tflite(
-    function: Any,
+    functions: Mapping[str, Any],
     model: keras.layers.Layer,
     output: str | os.PathLike,
     describe: Callable[[str], Metadata] | None = None,
@@ -29,7 +29,7 @@ def write_tflite(
     """Traces, converts, packs, verifies and writes.
 
     Args:
-        function: a `tf.function` with an input signature; it becomes `serving_default`.
+        functions: `tf.function`s with input signatures, by the name of the file's signature.
         model: whose weights it uses.
         output: path of the file; replaced whole or not at all.
         describe: gives the metadata to seal the file with, from whose kernels compute it.
@@ -41,8 +41,8 @@ def write_tflite(
     """
     require_place(output)
     with tempfile.TemporaryDirectory() as folder:
-        deployment = save_graph(function, folder, "float_twin")
-        parsed = flatbuffer.load(_converted(folder))
+        deployment = save_graph(functions, folder, "float_twin")
+        parsed = flatbuffer.load(_converted(folder, list(functions)))
     weights = deployed_weights(deployment, model)
     delegate = _delegate(weights)
     if describe is not None:
@@ -54,9 +54,10 @@ def write_tflite(
     write_beside(output, content)
 
 
-def _converted(folder: str) -> bytes:
+def _converted(folder: str, signatures: list[str]) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=signatures)
     try:
-        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+        return converter.convert()
     except Exception as error:
         operations = dict.fromkeys(re.findall(r"'tf\.(\w+)' op", str(error)))
         if not operations:

@@ -1,10 +1,53 @@
-"""What a served recogniser computes."""
+"""What a served recogniser computes, by signature.
 
+`serving_default` recognises a whole utterance. Recognisers whose encoders see no further than a
+chunk also have `first_pass` and, with two passes, `second_pass`, which are given an utterance piece
+by piece with the state of the piece before, zeros before the first (`models.stream`). Inputs and
+outputs of the state have the same names.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from int4_conformer.layers.streaming import State
+from int4_conformer.models.stream import TransducerStream
 from int4_conformer.models.transducer import Transducer
+
+
+def signatures(model: Transducer, piece_seconds: float) -> dict[str, Any]:
+    """A `tf.function` for each signature.
+
+    Args:
+        model: trained.
+        piece_seconds: as `TransducerStream`.
+    """
+    functions = {"serving_default": recognition(model)}
+    if not model.is_streamable:
+        return functions
+    stream = TransducerStream(model, piece_seconds)
+    states = stream.initial_states(batch=1)
+    pcm = tf.TensorSpec([1, stream.samples], tf.float32, name="pcm")
+    functions["first_pass"] = _step(stream.first_pass, pcm, states[0])
+    if model.second_pass is not None:
+        shape = [1, stream.second_frames, model.config.encoder.dim]
+        encoded = tf.TensorSpec(shape, tf.float32, name="encoded")
+        functions["second_pass"] = _step(stream.second_pass, encoded, states[1])
+    return functions
+
+
+def _step(step: Callable[..., Any], given: tf.TensorSpec, state: State) -> Any:
+    """Runs a pass on a piece; one flat dictionary of outputs and state comes out."""
+    length = tf.TensorSpec([1], tf.int32, name="length")
+    specs = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in state.items()}
+
+    @tf.function(input_signature=[given, length, specs], autograph=False)
+    def run(given: tf.Tensor, length: tf.Tensor, state: State) -> dict[str, tf.Tensor]:
+        outputs, after = step(given, length, state)
+        return outputs | after
+
+    return run
 
 
 def recognition(model: Transducer) -> Any:

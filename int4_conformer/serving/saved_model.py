@@ -7,18 +7,23 @@ from pathlib import Path
 
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
+from int4_conformer.models.config import PIECE_SECONDS
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.serving.graph import save_graph
-from int4_conformer.serving.recognition import recognition
+from int4_conformer.serving.recognition import signatures
 from int4_conformer.text.vocabulary import Vocabulary
 
 
 def export_saved_model(
-    model: Transducer, vocabulary: Vocabulary, output: str | os.PathLike
+    model: Transducer,
+    vocabulary: Vocabulary,
+    output: str | os.PathLike,
+    *,
+    piece_seconds: float = PIECE_SECONDS,
 ) -> None:
-    """Writes a SavedModel with the signature `serving_default`.
+    """Writes a SavedModel with the signature `serving_default`, and those of a stream.
 
-    Input `pcm` float32 [samples] at the model's rate, a multiple of `config.front_end.block`;
+    Input `pcm` float32 [samples] at the model's rate, a multiple of `config.block_samples`;
     outputs `tokens` int32 [capacity] and `count` int32 []. Quantized weights are stored as their
     codes and scales and multiplied as integers; the vocabulary lies beside as an asset,
     `assets/vocabulary.json`.
@@ -27,6 +32,7 @@ def export_saved_model(
         model: trained.
         vocabulary: what its output ids mean.
         output: path of the folder, which must not exist.
+        piece_seconds: audio that a stream waits for at most, if the model can stream.
 
     Raises:
         UserError: `output` exists, or the folder that should hold it does not.
@@ -38,7 +44,7 @@ def export_saved_model(
     try:
         with tempfile.TemporaryDirectory(prefix=output.name, dir=output.parent) as folder:
             beside = Path(folder) / "model"
-            save_graph(recognition(model), beside, "integers")
+            save_graph(signatures(model, piece_seconds), beside, "integers")
             write_beside(
                 beside / "assets" / "vocabulary.json", json.dumps(vocabulary.to_config()).encode()
             )

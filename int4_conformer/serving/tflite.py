@@ -3,13 +3,20 @@
 import os
 
 from int4_conformer.lite.metadata import Metadata
+from int4_conformer.models.config import PIECE_SECONDS
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.serving.packed import write_tflite
-from int4_conformer.serving.recognition import recognition
+from int4_conformer.serving.recognition import signatures
 from int4_conformer.text.vocabulary import Vocabulary
 
 
-def export_tflite(model: Transducer, vocabulary: Vocabulary, output: str | os.PathLike) -> None:
+def export_tflite(
+    model: Transducer,
+    vocabulary: Vocabulary,
+    output: str | os.PathLike,
+    *,
+    piece_seconds: float = PIECE_SECONDS,
+) -> None:
     """Writes a recogniser: PCM in, token ids out, quantized weights as the trained integers.
 
     The file is read back and compared with the model before it takes its place at `output`.
@@ -18,6 +25,7 @@ def export_tflite(model: Transducer, vocabulary: Vocabulary, output: str | os.Pa
         model: trained.
         vocabulary: what its output ids mean.
         output: path of the file; replaced whole or not at all.
+        piece_seconds: audio that a stream waits for at most, if the model can stream.
 
     Raises:
         UserError: the recipe mixes symmetric and asymmetric int8 activations, which no one runtime
@@ -27,11 +35,11 @@ def export_tflite(model: Transducer, vocabulary: Vocabulary, output: str | os.Pa
     def facts(delegate: str) -> Metadata:
         return Metadata(
             sample_rate=model.config.front_end.sample_rate,
-            block_samples=model.config.front_end.block,
+            block_samples=model.config.block_samples,
             vocabulary=vocabulary,
             recipe=model.config.recipe.name,
             delegate=delegate,
             model=model.config.to_config(),
         )
 
-    write_tflite(recognition(model), model, output, facts)
+    write_tflite(signatures(model, piece_seconds), model, output, facts)

@@ -30,6 +30,10 @@ class TrainingConfig:
     average: int = 0
     # Whether SpecAugment masks the features.
     spec_augment: bool = True
+    # Share of the first of two passes in the loss (the patent, cascaded encoders).
+    first_pass_weight: float = 0.5
+    # Whether each step trains one pass, drawn with that share as its probability, and not both.
+    sample_passes: bool = False
     # Steps between evaluations on the dev set, each with a checkpoint.
     evaluate_every: int = 1000
     # Whether XLA compiles the step. Without it, oneDNN multiplies where that is faster: on a CPU,
@@ -49,6 +53,11 @@ class TrainingConfig:
                 raise UserError(
                     f"`{name}` must be positive. Received: {name}={getattr(self, name)}"
                 )
+        if not 0 <= self.first_pass_weight <= 1:
+            raise UserError(
+                "`first_pass_weight` must be in [0, 1]. Received: "
+                f"first_pass_weight={self.first_pass_weight}"
+            )
         for name in ("warmup", "weight_decay", "average"):
             if getattr(self, name) < 0:
                 raise UserError(

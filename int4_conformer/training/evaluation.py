@@ -1,5 +1,6 @@
 """Word errors of a model that has not been exported."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 
@@ -25,6 +26,7 @@ class BatchedEvaluator:
         utterances: the corpus.
         buckets: most distinct batch shapes.
         seconds_per_batch: padded audio of a batch.
+        index: of the pass that recognises; the last if not given.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class BatchedEvaluator:
         *,
         buckets: int = 2,
         seconds_per_batch: float = 240.0,
+        index: int = -1,
     ):
         self._vocabulary = vocabulary
         self._utterances = utterances
@@ -43,7 +46,8 @@ class BatchedEvaluator:
             utterances, unlabelled, count=buckets, seconds_per_batch=seconds_per_batch
         )
         self._batches = batches(utterances, unlabelled, buckets=self._buckets, training=False)
-        self._recognize = tf.function(model.recognize, jit_compile=True)
+        recognize = functools.partial(model.recognize, index=index)
+        self._recognize = tf.function(recognize, jit_compile=True)
 
     def compile(self) -> None:
         """Compiles for every bucket now, so that the first call's `rtf` is of recognition alone."""

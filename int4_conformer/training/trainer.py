@@ -24,6 +24,7 @@ from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.average import WeightAverage
 from int4_conformer.training.config import TrainingConfig
 from int4_conformer.training.evaluation import BatchedEvaluator
+from int4_conformer.training.initial_weights import InitialWeights
 from int4_conformer.training.optimizer import clip, make_optimizer
 from int4_conformer.training.progress import Progress
 from int4_conformer.training.workdir import Workdir, weights_of
@@ -49,9 +50,12 @@ class Trainer:
         dev: utterances to count word errors on while training, texts normalised; may be empty.
         workdir: where everything is kept; a run that is there is resumed.
         strategy: where to run.
+        initial_weights: what a new run starts from; None: random weights. A resumed run goes on
+            with its own.
 
     Raises:
-        UserError: the corpus does not fit the settings, or `workdir` holds another run.
+        UserError: the corpus does not fit the settings, `workdir` holds another run, or the initial
+            weights do not fit the model.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Trainer:
         dev: Utterances,
         workdir: Workdir,
         strategy: tf.distribute.Strategy,
+        initial_weights: InitialWeights | None = None,
     ):
         workdir.create(model_config, tokenizer, config.to_config())
         keras.utils.set_random_seed(config.seed)
@@ -93,15 +98,24 @@ class Trainer:
         with strategy.scope():
             self.model = Transducer(model_config)
             self.model.create_weights()
+            self.imported = None
+            if initial_weights is not None and workdir.latest_checkpoint("last") is None:
+                self.imported = initial_weights.give_to(self.model)
             self._optimizer = make_optimizer(config)
             self._optimizer.build(self.model.trainable_variables)
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             self._average = WeightAverage(self.model.trainable_variables, config.average)
-        self._evaluate = None
-        if dev:
-            self._evaluate = BatchedEvaluator(
-                self.model, tokenizer.vocabulary, dev, buckets=config.buckets
+        # By metric; the last pass comes first, whose evaluation is the run's.
+        passes = {"dev_wer": -1}
+        if model_config.second_pass is not None:
+            passes["dev_wer_first_pass"] = 0
+        self._evaluators = {
+            metric: BatchedEvaluator(
+                self.model, tokenizer.vocabulary, dev, buckets=config.buckets, index=index
             )
+            for metric, index in passes.items()
+            if dev
+        }
         starts = {layer.quant.start_step for layer in quantized_layers(self.model).values()}
         self._stages = sorted({0, *starts})
         self._best = float("inf")
@@ -162,8 +176,11 @@ class Trainer:
     def _resume_or_start(self) -> None:
         last = self._workdir.latest_checkpoint("last")
         if last is None:
-            sample = self._batches.take(_STATISTICS_BATCHES)
-            self.model.front_end.adapt((batch["pcm"], batch["pcm_length"]) for batch in sample)
+            taken = () if self.imported is None else self.imported.taken
+            # Statistics that came with the weights are those that the weights were trained with.
+            if not {"front_end/mean", "front_end/inverse_std"} <= set(taken):
+                sample = self._batches.take(_STATISTICS_BATCHES)
+                self.model.front_end.adapt((batch["pcm"], batch["pcm_length"]) for batch in sample)
             return
         self._checkpoints["last"].checkpoint.restore(last)
         self._best = min(
@@ -172,19 +189,18 @@ class Trainer:
         )
 
     def _evaluate_and_save(self, metrics: dict[str, Any]) -> Evaluation | None:
-        """Adds the dev word error rate to the metrics, and writes them and the checkpoints."""
-        step, evaluation = metrics["step"], None
+        """Adds the dev word error rates to the metrics, and writes them and the checkpoints."""
+        step = metrics["step"]
         with self._average.swapped_in():
-            if self._evaluate is not None:
-                evaluation = self._evaluate()
-                metrics["dev_wer"] = evaluation.errors.wer
+            evaluations = {metric: evaluate() for metric, evaluate in self._evaluators.items()}
+            metrics |= {metric: found.errors.wer for metric, found in evaluations.items()}
             if metrics.get("dev_wer", self._best) <= self._best:
                 self._best = metrics.get("dev_wer", self._best)
                 self._checkpoints["best"].save(step)
         self._checkpoints["last"].save(step)
         with (self._workdir.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(metrics) + "\n")
-        return evaluation
+        return evaluations.get("dev_wer")
 
     def _per_replica(self, stream: Iterator[Batch]) -> Iterator[Any]:
         """Each batch, shared out in equal parts.
@@ -231,12 +247,42 @@ class Trainer:
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Mean loss of a replica's batch and its gradients."""
         with at_step(stage), tf.GradientTape() as tape:
-            logits = self.model(batch, training=True, augment=self._augment, seed=seed)
-            losses = rnnt_loss(
-                logits,
-                batch["labels"],
-                self.model.encoded_length(batch["pcm_length"]),
-                batch["label_length"],
-            )
-            loss = tf.reduce_mean(losses)
+            loss = self._loss(batch, seed)
         return loss, tape.gradient(loss, self.model.trainable_variables)
+
+    def _loss(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
+        share = self._config.first_pass_weight
+        if self.model.second_pass is None:
+            return self._pass_losses(batch, seed)[0]
+        if not self._config.sample_passes:
+            first, second = self._pass_losses(batch, seed)
+            return share * first + (1.0 - share) * second
+        return tf.cond(
+            tf.random.stateless_uniform([], seed) < share,
+            lambda: self._pass_losses(batch, seed, passes=1)[0],
+            lambda: self._pass_losses(batch, seed)[1],
+        )
+
+    def _pass_losses(
+        self, batch: Batch, seed: tf.Tensor, passes: int | None = None
+    ) -> list[tf.Tensor]:
+        encoded = self.model.encode(
+            batch["pcm"],
+            batch["pcm_length"],
+            training=True,
+            augment=self._augment,
+            seed=seed,
+            passes=passes,
+        )
+        lengths = self.model.encoded_length(batch["pcm_length"])
+        return [
+            tf.reduce_mean(
+                rnnt_loss(
+                    self.model.logits(frames, batch["labels"], index, training=True),
+                    batch["labels"],
+                    lengths,
+                    batch["label_length"],
+                )
+            )
+            for index, frames in enumerate(encoded)
+        ]

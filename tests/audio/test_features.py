@@ -5,6 +5,7 @@ import tensorflow as tf
 from int4_conformer.audio.features import LogMel, mel_matrix
 from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.errors import UserError
+from tests import streaming
 
 CONFIGS = [
     FrontEndConfig(),
@@ -129,3 +130,11 @@ def test_a_constant_band_is_not_blown_up():
 def test_adapting_to_nothing_is_refused(batches):
     with pytest.raises(UserError, match="no frame to take feature statistics from"):
         LogMel(CONFIGS[0]).adapt(batches)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_pieces_have_the_frames_of_the_whole(config):
+    layer = LogMel(config)
+    layer.adapt([(pcm(config), np.int32([12, 12]) * config.hop)])
+    samples = pcm(config, frames=13, batch=3)
+    streaming.assert_streams(streaming.of_unmasked(layer), samples, lengths=[13, 5, 9])

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -35,11 +36,40 @@ def test_json(path, tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"recognizer.tflite", "facts.json"}
 
 
+def test_preset(capsys, tmp_path):
+    facts = tmp_path / "facts.json"
+    assert not run("cascaded_tiny", "--vocab_size=30", "--recipe=w4b32_a8d", f"--json={facts}")
+    text = capsys.readouterr().out
+    facts = json.loads(facts.read_text())
+    assert facts["vocab_size"] == 30
+    parts = [part["name"] for part in facts["parts"]]
+    assert parts == ["front_end", "encoder", "second_pass", "predictor", "joint"]
+    assert facts["parameters"] == sum(part["parameters"] for part in facts["parts"])
+    nbytes = facts["bytes"]
+    assert nbytes["float32"] == 4 * facts["parameters"]
+    assert nbytes["int4"] < nbytes["w4b32_a8d"] < nbytes["mixed"] < nbytes["int8"]
+    assert re.search(rf"\nall +{facts['parameters']:,} +{nbytes['float32']:,} ", text)
+    # 2 blocks, each with 14 frames under the kernel and 32 before; 15 ms of the window.
+    assert re.search(r"\n1     40 ms +3,695 ms +0 ms +20 ms +40 ms\n", text)
+    assert facts["passes"][1]["future"] == [0, 600]
+
+
+def test_preset_that_sees_all(capsys, tmp_path):
+    facts = tmp_path / "facts.json"
+    assert not run("tiny", f"--json={facts}")
+    assert json.loads(facts.read_text())["passes"][0]["longest"] is None
+    assert re.search(r"\n1     40 ms +all +all +all +all\n", capsys.readouterr().out)
+
+
 def test_refusals(capsys, path, tmp_path):
     for arguments, line in [
         ([], "inspect takes one MODEL. Received: 0 arguments"),
         ([path, path], "inspect takes one MODEL. Received: 2 arguments"),
         ([tmp_path / "absent"], "absent cannot be read"),
+        ([path, "--vocab_size=30"], "are for presets (tiny, conformer_s, "),
+        ([path, "--recipe=w8a8"], "are for presets (tiny, conformer_s, "),
+        (["tiny", "--recipe=w1"], "Unknown recipe 'w1'"),
+        (["tiny", "--vocab_size=1"], "flag --vocab_size=1"),
         ([path, f"--json={tmp_path}/absent/facts.json"], "facts.json cannot be written: there"),
     ]:
         assert run(*arguments) == 2

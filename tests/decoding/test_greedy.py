@@ -25,19 +25,27 @@ class Network:
         self.blank_id = blank_id
         self.frames = rng.standard_normal([len(LENGTHS), TIME, DIM]).astype(np.float32)
 
-    def predict(self, history):
-        return tf.add_n([tf.gather(self.table[n], history[:, n]) for n in range(CONTEXT)])
+    def start(self, batch):
+        return tf.zeros([batch], tf.int32), {"label/before": tf.zeros([batch], tf.int32)}
+
+    def predict(self, label, state):
+        before = state["label/before"]
+        predicted = tf.gather(self.table[0], before) + tf.gather(self.table[1], label)
+        return predicted, {"label/before": label}
 
     def logits(self, frames, predicted):
         return tf.matmul(tf.tanh(frames + predicted), self.output) + self.bias
 
     def search(self, frames, lengths, max_symbols=3):
+        return self.search_from(self.start(tf.shape(frames)[0]), frames, lengths, max_symbols)[:2]
+
+    def search_from(self, start, frames, lengths, max_symbols=3):
         return greedy_search(
             frames,
             lengths,
+            start=start,
             predict=self.predict,
             logits=self.logits,
-            context=CONTEXT,
             max_symbols=max_symbols,
             blank_id=self.blank_id,
         )
@@ -106,6 +114,26 @@ def test_each_frame_emits_at_most_max_symbols(max_symbols):
 def test_blanks_emit_nothing():
     network = Network(0, blank_bias=100.0)
     assert unpadded(*network.search(network.frames, LENGTHS)) == [[], [], [], []]
+
+
+@pytest.mark.parametrize("blank_id", [0, 3])
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_pieces_of_a_stream_have_the_tokens_of_the_whole(size, blank_id):
+    rng = np.random.default_rng(size)
+    frames = rng.standard_normal([len(LENGTHS), 20, DIM]).astype(np.float32)
+    lengths = np.int32([20, 13, 0, 8])
+    network = Network(4, blank_bias=0.5, blank_id=blank_id)
+    whole = unpadded(*network.search(frames, lengths))
+    hypothesis, found = network.start(len(LENGTHS)), [[] for _ in LENGTHS]
+    for first in range(0, 20, size):
+        piece = frames[:, first : first + size]
+        left = np.clip(lengths - first, 0, piece.shape[1]).astype(np.int32)
+        tokens, count, hypothesis = network.search_from(hypothesis, piece, left)
+        for row, new in zip(found, unpadded(tokens, count), strict=True):
+            row.extend(new)
+    assert found == whole
+    # More than any state remembers, and not all that there could be.
+    assert CONTEXT < max(len(row) for row in whole) < 60
 
 
 @pytest.mark.parametrize(

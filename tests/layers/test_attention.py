@@ -2,19 +2,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.layers import RelativeAttention, RelativePositions
+from int4_conformer.layers import Frames, RelativeAttention, Span
 from int4_conformer.quant import QuantConfig, Recipe
+from tests import streaming
+from tests.frames import seen_by
 
 DIM, HEADS, TIME = 12, 3, 7
 X = np.random.default_rng(0).standard_normal([2, TIME, DIM]).astype(np.float32)
 MASK = np.arange(TIME) < np.array([[TIME], [4]])
+SPAN = Span(dim=DIM // HEADS)
+SPANS = [
+    Span(dim=DIM // HEADS, chunk=chunk, left_context=left_context)
+    for chunk, left_context in ((3, 2), (1, 0), (1, 5), (2, 1))
+]
 
 
 @pytest.fixture(scope="module")
 def attention():
     """A float layer whose weights, biases included, are not zero."""
     layer = RelativeAttention(DIM, HEADS, 0.0, Recipe.preset("float"))
-    layer(X, RelativePositions(DIM // HEADS)(X))
+    layer(X, frames=SPAN.whole(X))
     rng = np.random.default_rng(1)
     for weight in layer.weights:
         weight.assign(rng.standard_normal(weight.shape) * 0.5)
@@ -23,12 +30,16 @@ def attention():
 
 def positions(time, first=0):
     """(sin, cos) of frames that are counted from `first`."""
-    sin, cos = RelativePositions(DIM // HEADS)(tf.zeros([1, first + time, 1]))
+    sin, cos = SPAN.whole(tf.zeros([1, first + time, 1])).positions
     return sin[first:], cos[first:]
 
 
-def expected(layer, x):
-    """One utterance by the formula of the module's docstring, in sums over i and j."""
+def expected(layer, x, sees=None):
+    """One utterance by the formula of the module's docstring, in sums over i and j.
+
+    Args:
+        sees: bool [time, time], or None if each frame sees all.
+    """
     time, width = len(x), DIM // HEADS
     frequencies = [10000.0 ** (-n / (width // 2)) for n in range(width // 2)]
 
@@ -58,23 +69,10 @@ def expected(layer, x):
                 [query[i, head] @ key[j, head] + u[i, head] @ r(i - j) for j in range(time)]
             )
             weights = np.exp(scores / np.sqrt(width))
+            if sees is not None:
+                weights *= sees[i]
             context[i, head] = weights @ value[:, head] / weights.sum()
     return dense(layer.output_dense, context.reshape(time, DIM))
-
-
-def test_positions_are_sines_and_cosines_of_the_frame_numbers():
-    sin, cos = RelativePositions(4)(tf.zeros([2, 5, 3]))
-    angles = np.arange(5)[:, None] * [1, 0.01]
-    np.testing.assert_allclose(sin, np.sin(angles), atol=1e-6)
-    np.testing.assert_allclose(cos, np.cos(angles), atol=1e-6)
-
-
-def test_positions_of_an_unknown_number_of_frames_are_the_same():
-    layer = RelativePositions(4)
-    counted = tf.function(layer, input_signature=[tf.TensorSpec([1, None, 3])])
-    x = tf.zeros([1, 2000, 3])
-    for one, other in zip(counted(x), layer(x), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_only_the_key_has_no_bias(attention):
@@ -84,39 +82,58 @@ def test_only_the_key_has_no_bias(attention):
 
 
 def test_it_is_the_formula(attention):
-    y = attention(X, positions(TIME))
+    y = attention(X, frames=SPAN.whole(X))
     for utterance, output in zip(X, y, strict=True):
         np.testing.assert_allclose(output, expected(attention, utterance), rtol=1e-4, atol=1e-4)
 
 
 def test_padded_frames_are_not_attended_to(attention):
-    y = attention(X, positions(TIME), padding_mask=MASK)
+    y = attention(X, frames=SPAN.whole(X, MASK))
     np.testing.assert_allclose(y[1, :4], expected(attention, X[1, :4]), rtol=1e-4, atol=1e-4)
     other = np.where(MASK[..., None], X, 100 * X[:, ::-1])
-    again = attention(other, positions(TIME), padding_mask=MASK)
+    again = attention(other, frames=SPAN.whole(other, MASK))
     np.testing.assert_array_equal(again[MASK], y[MASK])
 
 
 def test_only_differences_of_positions_matter(attention):
-    y = attention(X, positions(TIME))
-    shifted = attention(X, positions(TIME, first=50))
+    y = attention(X, frames=SPAN.whole(X))
+    shifted = attention(X, frames=Frames(positions=positions(TIME, first=50)))
     np.testing.assert_allclose(shifted, y, rtol=1e-3, atol=1e-4)
-    backwards = attention(X, tuple(table[::-1] for table in positions(TIME)))
+    backwards = tuple(table[::-1] for table in positions(TIME))
+    backwards = attention(X, frames=Frames(positions=backwards))
     assert np.abs(backwards - y).max() > 0.1
 
 
 def test_an_utterance_without_a_frame_gives_no_nan(attention):
-    y = attention(X, positions(TIME), padding_mask=np.zeros([2, TIME], bool))
+    y = attention(X, frames=SPAN.whole(X, np.zeros([2, TIME], bool)))
     assert np.all(np.isfinite(y))
 
 
+@pytest.mark.parametrize("span", SPANS, ids=str)
+def test_what_frames_do_not_see_is_not_attended_to(attention, span):
+    y = attention(X, frames=span.whole(X, MASK))
+    sees = seen_by(TIME, span.chunk, span.left_context)
+    for x, output, mask in zip(X, y, MASK, strict=True):
+        reference = expected(attention, x[mask], sees[mask][:, mask])
+        np.testing.assert_allclose(output[mask], reference, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("span", SPANS, ids=str)
+def test_pieces_are_attended_to_as_the_whole(attention, span):
+    streaming.assert_streams(
+        streaming.of_block(attention, span), streaming.noise([3, 13, DIM]), lengths=[13, 5, 9]
+    )
+
+
 @pytest.mark.parametrize("shape", [[2, None], [None, TIME], [None, None]], ids=str)
-def test_unknown_axes(attention, shape):
+@pytest.mark.parametrize("span", [SPAN, SPANS[0]], ids=str)
+def test_unknown_axes(attention, shape, span):
     function = tf.function(
-        lambda x: attention(x, RelativePositions(DIM // HEADS)(x)),
+        lambda x: attention(x, frames=span.whole(x)),
         input_signature=[tf.TensorSpec([*shape, DIM])],
     )
-    np.testing.assert_allclose(function(X), attention(X, positions(TIME)), rtol=1e-4, atol=1e-4)
+    whole = attention(X, frames=span.whole(X))
+    np.testing.assert_allclose(function(X), whole, rtol=1e-4, atol=1e-4)
 
 
 def test_each_matmul_has_its_own_rule():

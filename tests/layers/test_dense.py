@@ -8,7 +8,7 @@ import tensorflow as tf
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantDense
 from int4_conformer.quant import QuantConfig, Recipe
-from tests import deployments
+from tests import deployments, streaming
 from tests.quant import reference
 
 X = np.random.default_rng(0).standard_normal([2, 3, 8]).astype(np.float32)
@@ -114,3 +114,17 @@ def test_keras_trains_it():
     x = np.random.default_rng(0).standard_normal([256, 8]).astype(np.float32)
     losses = model.fit(x, x[:, :1] * x[:, 1:2], epochs=12, verbose=0).history["loss"]
     assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("scheme", ["w4c_a8d", "w4c_a8ds", "w4c_a4d"])
+def test_pieces_have_the_codes_of_the_whole(scheme):
+    layer = QuantDense(5, quant=scheme)
+    x = streaming.noise([3, 48, 32])
+    layer(x)
+    streamed = streaming.Streamed(
+        whole=lambda x, _: layer(x),
+        initial_state=lambda _: {},
+        step=lambda x, _, state: (layer(x), state),
+    )
+    different, total = streaming.code_differences(streamed, x, time=48, piece=8)
+    assert (different, total) == (0, x.size)

@@ -9,7 +9,6 @@ from int4_conformer.models import (
     EncoderConfig,
     JointConfig,
     PredictorConfig,
-    Transducer,
     TransducerConfig,
     preset,
 )
@@ -29,42 +28,21 @@ CONFIG = TransducerConfig(
 )
 
 
-@pytest.mark.parametrize(
-    ("name", "millions", "dim", "blocks", "heads"),
-    [
-        ("tiny", 1, 96, 4, 4),
-        ("conformer_s", 10, 144, 16, 4),
-        ("conformer_m", 30, 256, 16, 4),
-        ("conformer_l", 118, 512, 17, 8),
-    ],
+SECOND_PASS = EncoderConfig(kind="transformer", dim=8, blocks=1, heads=2, chunk=6)
+TWO = dataclasses.replace(
+    CONFIG,
+    name="two passes",
+    encoder=dataclasses.replace(
+        CONFIG.encoder, blocks=2, chunk=4, left_context=2, reduce_after=1, convolution_blocks=1
+    ),
+    second_pass=SECOND_PASS,
+    shared_decoder=False,
 )
-def test_presets_have_the_stated_sizes(name, millions, dim, blocks, heads):
-    config = preset(name, vocab_size=1024, recipe="float")
-    assert config.name == name
-    assert (config.encoder.dim, config.encoder.blocks, config.encoder.heads) == (dim, blocks, heads)
-    # Blocks are alike: one tells how many weights all of them have.
-    encoder = dataclasses.replace(config.encoder, blocks=1)
-    model = Transducer(dataclasses.replace(config, encoder=encoder))
-    model.create_weights()
-    count = model.count_params() + (blocks - 1) * model.encoder.blocks[0].count_params()
-    assert count == pytest.approx(millions * 1e6, rel=0.2)
 
 
-def test_preset_options():
-    config = preset("tiny", vocab_size=30, recipe="w4a4", tied=False)
-    assert config.vocab_size == 30
-    assert config.recipe == Recipe.preset("w4a4")
-    assert not config.joint.tied
-    assert preset("tiny", vocab_size=30).recipe == Recipe.preset("w4a8")
-    assert preset("tiny", vocab_size=30, recipe=CONFIG.recipe).recipe is CONFIG.recipe
-
-
-def test_an_unknown_preset():
-    with pytest.raises(UserError, match="Unknown preset 'huge'; choose one of tiny, conformer_s"):
-        preset("huge", vocab_size=30)
-
-
-@pytest.mark.parametrize("config", [CONFIG, preset("tiny", vocab_size=30)], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "config", [CONFIG, TWO, preset("tiny", vocab_size=30)], ids=lambda c: c.name
+)
 def test_it_survives_json(config):
     assert TransducerConfig.from_config(json.loads(json.dumps(config.to_config()))) == config
 
@@ -74,6 +52,18 @@ def test_it_survives_json(config):
     [
         ({"vocab_size": 1}, "`vocab_size` must count the blank .* Received: vocab_size=1"),
         ({"joint": JointConfig(dim=8)}, "needs `joint.dim` equal .* Received: 8 and 6"),
+        (
+            {"second_pass": dataclasses.replace(SECOND_PASS, subsampling="convolution")},
+            "needs subsampling='stack' .* Received: subsampling='convolution'",
+        ),
+        (
+            {"second_pass": dataclasses.replace(SECOND_PASS, blocks=2, reduce_after=1)},
+            "no `reduce_after`. Received: .* reduce_after=1",
+        ),
+        (
+            {"second_pass": dataclasses.replace(SECOND_PASS, dim=12)},
+            "need encoders of the same `dim`. Received: 8 and 12",
+        ),
     ],
 )
 def test_refused_sizes(change, message):
@@ -85,3 +75,43 @@ def test_refused_sizes(change, message):
 def test_relative_positions_need_an_even_width_per_head(dim, heads):
     with pytest.raises(UserError, match=rf"multiple of 2 \* heads .* dim={dim}, heads={heads}"):
         EncoderConfig(dim=dim, blocks=1, heads=heads, kernel_size=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "rnn"}, "must be one of conformer, transformer, lstm. Received: kind='rnn'"),
+        ({"subsampling": "pool"}, "must be one of stack, convolution. Received: subsampling='pool"),
+        (
+            {"kind": "transformer", "convolution_blocks": 1},
+            "Only a Conformer .* kind='transformer', convolution_blocks=1",
+        ),
+        ({"reduce_after": 0}, "blocks on both sides. Received: reduce_after=0, blocks=4"),
+        ({"reduce_after": 4}, "blocks on both sides. Received: reduce_after=4, blocks=4"),
+        ({"reduce_after": 2, "chunk": 3}, "must be even. Received: chunk=3, left_context=None"),
+        (
+            {"reduce_after": 2, "chunk": 1, "left_context": 3},
+            "must be even. Received: chunk=1, left_context=3",
+        ),
+    ],
+)
+def test_refused_encoders(change, message):
+    config = EncoderConfig(dim=8, blocks=4, heads=2, kernel_size=3)
+    with pytest.raises(UserError, match=message):
+        dataclasses.replace(config, **change)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "reduce_after", "piece"),
+    [(None, None, None), (None, 1, None), (1, None, 1), (1, 1, 2), (4, 1, 4), (3, None, 3)],
+)
+def test_a_piece_is_whole_chunks_and_whole_reduced_frames(chunk, reduce_after, piece):
+    config = EncoderConfig(dim=8, blocks=2, heads=2, chunk=chunk, reduce_after=reduce_after)
+    assert config.piece == piece
+
+
+def test_samples_of_frames_and_blocks_of_two_passes():
+    # Frames of the first pass are two blocks, and six of those are a chunk of the second.
+    assert TWO.frame_samples == 2 * 160
+    assert TWO.block_samples == 12 * 160
+    assert TWO.encoders == (TWO.encoder, SECOND_PASS)

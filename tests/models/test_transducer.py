@@ -78,7 +78,7 @@ def test_logits_are_the_joint_of_encoder_and_prediction(model):
     logits = model({"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS})
     assert logits.shape == (3, 9, 4, 7)
     assert logits.dtype == tf.float32
-    expected = model.joint(model.encode(PCM, LENGTHS), model.predictor(LABELS))
+    expected = model.joint(model.encode(PCM, LENGTHS)[0], model.predictor(LABELS))
     np.testing.assert_array_equal(logits, expected)
 
 
@@ -89,18 +89,18 @@ def test_a_begun_block_is_a_frame(float_model):
 
 
 def test_padding_changes_no_real_frame(model):
-    encoded = model.encode(PCM, LENGTHS).numpy()
-    longer = model.encode(random_pcm(12), LENGTHS).numpy()
+    encoded = model.encode(PCM, LENGTHS)[0].numpy()
+    longer = model.encode(random_pcm(12), LENGTHS)[0].numpy()
     # In float32 sums come in another order; seldom that turns an activation's code by one.
     tolerance = 1e-4 if model.config.recipe.name == "float" else 0.1
     for row, frames in enumerate(FRAMES):
-        alone = model.encode(PCM[row : row + 1, : frames * BLOCK])[0]
+        alone = model.encode(PCM[row : row + 1, : frames * BLOCK])[0][0]
         np.testing.assert_allclose(longer[row, :frames], encoded[row, :frames], atol=tolerance)
         np.testing.assert_allclose(alone, encoded[row, :frames], atol=tolerance)
 
 
 def test_lengths_say_what_is_padding(float_model):
-    padded, whole = float_model.encode(PCM, LENGTHS), float_model.encode(PCM)
+    padded, whole = float_model.encode(PCM, LENGTHS)[0], float_model.encode(PCM)[0]
     np.testing.assert_allclose(padded[0], whole[0], atol=1e-5)
     assert np.abs(padded[1, :4] - whole[1, :4]).max() > 0.01
 
@@ -150,8 +150,8 @@ def test_every_weight_but_the_statistics_trains(quantized_model):
 
 def test_training_augments_the_features(float_model):
     options = {"augment": SpecAugmentConfig(), "seed": tf.constant([0, 1])}
-    plain = float_model.encode(PCM, LENGTHS)
-    masked, again = (float_model.encode(PCM, LENGTHS, **options) for _ in range(2))
+    plain = float_model.encode(PCM, LENGTHS)[0]
+    masked, again = (float_model.encode(PCM, LENGTHS, **options)[0] for _ in range(2))
     np.testing.assert_array_equal(masked, again)
     assert np.any(masked != plain)
 
@@ -190,7 +190,8 @@ def test_a_clone_computes_the_same(quantized_model):
     assert clone.config == quantized_model.config
     clone.create_weights()
     clone.set_weights(quantized_model.get_weights())
-    np.testing.assert_array_equal(clone.encode(PCM, LENGTHS), quantized_model.encode(PCM, LENGTHS))
+    encoded = quantized_model.encode(PCM, LENGTHS)[0]
+    np.testing.assert_array_equal(clone.encode(PCM, LENGTHS)[0], encoded)
 
 
 def test_a_saved_model_computes_the_same(tmp_path, quantized_model):
@@ -199,3 +200,95 @@ def test_a_saved_model_computes_the_same(tmp_path, quantized_model):
     assert loaded.config == quantized_model.config
     batch = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
     np.testing.assert_array_equal(loaded(batch), quantized_model(batch))
+
+
+SECOND_PASS = EncoderConfig(dim=16, blocks=1, heads=2, kernel_size=3, dropout=0.1)
+# Second passes on a causal first one of half the frames: with right context, and its own decoder.
+TWO_PASSES = {
+    "shared": {
+        "encoder": dataclasses.replace(CONFIG.encoder, chunk=1, left_context=4, reduce_after=1),
+        "second_pass": dataclasses.replace(SECOND_PASS, chunk=3, left_context=6),
+    },
+    "own": {
+        "encoder": dataclasses.replace(CONFIG.encoder, chunk=2, left_context=2),
+        "second_pass": dataclasses.replace(SECOND_PASS, dim=8),
+        "shared_decoder": False,
+    },
+}
+
+
+@pytest.fixture(scope="module", params=TWO_PASSES)
+def two_passes(request):
+    return built("w4a8", **TWO_PASSES[request.param])
+
+
+def test_utterances_are_padded_to_whole_chunks_of_every_pass():
+    shared, own = (dataclasses.replace(CONFIG, **TWO_PASSES[name]) for name in ("shared", "own"))
+    assert (shared.block_samples, own.block_samples) == (6 * BLOCK, 2 * BLOCK)
+    assert (shared.frame_samples, own.frame_samples) == (2 * BLOCK, BLOCK)
+
+
+def test_a_second_pass_encodes_the_first(two_passes):
+    first, second = two_passes.encode(PCM, LENGTHS)
+    config = two_passes.config
+    padded = -(-9 * BLOCK // config.block_samples) * config.block_samples
+    time = padded // config.frame_samples
+    assert first.shape == (3, time, config.encoder.dim)
+    assert second.shape == (3, time, config.second_pass.dim)
+    mask = np.arange(time) < two_passes.encoded_length(LENGTHS)[:, None]
+    expected = two_passes.second_pass(first, padding_mask=mask)
+    np.testing.assert_array_equal(second, expected)
+
+
+def test_each_pass_has_its_logits(two_passes):
+    for index, encoded in enumerate(two_passes.encode(PCM, LENGTHS)):
+        predictor, joint = two_passes.decoder(index)
+        expected = joint(encoded, predictor(LABELS))
+        np.testing.assert_array_equal(two_passes.logits(encoded, LABELS, index), expected)
+    batch = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
+    np.testing.assert_array_equal(two_passes(batch), expected)
+    shared = two_passes.decoder(0) == two_passes.decoder(1)
+    assert shared == two_passes.config.shared_decoder
+
+
+def test_weights_of_both_passes_exist(two_passes):
+    parts = {weight.path.removeprefix("test/").split("/")[0] for weight in two_passes.weights}
+    own = set() if two_passes.config.shared_decoder else {"second_predictor", "second_joint"}
+    assert parts == {"front_end", "encoder", "second_pass", "predictor", "joint"} | own
+    paths = [weight.path for weight in two_passes.weights]
+    assert len(set(paths)) == len(paths)
+
+
+def test_longer_padding_changes_no_frame_of_two_passes():
+    model = built(**TWO_PASSES["shared"])
+    for encoded, longer in zip(
+        model.encode(PCM, LENGTHS), model.encode(random_pcm(30), LENGTHS), strict=True
+    ):
+        for row, frames in enumerate(np.asarray(model.encoded_length(LENGTHS))):
+            np.testing.assert_allclose(longer[row, :frames], encoded[row, :frames], atol=1e-4)
+
+
+def test_two_passes_survive_saving(tmp_path, two_passes):
+    two_passes.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.config == two_passes.config
+    config = json.loads(json.dumps(two_passes.get_config()))
+    assert Transducer.from_config(config).config == two_passes.config
+    for index, encoded in enumerate(two_passes.encode(PCM, LENGTHS)):
+        again = loaded.encode(PCM, LENGTHS)[index]
+        np.testing.assert_array_equal(again, encoded)
+        logits = two_passes.logits(encoded, LABELS, index)
+        np.testing.assert_array_equal(loaded.logits(again, LABELS, index), logits)
+
+
+def test_recipes_reach_the_second_pass():
+    parts = "second_pass/.*", "second_predictor/.*", "second_joint/.*"
+    rules = [(part, QuantConfig(weight_bits=bits)) for bits, part in enumerate(parts, 4)]
+    recipe = Recipe(name="test", rules=(*rules, (".*", QuantConfig())))
+    model = Transducer(dataclasses.replace(CONFIG, recipe=recipe, **TWO_PASSES["own"]))
+    model.create_weights()
+    assert model.second_pass.blocks[0].attention.key_dense.quant.weight_bits == 4
+    assert model.second_predictor.projection.quant.weight_bits == 5
+    assert model.second_joint.encoder_dense.quant.weight_bits == 6
+    assert model.encoder.blocks[0].attention.key_dense.quant.weight_bits is None
+    assert model.predictor.projection.quant.weight_bits is None

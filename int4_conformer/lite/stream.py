@@ -1,0 +1,152 @@
+"""Speech to text while it is spoken."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from int4_conformer.errors import UserError
+from int4_conformer.text.vocabulary import Vocabulary
+
+# A signature: inputs by name -> outputs by name.
+Run = Callable[..., dict[str, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Words:
+    """The words of an utterance so far."""
+
+    # What stays as it is.
+    final: str
+    # All words: what follows the final ones is the first pass's, which the second may correct.
+    text: str
+
+
+class RecognizerStream:
+    """One utterance that is heard piece by piece; `Recognizer.stream` makes it.
+
+    Args:
+      first: the first pass.
+      second: the second; None if there is none.
+      vocabulary: what the tokens mean.
+      block_samples: the utterance is padded with silence to a multiple of so many, as
+        `Recognizer.transcribe` pads it.
+      to_pcm: makes float32 `[samples]` at the model's rate of what `feed` is given, and of what is
+        left at the end.
+    """
+
+    def __init__(
+        self,
+        first: "Pass",
+        second: "Pass | None",
+        vocabulary: Vocabulary,
+        block_samples: int,
+        to_pcm: Callable[[np.ndarray, bool], np.ndarray],
+    ) -> None:
+        self._first = first
+        self._second = second
+        self._vocabulary = vocabulary
+        self._block_samples = block_samples
+        self._to_pcm = to_pcm
+        self._samples = 0
+        self._final: list[int] = []
+        # Frames and tokens of each piece that the second pass has not seen.
+        self._partial: list[tuple[int, list[int]]] = []
+        self._ended = False
+
+    def feed(self, samples: np.ndarray) -> Words:
+        """Hears what follows, and returns the words so far.
+
+        Args:
+          samples: as many as there are, as `Recognizer.transcribe` takes them.
+
+        Raises:
+          UserError: the utterance has ended, or as `Recognizer.transcribe`.
+        """
+        if self._ended:
+            raise UserError("The utterance has ended; begin a new stream for the next one.")
+        self._hear(self._to_pcm(samples, False), last=False)
+        return self._words()
+
+    def finish(self) -> Words:
+        """Ends the utterance, and returns its words, all of them final."""
+        if not self._ended:
+            self._hear(self._to_pcm(np.zeros([0], np.float32), True), last=True)
+            self._ended = True
+        return self._words()
+
+    def _hear(self, pcm: np.ndarray, last: bool) -> None:
+        self._samples += len(pcm)
+        if last:
+            pcm = np.pad(pcm, (0, -self._samples % self._block_samples))
+        for outputs in self._first.run(pcm, last):
+            length = int(outputs["length"][0])
+            tokens = _tokens(outputs)
+            if self._second is None:
+                self._final += tokens
+            else:
+                self._partial.append((length, tokens))
+                self._correct(outputs["encoded"][0, :length], last=False)
+        if last and self._second is not None:
+            self._correct(np.zeros_like(outputs["encoded"][0, :0]), last=True)
+
+    def _correct(self, encoded: np.ndarray, last: bool) -> None:
+        """Gives the second pass frames of the first, whose words give way to its own."""
+        for outputs in self._second.run(encoded, last):
+            self._final += _tokens(outputs)
+            frames = self._second.piece
+            while self._partial and frames > 0:
+                length, _ = self._partial.pop(0)
+                frames -= length
+
+    def _words(self) -> Words:
+        partial = [token for _, tokens in self._partial for token in tokens]
+        return Words(
+            final=self._vocabulary.detokenize(self._final),
+            text=self._vocabulary.detokenize(self._final + partial),
+        )
+
+
+class Pass:
+    """A signature of the file, and its state between pieces, which begins as zeros.
+
+    Args:
+      run: the signature.
+      inputs: type and shape `[1, ...]` of each input by name: `given`, `length`, and the state.
+      given: name of the input that is heard, `[1, piece, ...]`.
+    """
+
+    def __init__(self, run: Run, inputs: dict[str, dict[str, Any]], given: str) -> None:
+        self._run = run
+        self._given = given
+        zeros = {name: np.zeros(x["shape"], x["dtype"]) for name, x in inputs.items()}
+        self._waiting = zeros.pop(given)[0]
+        self.piece = len(self._waiting)
+        self._waiting = self._waiting[:0]
+        del zeros["length"]
+        self._state = zeros
+
+    def run(self, values: np.ndarray, last: bool) -> Iterator[dict[str, np.ndarray]]:
+        """The outputs of each piece that has become whole, and of the rest if it is the last."""
+        self._waiting = np.concatenate([self._waiting, values])
+        while len(self._waiting) >= self.piece:
+            yield self._step(self._waiting[: self.piece])
+            self._waiting = self._waiting[self.piece :]
+        if last:
+            # Also without a rest: a stream ends with a piece, if one of padding alone.
+            yield self._step(self._waiting)
+
+    def _step(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        missing = self.piece - len(values)
+        padded = np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))
+        outputs = self._run(
+            **{self._given: padded[None], "length": np.array([len(values)], np.int32)},
+            **self._state,
+        )
+        self._state = {name: outputs[name] for name in self._state}
+        return outputs
+
+
+def _tokens(outputs: dict[str, np.ndarray]) -> list[int]:
+    return outputs["tokens"][0, : outputs["count"][0]].tolist()

@@ -1,0 +1,15 @@
+"""Prediction networks: what the labels so far say about the next one."""
+
+from int4_conformer.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "AveragedEmbeddingPredictor": "averaged",
+        "LSTMPredictor": "lstm",
+        "LookupPredictor": "lookup",
+        "Predictor": "base",
+        "SelfAttentionPredictor": "self_attention",
+        "make_predictor": "factory",
+    },
+)

@@ -1,0 +1,133 @@
+"""What every kind of prediction network is tested for."""
+
+from typing import get_args
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.models import make_predictor
+from int4_conformer.models.config import PredictorKind
+from int4_conformer.quant import Recipe
+from tests import deployments, tiny
+
+KINDS = get_args(PredictorKind)
+VOCAB, OUTPUT = tiny.TOKENIZER.vocabulary.size, 6
+# Blanks among them: what pads the end is embedded as the start is.
+LABELS = np.int32([[3, 7, 7, 1, 5, 2, 9], [4, 0, 8, 3, 6, 0, 0]])
+BATCH = {
+    "pcm": np.stack([tiny.speech(4, seed) for seed in range(2)]),
+    "pcm_length": np.int32([4, 3]) * 640,
+    "labels": LABELS,
+}
+
+
+def built(kind, recipe="float", **sizes):
+    keras.utils.set_random_seed(1)
+    config = tiny.predictor_config(kind, **sizes)
+    layer = make_predictor(config, VOCAB, OUTPUT, Recipe.preset(recipe))
+    layer(LABELS)
+    rng = np.random.default_rng(2)
+    for weight in layer.weights:
+        weight.assign(weight + 0.3 * rng.standard_normal(weight.shape))
+    return layer
+
+
+def steps(layer, labels):
+    """Outputs [batch, labels + 1, dim] of one step after another."""
+    step, state, outputs = tf.function(layer.step), layer.initial_state(len(labels)), []
+    for label in np.pad(labels, [[0, 0], [1, 0]]).T:
+        output, after = step(tf.constant(label), state)
+        # A loop can carry it.
+        tf.nest.assert_same_structure(state, after)
+        for name, now in after.items():
+            assert (now.shape, now.dtype) == (state[name].shape, state[name].dtype)
+            assert now.shape.is_fully_defined()
+        state = after
+        outputs.append(output)
+    return np.stack(outputs, axis=1)
+
+
+@pytest.mark.parametrize("context", [1, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_are_the_positions_of_the_whole(kind, context):
+    layer = built(kind, context=context)
+    outputs = layer(LABELS)
+    assert outputs.shape == (2, 8, OUTPUT)
+    np.testing.assert_allclose(steps(layer, LABELS), outputs, atol=1e-5)
+    np.testing.assert_allclose(layer(LABELS[:, :0]), outputs[:, :1], atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", ["w4a8", "w8a8"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_quantized_steps_differ_by_rounding_alone(kind, recipe):
+    layer = built(kind, recipe)
+    whole, stepped = layer(LABELS).numpy(), steps(layer, LABELS)
+    # A float's last bit seldom moves a code, and then what follows by what that code is worth.
+    same = np.all(np.abs(stepped - whole) < 1e-4, axis=-1)
+    assert np.mean(same) > 0.9
+    np.testing.assert_allclose(stepped, whole, atol=0.1)
+    assert np.any(np.abs(whole - built(kind)(LABELS)) > 1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_position_sees_no_label_after_it(kind):
+    layer = built(kind)
+    changed = LABELS.copy()
+    changed[:, 3] = LABELS[:, 3] % (VOCAB - 1) + 1
+    moved = np.any(np.abs(layer(changed) - layer(LABELS)) > 1e-6, axis=-1)
+    assert not np.any(moved[:, :4])
+    assert np.all(moved[:, 4])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_row_of_the_blank_is_not_looked_up(kind):
+    layer = built(kind)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(LABELS) ** 3)
+    gradient = tf.convert_to_tensor(tape.gradient(loss, layer.embedding.embeddings.value))
+    assert not np.any(gradient[0])
+    assert set(np.flatnonzero(np.any(gradient != 0, axis=-1))) == set(LABELS.ravel()) - {0}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_weight_trains_under_xla(kind):
+    layer = built(kind, "w4a8")
+
+    @tf.function(jit_compile=True)
+    def gradients(labels):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(labels, training=True) ** 3)
+        return tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+
+    for weight, gradient in zip(layer.trainable_weights, gradients(LABELS), strict=True):
+        assert np.any(tf.convert_to_tensor(gradient) != 0), weight.path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_takes_the_same_steps(kind):
+    layer = built(kind, "w8a8")
+    specs = {
+        name: tf.TensorSpec(part.shape, part.dtype) for name, part in layer.initial_state(2).items()
+    }
+    graph, deployment = deployments.traced(
+        layer.step, "integers", tf.TensorSpec([2], tf.int32), specs
+    )
+    assert len(deployment.matrices) > 1
+    state = layer.initial_state(2)
+    for label in LABELS.T[:3]:
+        served, _ = graph(tf.constant(label), state)
+        output, state = layer.step(tf.constant(label), state)
+        np.testing.assert_allclose(served, output, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_model_computes_the_same(tmp_path, kind):
+    model = tiny.model("float", predictor=kind)
+    assert model.joint.embedding is model.predictor.embedding
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.config == model.config
+    assert type(loaded.predictor) is type(model.predictor)
+    np.testing.assert_array_equal(loaded(BATCH), model(BATCH))
