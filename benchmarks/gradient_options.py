@@ -67,6 +67,7 @@ def main(_: list[str]) -> None:
             quant = dataclasses.replace(QuantConfig.from_name(scheme), **fields)
             workdir = Workdir(Path(FLAGS.output) / f"{scheme}_{index}")
             model = trained(
+                "tiny",
                 Recipe(name=scheme, rules=((".*", quant),)),
                 dataclasses.replace(_TRAINING, seed=int(option == "the same, another seed")),
                 tokenizer=tokenizer,

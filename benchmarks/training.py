@@ -1,4 +1,6 @@
-"""Training `tiny` from scratch, for benchmarks that compare recipes."""
+"""Training from scratch, for benchmarks that measure what comes of it."""
+
+import dataclasses
 
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.models.presets import preset
@@ -10,8 +12,24 @@ from int4_conformer.training.strategy import strategy_from_name
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.workdir import Workdir
 
+_TRAINING = TrainingConfig(
+    steps=2500,
+    batch_seconds=48,
+    buckets=3,
+    learning_rate=2e-3,
+    warmup=500,
+    average=100,
+    evaluate_every=500,
+)
+# Split to test on and training of each corpus.
+SETTINGS = {
+    "fsdd": ("test", _TRAINING),
+    "an4": ("dev", dataclasses.replace(_TRAINING, batch_seconds=96)),
+}
+
 
 def trained(
+    name: str,
     recipe: Recipe | str,
     config: TrainingConfig,
     *,
@@ -19,9 +37,9 @@ def trained(
     train: Utterances,
     workdir: Workdir,
 ) -> Transducer:
-    """The model with its last weights; a run that is complete is not trained again."""
+    """The model of a preset with its last weights; a complete run is not trained again."""
     Trainer(
-        preset("tiny", vocab_size=tokenizer.vocabulary.size, recipe=recipe),
+        preset(name, vocab_size=tokenizer.vocabulary.size, recipe=recipe),
         config,
         tokenizer=tokenizer,
         train=train,

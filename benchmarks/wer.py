@@ -10,13 +10,12 @@ difference, and writes report.json. Runs that are complete are not trained again
 can also be trained side by side (`--recipes`) and compared afterwards.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 from absl import app, flags
-from training import trained
+from training import SETTINGS, trained
 
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import normalized
@@ -25,24 +24,8 @@ from int4_conformer.files import write_beside
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.serving.tflite import export_tflite
 from int4_conformer.text.graphemes import Graphemes
-from int4_conformer.training.config import TrainingConfig
 from int4_conformer.training.progress import Progress
 from int4_conformer.training.workdir import Workdir
-
-_TRAINING = TrainingConfig(
-    steps=2500,
-    batch_seconds=48,
-    buckets=3,
-    learning_rate=2e-3,
-    warmup=500,
-    average=100,
-    evaluate_every=500,
-)
-# Split to test on and training of each corpus.
-SETTINGS = {
-    "fsdd": ("test", _TRAINING),
-    "an4": ("dev", dataclasses.replace(_TRAINING, batch_seconds=96)),
-}
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("corpus", None, sorted(SETTINGS), "Whose settings to use.", required=True)
@@ -60,7 +43,7 @@ def main(_: list[str]) -> None:
     rows, hypotheses = [], {}
     for recipe in FLAGS.recipes:
         workdir = Workdir(output / recipe)
-        model = trained(recipe, config, tokenizer=tokenizer, train=train, workdir=workdir)
+        model = trained("tiny", recipe, config, tokenizer=tokenizer, train=train, workdir=workdir)
         minutes = workdir.metrics()[-1]["seconds"] / 60
         file = output / f"{recipe}.tflite"
         export_tflite(model, tokenizer.vocabulary, file)

@@ -1,14 +1,16 @@
 """Measures the word error rate of a recogniser on a corpus.
 
 MODEL is a folder that `int4-conformer train` wrote, whose utterances are recognised in batches, or
-a .tflite file that `int4-conformer export` wrote, which hears them one by one, as a device would.
-Lower case, punctuation and the like do not count: transcripts are normalised on both sides.
+a .tflite file that `int4-conformer export` wrote, which hears them one by one, as a device would:
+whole, or with --stream in pieces, as from a microphone. Lower case, punctuation and the like do not
+count: transcripts are normalised on both sides.
 """
 
 import json
 import os
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 
 from int4_conformer.audio.files import SAMPLE_RATE
@@ -39,8 +41,9 @@ def _define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_boolean(
-        "first_pass", False, "Stop after the first pass of a training folder.", flag_values=values
+        "first_pass", False, "Stop after the first of two passes.", flag_values=values
     )
+    flags.DEFINE_boolean("stream", False, "Feed a .tflite file piece by piece.", flag_values=values)
     flags.DEFINE_integer(
         "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
     )
@@ -57,16 +60,18 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
         require_place(path)
     utterances = read_corpus(values.manifest, values.split)
     if model.is_dir():
+        if values.stream:
+            raise UserError(f"--stream is for .tflite files; {model} is a training folder.")
         index = 0 if values.first_pass else -1
         evaluation = _evaluate_folder(model, values.checkpoint, utterances, index)
     else:
-        if values.first_pass:
-            raise UserError(f"--first_pass is for training folders; {model} is a file.")
+        if values.first_pass and not values.stream:
+            raise UserError("A .tflite file has a first pass in streams alone; add --stream.")
         if values.checkpoint is not None:
             raise UserError(
                 f"--checkpoint={values.checkpoint} is for training folders; {model} is a file."
             )
-        evaluation = _evaluate_file(model, values.num_threads, utterances)
+        evaluation = _evaluate_file(model, values, utterances)
     if values.json is not None:
         write_beside(values.json, (json.dumps(evaluation.to_json(), indent=2) + "\n").encode())
     if values.hypotheses is not None:
@@ -88,16 +93,22 @@ def _evaluate_folder(
         return evaluator(progress.update)
 
 
-def _evaluate_file(path: str | os.PathLike, num_threads: int, utterances: Utterances) -> Evaluation:
+def _evaluate_file(
+    path: str | os.PathLike, values: flags.FlagValues, utterances: Utterances
+) -> Evaluation:
     from int4_conformer.lite.recognizer import Recognizer
 
-    recognizer = Recognizer(path, num_threads=num_threads)
+    recognizer = Recognizer(path, num_threads=values.num_threads)
+
+    def transcribe(samples: np.ndarray) -> str:
+        if not values.stream:
+            return recognizer.transcribe(samples, SAMPLE_RATE)
+        stream = recognizer.stream(SAMPLE_RATE, second_pass=not values.first_pass)
+        stream.feed(samples)
+        return stream.finish().text
+
     with Progress(len(utterances), "evaluate") as progress:
-        return evaluate(
-            lambda samples: recognizer.transcribe(samples, SAMPLE_RATE),
-            utterances,
-            progress.update,
-        )
+        return evaluate(transcribe, utterances, progress.update)
 
 
 def _report(evaluation: Evaluation) -> str:

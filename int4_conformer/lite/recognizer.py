@@ -90,11 +90,13 @@ class Recognizer:
             outputs = self._recognize(pcm=pcm)
         return outputs["tokens"][: outputs["count"]]
 
-    def stream(self, sample_rate: int = 16000) -> RecognizerStream:
+    def stream(self, sample_rate: int = 16000, second_pass: bool = True) -> RecognizerStream:
         """Recognises an utterance while it is spoken.
 
         Args:
           sample_rate: of the samples that the stream will be fed, in Hz.
+          second_pass: whether the second of two passes runs, too. Without it words come as soon
+            and cost less, and none is corrected.
 
         Raises:
           UserError: the model hears whole utterances only.
@@ -108,7 +110,7 @@ class Recognizer:
         passes = [
             self._pass(name, given)
             for name, given in ((FIRST_PASS, "pcm"), (SECOND_PASS, "encoded"))
-            if name in signatures
+            if name in signatures and (second_pass or name == FIRST_PASS)
         ]
         first, second = (*passes, None)[:2]
         return RecognizerStream(

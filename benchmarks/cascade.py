@@ -1,0 +1,76 @@
+"""Word error rates of the two passes of a cascade, whole utterances and streams.
+
+    python benchmarks/cascade.py --manifest=PATH/an4
+
+trains `cascaded_tiny` with w4a8 from scratch on the training split of AN4, with the settings that
+benchmarks/wer.py has for `tiny`, exports the last weights and counts word errors of the .tflite
+file on the dev split, which training never sees: of the first pass and of both, fed piece by piece
+as from a microphone, and of the whole utterances. Prints a table for RESULTS.md. A run that is
+complete is not trained again.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+from training import SETTINGS, trained
+
+from int4_conformer.data.corpus import read_corpus
+from int4_conformer.data.prepare import normalized
+from int4_conformer.evaluation import evaluate
+from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.serving.tflite import export_tflite
+from int4_conformer.text.graphemes import Graphemes
+from int4_conformer.training.progress import Progress
+from int4_conformer.training.workdir import Workdir
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("manifest", None, "AN4.", required=True)
+flags.DEFINE_string("output", "build/cascade", "Folder for the run and the exported file.")
+flags.DEFINE_string("recipe", "w4a8", "Recipe to train with.")
+
+
+def main(_: list[str]) -> None:
+    split, config = SETTINGS["an4"]
+    train = normalized(read_corpus(FLAGS.manifest, "train"))
+    test = normalized(read_corpus(FLAGS.manifest, split))
+    tokenizer = Graphemes.from_texts([utterance.text for utterance in train])
+    output = Path(FLAGS.output)
+    workdir = Workdir(output / FLAGS.recipe)
+    model = trained(
+        "cascaded_tiny", FLAGS.recipe, config, tokenizer=tokenizer, train=train, workdir=workdir
+    )
+    file = output / f"{FLAGS.recipe}.tflite"
+    export_tflite(model, tokenizer.vocabulary, file)
+    recognizer = Recognizer(file)
+
+    def streamed(samples: np.ndarray, second_pass: bool) -> str:
+        stream = recognizer.stream(second_pass=second_pass)
+        stream.feed(samples)
+        return stream.finish().text
+
+    heard = {
+        "first pass, streamed": lambda samples: streamed(samples, second_pass=False),
+        "both passes, streamed": lambda samples: streamed(samples, second_pass=True),
+        "both passes, whole utterances": recognizer.transcribe,
+    }
+    print("| words of | WER | errors / words | real-time factor |")
+    print("|---|---|---|---|")
+    transcripts = {}
+    for name, transcribe in heard.items():
+        with Progress(len(test), name) as progress:
+            evaluation = evaluate(transcribe, test, progress.update)
+        errors, transcripts[name] = evaluation.errors, evaluation.hypotheses
+        print(
+            f"| {name} | {100 * errors.wer:.2f}% | {errors.errors} / {errors.words} | "
+            f"{evaluation.rtf:.4f} |"
+        )
+    _, streams, wholes = transcripts.values()
+    same = sum(stream == whole for stream, whole in zip(streams, wholes, strict=True))
+    minutes = workdir.metrics()[-1]["seconds"] / 60
+    print(f"\nStreams and whole utterances have the same words in {same} of {len(test)}.")
+    print(f"{file.stat().st_size:,} bytes; {minutes:.1f} minutes of training.")
+
+
+if __name__ == "__main__":
+    app.run(main)
