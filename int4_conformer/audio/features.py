@@ -21,14 +21,15 @@ class LogMel(keras.layers.Layer):
 
     Frame t ends with sample (t + 1) hop: it looks back only, the first frames see zeros before
     the start, and `samples / hop` frames come out. Each band has the mean `mean` taken away and is
-    multiplied by `inverse_std`, both set from training audio by `adapt`.
+    multiplied by `inverse_std`, both set from training audio by `adapt`. It computes in float32,
+    whatever the dtype policy.
 
     Call: float [batch, samples] in [-1, 1], samples a multiple of the hop ->
         float [batch, samples / hop, mel_bins].
     """
 
     def __init__(self, config: FrontEndConfig, **kwargs: Any):
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**{"trainable": False, "dtype": "float32"} | kwargs)
         self.config = config
         self.fft_length = 1 << (config.window - 1).bit_length()
         self.window = np.hanning(config.window + 1)[:-1].astype(np.float32)

@@ -70,5 +70,7 @@ class Joint(keras.layers.Layer):
         """float [..., dim] and [..., dim], broadcast -> float32 [..., vocab]."""
         hidden = tf.tanh(frames + predicted)
         if self.embedding is None:
-            return self.output_dense(hidden, training=training)
-        return self.embedding.project(hidden, training) + self.output_bias
+            logits = self.output_dense(hidden, training=training)
+        else:
+            logits = self.embedding.project(hidden, training) + self.output_bias
+        return tf.cast(logits, tf.float32)

@@ -29,7 +29,8 @@ class Transducer(keras.Model):
     """
 
     def __init__(self, config: TransducerConfig, **kwargs: Any):
-        super().__init__(**{"name": config.name} | kwargs)
+        # Its parts cast what they are given; samples are for the front end as they are.
+        super().__init__(**{"name": config.name, "autocast": False} | kwargs)
         self.config = config
         recipe = config.recipe
         self.front_end = LogMel(config.front_end, name="front_end")

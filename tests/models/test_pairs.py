@@ -1,0 +1,159 @@
+"""What every encoder passes with every prediction network."""
+
+import itertools
+import json
+from typing import get_args
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.models.config import PredictorKind
+from int4_conformer.models.stream import TransducerStream
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.quant import Recipe
+from int4_conformer.serving.tflite import export_tflite
+from tests import tiny
+from tests.pairs import BLOCK, ENCODERS, LENGTHS, PCM, W4A8, W8A8, built, padded
+
+LABELS = np.int32([[1, 2, 3], [4, 5, 0], [6, 0, 0]])
+BATCH = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
+PAIRS = list(itertools.product(ENCODERS, get_args(PredictorKind)))
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def pair(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def float_model(pair):
+    return built(*pair, Recipe.preset("float"))
+
+
+@pytest.fixture(scope="module")
+def quantized_model(pair):
+    # The LSTM's weights keep 8 bits.
+    return built(*pair, W8A8 if "lstm" in pair else W4A8)
+
+
+def transcripts(model, index=-1):
+    tokens, count = model.recognize(PCM, LENGTHS, index)
+    return [row[:n].tolist() for row, n in zip(tokens.numpy(), count.numpy(), strict=True)]
+
+
+def streamed(model, chunks):
+    """Frames of the first pass, and the tokens of each, of pieces of so many chunks."""
+    config = model.config
+    stream = TransducerStream(model, chunks * config.encoder.piece * 0.04)
+    assert stream.samples == chunks * config.encoder.piece * BLOCK
+    states = stream.initial_states(batch=3)
+    frames, tokens = [], [[[], [], []] for _ in states]
+    for pcm, length in _pieces(PCM, LENGTHS, stream.samples):
+        outputs, states[0] = stream.first_pass(pcm, length, states[0])
+        frames.append(outputs["encoded"])
+        _extend(tokens[0], outputs)
+    frames = np.concatenate(frames, axis=1)
+    if config.second_pass is not None:
+        lengths = np.asarray(model.encoded_length(LENGTHS))
+        for piece, length in _pieces(frames, lengths, stream.second_frames):
+            outputs, states[1] = stream.second_pass(piece, length, states[1])
+            _extend(tokens[1], outputs)
+    return frames, tokens
+
+
+def _pieces(x, lengths, size):
+    """Pieces [batch, size, ...] of [batch, time, ...], and what of each is real."""
+    for start in range(0, x.shape[1], size):
+        piece = x[:, start : start + size]
+        missing = [[0, 0], [0, size - piece.shape[1]]] + [[0, 0]] * (x.ndim - 2)
+        yield np.pad(piece, missing), np.clip(lengths - start, 0, size)
+
+
+def _extend(tokens, outputs):
+    for row, n in enumerate(outputs["count"].numpy()):
+        tokens[row] += outputs["tokens"][row, :n].numpy().tolist()
+
+
+def test_it_says_something(float_model):
+    said = [len(tokens) for tokens in transcripts(float_model)]
+    assert 0 < sum(said) < 27 * float_model.config.max_symbols
+
+
+def test_a_clone_and_a_saved_model_compute_the_same(tmp_path, quantized_model):
+    config = json.loads(json.dumps(quantized_model.get_config()))
+    assert Transducer.from_config(config).config == quantized_model.config
+    quantized_model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert [weight.path for weight in loaded.weights] == [
+        weight.path for weight in quantized_model.weights
+    ]
+    np.testing.assert_array_equal(loaded(BATCH), quantized_model(BATCH))
+
+
+def test_mixed_precision(pair, float_model):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = built(*pair, Recipe.preset("float"))
+        logits = mixed(BATCH)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert {weight.dtype for weight in mixed.trainable_weights} == {"float32"}
+    assert logits.dtype == tf.float32
+    expected = float_model(BATCH)
+    assert not np.array_equal(logits, expected)
+    np.testing.assert_allclose(logits, expected, atol=0.2)
+
+
+def test_more_padding_changes_nothing(float_model):
+    logits = float_model(BATCH)
+    longer = float_model(BATCH | {"pcm": padded(30)})
+    for row, frames in enumerate(np.asarray(float_model.encoded_length(LENGTHS))):
+        np.testing.assert_allclose(longer[row, :frames], logits[row, :frames], atol=1e-4)
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 8])
+def test_streams_are_the_whole(float_model, chunks):
+    frames, tokens = streamed(float_model, chunks)
+    encoded = float_model.encode(PCM, LENGTHS)[0]
+    for row, n in enumerate(np.asarray(float_model.encoded_length(LENGTHS))):
+        np.testing.assert_allclose(frames[row, :n], encoded[row, :n], atol=1e-5)
+    assert tokens == [transcripts(float_model, index) for index in range(len(tokens))]
+
+
+def test_streams_in_integers_have_the_same_words(quantized_model):
+    _, tokens = streamed(quantized_model, 3)
+    assert tokens == [transcripts(quantized_model, index) for index in range(len(tokens))]
+
+
+def test_xla_compiles_a_step_of_training(quantized_model):
+    variables = quantized_model.trainable_variables
+
+    @tf.function(jit_compile=True)
+    def gradients(batch):
+        with tf.GradientTape() as tape:
+            encoded = quantized_model.encode(batch["pcm"], batch["pcm_length"])
+            losses = [
+                tf.reduce_mean(tf.square(quantized_model.logits(frames, batch["labels"], index)))
+                for index, frames in enumerate(encoded)
+            ]
+        return tape.gradient(losses, variables)
+
+    for variable, gradient in zip(variables, gradients(BATCH), strict=True):
+        assert np.any(tf.convert_to_tensor(gradient) != 0), variable.path
+
+
+def test_the_exported_file_says_the_same_whole_and_in_pieces(tmp_path, quantized_model):
+    path = tmp_path / "recognizer.tflite"
+    export_tflite(quantized_model, tiny.TOKENIZER.vocabulary, path)
+    recognizer, expected = Recognizer(path), transcripts(quantized_model)
+    for row, length in enumerate(LENGTHS):
+        pcm = PCM[row, :length]
+        assert recognizer.tokens(pcm).tolist() == expected[row]
+        stream = recognizer.stream()
+        for start in range(0, length, 1000):
+            stream.feed(pcm[start : start + 1000])
+        assert stream.finish().text == tiny.TOKENIZER.vocabulary.detokenize(expected[row])

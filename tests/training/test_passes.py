@@ -1,0 +1,125 @@
+"""Training of two passes."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.data.corpus import read_corpus
+from int4_conformer.data.prepare import normalized
+from int4_conformer.losses import rnnt_loss
+from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.trainer import Trainer
+from int4_conformer.training.workdir import Workdir
+from tests import commands, tiny
+
+CONFIG = dataclasses.replace(
+    tiny.config("float"),
+    encoder=dataclasses.replace(tiny.ENCODER, chunk=1, left_context=4, dropout=0.0),
+    second_pass=dataclasses.replace(tiny.ENCODER, chunk=2, left_context=4, dropout=0.0),
+)
+TRAINING = TrainingConfig(
+    steps=2,
+    batch_seconds=1.44,
+    buckets=1,
+    spec_augment=False,
+    warmup=1,
+    first_pass_weight=0.3,
+    evaluate_every=2,
+    xla=False,
+)
+SEEDS = [tf.constant([n, 0]) for n in range(40)]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return tiny.write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def make_trainer(manifest, workdir, **changes):
+    return Trainer(
+        CONFIG,
+        dataclasses.replace(TRAINING, **changes),
+        tokenizer=tiny.TOKENIZER,
+        train=normalized(read_corpus(manifest, "train")),
+        dev=normalized(read_corpus(manifest, "dev")),
+        workdir=Workdir(workdir),
+        strategy=tf.distribute.get_strategy(),
+    )
+
+
+@pytest.fixture(scope="module")
+def weighted(manifest, tmp_path_factory):
+    """A trainer of both passes at once that has trained."""
+    trainer = make_trainer(manifest, tmp_path_factory.mktemp("weighted") / "run")
+    trainer.train()
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def batch(weighted):
+    (batch,) = weighted._batches.take(1)
+    return batch
+
+
+def losses(model, batch):
+    """Mean loss of each pass."""
+    encoded = model.encode(batch["pcm"], batch["pcm_length"])
+    lengths = model.encoded_length(batch["pcm_length"])
+    return [
+        tf.reduce_mean(
+            rnnt_loss(
+                model.logits(frames, batch["labels"], index),
+                batch["labels"],
+                lengths,
+                batch["label_length"],
+            )
+        ).numpy()
+        for index, frames in enumerate(encoded)
+    ]
+
+
+def test_the_loss_is_the_weighted_sum_of_both(weighted, batch):
+    first, second = losses(weighted.model, batch)
+    assert abs(first - second) > 1e-3
+    np.testing.assert_allclose(weighted._loss(batch, SEEDS[0]), 0.3 * first + 0.7 * second, 1e-4)
+
+
+def test_both_passes_are_evaluated(weighted):
+    (line,) = (weighted._workdir.path / "metrics.jsonl").read_text().splitlines()
+    assert {"dev_wer", "dev_wer_first_pass"} <= set(json.loads(line))
+
+
+def test_one_pass_is_drawn_for_each_step(manifest, weighted, batch, tmp_path):
+    sampling = make_trainer(manifest, tmp_path / "run", sample_passes=True)
+    for variable, value in zip(sampling.model.weights, weighted.model.get_weights(), strict=True):
+        variable.assign(value)
+    first, second = losses(sampling.model, batch)
+    drawn = np.array([sampling._loss(batch, seed).numpy() for seed in SEEDS])
+    is_first = np.isclose(drawn, first, rtol=1e-4)
+    assert np.all(is_first | np.isclose(drawn, second, rtol=1e-4))
+    # Of 40 draws with probability 0.3, within three standard deviations.
+    assert 4 <= is_first.sum() <= 20
+    seed = SEEDS[int(np.argmax(is_first))]
+    _, gradients = sampling._gradients(batch, seed, 0)
+    for variable, gradient in zip(sampling.model.trainable_variables, gradients, strict=True):
+        if "/second_pass/" in variable.path:
+            assert not np.any(tf.convert_to_tensor(gradient)), variable.path
+        elif variable.path.endswith("kernel"):
+            assert np.any(tf.convert_to_tensor(gradient)), variable.path
+
+
+@pytest.mark.parametrize("flag", ["--first_pass", "--nofirst_pass"])
+def test_a_folder_is_evaluated_by_either_pass(weighted, manifest, tmp_path, flag):
+    figures = tmp_path / "figures.json"
+    result = commands.run(
+        "evaluate",
+        weighted._workdir.path,
+        *(f"--manifest={manifest}", "--split=dev", "--checkpoint=best", flag, f"--json={figures}"),
+    )
+    assert result.status == 0, result.err
+    metrics = json.loads((weighted._workdir.path / "metrics.jsonl").read_text())
+    name = "dev_wer_first_pass" if flag == "--first_pass" else "dev_wer"
+    assert json.loads(figures.read_text())["wer"] == pytest.approx(metrics[name])
