@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.errors import UserError
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.frames import Span
@@ -33,7 +34,10 @@ class Encoder(keras.layers.Layer):
 
     Call: float [batch, time * stack, bins], padding_mask bool [batch, time] (False: padding) or
         None -> [batch, time, dim]; half as many frames with `reduce_after`. The time is a multiple
-        of `config.piece`.
+        of `config.piece` and of `config.reduction`.
+
+    Raises:
+        UserError: it is not.
     """
 
     def __init__(self, config: EncoderConfig, stack: int, bins: int, recipe: Recipe, **kwargs: Any):
@@ -70,6 +74,12 @@ class Encoder(keras.layers.Layer):
         self, features: tf.Tensor, padding_mask: tf.Tensor | None = None, training: bool = False
     ) -> tf.Tensor:
         x = self._stacked(features) if self.subsampling is None else self.subsampling(features)
+        whole = self.config.piece or self.config.reduction
+        if x.shape[1] is not None and x.shape[1] % whole:
+            raise UserError(
+                f"An utterance must have a multiple of {whole} frames, whole chunks and pairs; pad "
+                f"it, and mask the padding. Received: {x.shape[1]} frames"
+            )
         x = self.dropout(self.input_norm(self.input_dense(x)), training=training)
         frames = self.spans[0].whole(x, padding_mask)
         for i, block in enumerate(self.blocks):

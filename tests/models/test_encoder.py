@@ -264,6 +264,16 @@ def test_an_encoder_that_cannot_stream(options):
         encoder(**options).initial_state(1)
 
 
+@pytest.mark.parametrize(
+    ("options", "multiple"),
+    [({"chunk": 4}, 4), ({"reduce_after": 1}, 2), ({"chunk": 1, "reduce_after": 1}, 2)],
+    ids=str,
+)
+def test_an_utterance_that_ends_within_a_chunk(options, multiple):
+    with pytest.raises(UserError, match=f"multiple of {multiple} frames.* Received: 5 frames"):
+        encoder(**options)(FEATURES)
+
+
 def test_dropout_is_for_training():
     layer = encoder()
     np.testing.assert_array_equal(layer(FEATURES), layer(FEATURES))
