@@ -30,7 +30,7 @@ TRAINING = TrainingConfig(
     evaluate_every=2,
     xla=False,
 )
-SEEDS = [tf.constant([n, 0]) for n in range(40)]
+SEEDS = [tf.constant([n, 0]) for n in range(24)]
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +97,15 @@ def test_one_pass_is_drawn_for_each_step(manifest, weighted, batch, tmp_path):
     for variable, value in zip(sampling.model.weights, weighted.model.get_weights(), strict=True):
         variable.assign(value)
     first, second = losses(sampling.model, batch)
-    drawn = np.array([sampling._loss(batch, seed).numpy() for seed in SEEDS])
+    loss = tf.function(sampling._loss)
+    drawn = np.array([loss(batch, seed).numpy() for seed in SEEDS])
     is_first = np.isclose(drawn, first, rtol=1e-4)
     assert np.all(is_first | np.isclose(drawn, second, rtol=1e-4))
-    # Of 40 draws with probability 0.3, within three standard deviations.
-    assert 4 <= is_first.sum() <= 20
+    # Of 24 draws with probability 0.3, within three standard deviations.
+    assert 1 <= is_first.sum() <= 13
     seed = SEEDS[int(np.argmax(is_first))]
-    _, gradients = sampling._gradients(batch, seed, 0)
+    # In a graph, as in training: there the pass that is not drawn has gradients of zero.
+    _, gradients = tf.function(sampling._gradients)(batch, seed, 0)
     for variable, gradient in zip(sampling.model.trainable_variables, gradients, strict=True):
         if "/second_pass/" in variable.path:
             assert not np.any(tf.convert_to_tensor(gradient)), variable.path
@@ -111,15 +113,16 @@ def test_one_pass_is_drawn_for_each_step(manifest, weighted, batch, tmp_path):
             assert np.any(tf.convert_to_tensor(gradient)), variable.path
 
 
-@pytest.mark.parametrize("flag", ["--first_pass", "--nofirst_pass"])
-def test_a_folder_is_evaluated_by_either_pass(weighted, manifest, tmp_path, flag):
-    figures = tmp_path / "figures.json"
+def test_a_folder_is_evaluated_by_its_first_pass(weighted, manifest, tmp_path):
+    hypotheses = tmp_path / "hypotheses.tsv"
     result = commands.run(
         "evaluate",
         weighted._workdir.path,
-        *(f"--manifest={manifest}", "--split=dev", "--checkpoint=best", flag, f"--json={figures}"),
+        *(f"--manifest={manifest}", "--split=dev", "--first_pass", f"--hypotheses={hypotheses}"),
     )
     assert result.status == 0, result.err
-    metrics = json.loads((weighted._workdir.path / "metrics.jsonl").read_text())
-    name = "dev_wer_first_pass" if flag == "--first_pass" else "dev_wer"
-    assert json.loads(figures.read_text())["wer"] == pytest.approx(metrics[name])
+    heard = hypotheses.read_text().splitlines()[0].split("\t")[2]
+    first, both = (
+        weighted._evaluators[name]().hypotheses[0] for name in ("dev_wer_first_pass", "dev_wer")
+    )
+    assert heard == first != both
