@@ -59,6 +59,7 @@ def built(encoder, predictor, recipe):
             predictor=tiny.predictor_config(predictor),
             joint=JointConfig(dim=tiny.JOINT_DIM),
             recipe=recipe,
+            max_symbols=2,
             **ENCODERS[encoder],
         )
     )
@@ -71,4 +72,5 @@ def built(encoder, predictor, recipe):
     # Fresh tables are small: scaled up, the symbols depend on what was heard.
     embeddings = model.predictor.embedding.embeddings
     embeddings.assign(4.0 * embeddings)
+    model.joint.output_bias.assign(np.eye(1, VOCAB)[0])
     return model

@@ -21,6 +21,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.frames import Frames, Positions
@@ -29,7 +30,7 @@ from int4_conformer.quant.ops import sizes
 from int4_conformer.quant.recipe import Recipe
 
 
-class RelativeAttention(keras.layers.Layer):
+class RelativeAttention(Composite, keras.layers.Layer):
     """Layer norm and multi-head self-attention with relative positions.
 
     Args:
@@ -74,7 +75,7 @@ class RelativeAttention(keras.layers.Layer):
         self, x: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, frames: Frames, training: bool
     ) -> tf.Tensor:
         query, key, value = map(self._split_heads, (self.query_dense(x), keys, values))
-        sin, cos = frames.positions
+        sin, cos = (tf.cast(position, x.dtype) for position in frames.positions)
         own = sin, cos
         if x.shape[1] is not None:
             # The frames of a piece are the last of those that may be seen.
@@ -82,10 +83,11 @@ class RelativeAttention(keras.layers.Layer):
         rotated = self._rotate(self._split_heads(self.position_dense(x)), own)
         scores = tf.matmul(query, key, transpose_b=True)
         scores += tf.matmul(rotated, tf.concat([cos, sin], axis=-1), transpose_b=True)
-        scores *= self.head_dim**-0.5
+        # In float32 under every dtype policy: it has the sum over all frames.
+        scores = tf.cast(scores, tf.float32) * self.head_dim**-0.5
         if frames.bias is not None:
             scores += frames.bias
-        context = tf.matmul(tf.nn.softmax(scores), value)
+        context = tf.matmul(tf.cast(tf.nn.softmax(scores), value.dtype), value)
         context = tf.transpose(context, [0, 2, 1, 3])
         context = tf.reshape(context, [*sizes(x)[:2], self.heads * self.head_dim])
         return self.dropout(self.output_dense(context), training=training)

@@ -5,12 +5,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.quant.recipe import Recipe
 
 
-class FeedForward(keras.layers.Layer):
+class FeedForward(Composite, keras.layers.Layer):
     """Layer norm, expansion with swish, projection (arXiv 2005.08100, figure 4).
 
     Args:

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.layers.attention import RelativeAttention
+from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.convolution import ConvolutionModule
 from int4_conformer.layers.feed_forward import FeedForward
 from int4_conformer.layers.frames import Frames
@@ -14,7 +15,7 @@ from int4_conformer.models.config import EncoderConfig
 from int4_conformer.quant.recipe import Recipe
 
 
-class ConformerBlock(keras.layers.Layer):
+class ConformerBlock(Composite, keras.layers.Layer):
     """Half-step feed-forward, attention, convolution, half-step feed-forward, layer norm (eq. 1).
 
     Args:

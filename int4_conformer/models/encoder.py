@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
+from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.frames import Span
@@ -19,7 +20,7 @@ from int4_conformer.quant.ops import sizes
 from int4_conformer.quant.recipe import Recipe
 
 
-class Encoder(keras.layers.Layer):
+class Encoder(Composite, keras.layers.Layer):
     """Projects frames and runs blocks: Conformer, Transformer or LSTM.
 
     Stacked feature frames are projected by a dense layer where arXiv 2005.08100 has strided

@@ -6,13 +6,14 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
+from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.conv import QuantConv2D
 from int4_conformer.layers.streaming import State, follow
 from int4_conformer.quant.ops import sizes
 from int4_conformer.quant.recipe import Recipe
 
 
-class ConvolutionSubsampling(keras.layers.Layer):
+class ConvolutionSubsampling(Composite, keras.layers.Layer):
     """Convolutions of 3 x 3 with stride 2 and ReLU, each of which halves time and frequency.
 
     Over time they look back only: to one frame before the two that make an output.

@@ -8,6 +8,7 @@ import tensorflow as tf
 from int4_conformer.audio.augment import SpecAugmentConfig, spec_augment
 from int4_conformer.audio.features import LogMel
 from int4_conformer.decoding.greedy import Hypothesis, greedy_search
+from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.encoder import Encoder
@@ -17,7 +18,7 @@ from int4_conformer.models.predictors.factory import make_predictor
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")
-class Transducer(keras.Model):
+class Transducer(Composite, keras.Model):
     """Conformer transducer, from PCM to logits or tokens.
 
     Args:
@@ -80,21 +81,17 @@ class Transducer(keras.Model):
             UserError: the recipe has a rule for no layer.
         """
         self.config.recipe.require_used(quantized_layers(self))
-        block = self.config.block_samples
-
-        def every_pass(batch: dict[str, tf.Tensor]) -> None:
-            self(batch)
-            for index, encoded in enumerate(self.encode(batch["pcm"])):
-                self.logits(encoded, batch["labels"], index)
-
-        # Autograph would make another error of the user's.
-        tf.function(every_pass, autograph=False).get_concrete_function(
+        labels = keras.KerasTensor([1, 1], "int32")
+        self(
             {
-                "pcm": tf.TensorSpec([1, block], tf.float32),
-                "pcm_length": tf.TensorSpec([1], tf.int32),
-                "labels": tf.TensorSpec([1, 1], tf.int32),
+                "pcm": keras.KerasTensor([1, self.config.block_samples]),
+                "pcm_length": keras.KerasTensor([1], "int32"),
+                "labels": labels,
             }
         )
+        if self.second_predictor is not None:
+            # A call is of the second pass alone.
+            self.logits(keras.KerasTensor([1, 1, self.config.encoder.dim]), labels, index=0)
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Creates the weights of a saved model, for Keras to load their values."""

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.layers.attention import RelativeAttention
+from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.feed_forward import FeedForward
 from int4_conformer.layers.frames import Frames
 from int4_conformer.layers.streaming import State, named, of_part
@@ -13,7 +14,7 @@ from int4_conformer.models.config import EncoderConfig
 from int4_conformer.quant.recipe import Recipe
 
 
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(Composite, keras.layers.Layer):
     """Attention and feed-forward, each behind a layer norm, and a layer norm at the end.
 
     Args:

@@ -78,8 +78,10 @@ def _extend(tokens, outputs):
 
 
 def test_it_says_something(float_model):
-    said = [len(tokens) for tokens in transcripts(float_model)]
-    assert 0 < sum(said) < 27 * float_model.config.max_symbols
+    said = [symbol for tokens in transcripts(float_model) for symbol in tokens]
+    # Neither silent, nor all that it may in every frame, nor one symbol alone.
+    assert 0 < len(said) < 27 * float_model.config.max_symbols
+    assert len(set(said)) > 1
 
 
 def test_a_clone_and_a_saved_model_compute_the_same(tmp_path, quantized_model):
@@ -105,7 +107,8 @@ def test_mixed_precision(pair, float_model):
     assert logits.dtype == tf.float32
     expected = float_model(BATCH)
     assert not np.array_equal(logits, expected)
-    np.testing.assert_allclose(logits, expected, atol=0.2)
+    np.testing.assert_allclose(logits, expected, atol=0.2 * np.abs(expected).max())
+    assert np.mean(np.abs(logits - expected)) < 0.02 * np.mean(np.abs(expected))
 
 
 def test_more_padding_changes_nothing(float_model):
@@ -129,31 +132,24 @@ def test_streams_in_integers_have_the_same_words(quantized_model):
     assert tokens == [transcripts(quantized_model, index) for index in range(len(tokens))]
 
 
-def test_xla_compiles_a_step_of_training(quantized_model):
-    variables = quantized_model.trainable_variables
-
-    @tf.function(jit_compile=True)
-    def gradients(batch):
-        with tf.GradientTape() as tape:
-            encoded = quantized_model.encode(batch["pcm"], batch["pcm_length"])
-            losses = [
-                tf.reduce_mean(tf.square(quantized_model.logits(frames, batch["labels"], index)))
-                for index, frames in enumerate(encoded)
-            ]
-        return tape.gradient(losses, variables)
-
-    for variable, gradient in zip(variables, gradients(BATCH), strict=True):
-        assert np.any(tf.convert_to_tensor(gradient) != 0), variable.path
+def test_xla_compiles_it(quantized_model):
+    compiled = tf.function(quantized_model, jit_compile=True)(BATCH)
+    expected = quantized_model(BATCH).numpy()
+    # A float's last bit seldom moves a code, and then what follows by what that code is worth.
+    assert np.mean(np.abs(compiled - expected)) < 0.01 * np.mean(np.abs(expected))
 
 
 def test_the_exported_file_says_the_same_whole_and_in_pieces(tmp_path, quantized_model):
     path = tmp_path / "recognizer.tflite"
     export_tflite(quantized_model, tiny.TOKENIZER.vocabulary, path)
-    recognizer, expected = Recognizer(path), transcripts(quantized_model)
+    recognizer, recognize = Recognizer(path), tiny.recognition(quantized_model)
+    block = quantized_model.config.block_samples
     for row, length in enumerate(LENGTHS):
         pcm = PCM[row, :length]
-        assert recognizer.tokens(pcm).tolist() == expected[row]
+        # The runtime lets silence follow, to the end of the last chunk.
+        expected = recognize(np.pad(pcm, [0, -length % block])).tolist()
+        assert recognizer.tokens(pcm).tolist() == expected
         stream = recognizer.stream()
         for start in range(0, length, 1000):
             stream.feed(pcm[start : start + 1000])
-        assert stream.finish().text == tiny.TOKENIZER.vocabulary.detokenize(expected[row])
+        assert stream.finish().text == tiny.TOKENIZER.vocabulary.detokenize(expected)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.embedding import QuantEmbedding
 from int4_conformer.layers.streaming import State
@@ -12,7 +13,7 @@ from int4_conformer.models.config import PredictorConfig
 from int4_conformer.quant.recipe import Recipe
 
 
-class Predictor(keras.layers.Layer):
+class Predictor(Composite, keras.layers.Layer):
     """From labels to what the joint network adds to its frames.
 
     It begins with an embedding, which the joint network may share, and ends in a projection with
