@@ -1,9 +1,13 @@
 """Fully connected layer in integers."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from int4_conformer.layers.quantized import Quantized
+from int4_conformer.quant.loop import LoopProduct
 from int4_conformer.quant.ops import dot
 
 
@@ -27,3 +31,18 @@ class QuantDense(Quantized, keras.layers.Dense):
             training,
         )
         return outputs if self.activation is None else self.activation(outputs)
+
+    def in_loop(self, steps: Callable[[LoopProduct], Any], training: bool | None = None) -> Any:
+        """Calls a loop with the layer's product, without its activation function.
+
+        The kernel is quantized once, which is one step of the options that count steps.
+
+        Returns:
+            what `steps` returns.
+        """
+        return self._run(
+            lambda config, state: steps(
+                LoopProduct(self.kernel, config, bias=self.bias, state=state)
+            ),
+            training,
+        )

@@ -1,9 +1,13 @@
 """Embedding whose table can also serve as the output projection."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from int4_conformer.layers.quantized import Quantized
+from int4_conformer.quant.loop import LoopProduct
 from int4_conformer.quant.ops import dot, lookup, sizes
 
 
@@ -40,5 +44,26 @@ class QuantEmbedding(Quantized, keras.layers.Embedding):
         """
         return self._quantized(
             lambda config, state: dot(x, self.embeddings, config, transposed=True, state=state),
+            training,
+        )
+
+    def in_loop(
+        self,
+        steps: Callable[[LoopProduct], Any],
+        training: bool | None = None,
+        bias: tf.Tensor | None = None,
+    ) -> Any:
+        """Calls a loop with the product of `project`, as `QuantDense.in_loop` does.
+
+        Args:
+            bias: float [input_dim], added to the product; or None.
+
+        Returns:
+            what `steps` returns.
+        """
+        return self._run(
+            lambda config, state: steps(
+                LoopProduct(self.embeddings, config, bias=bias, transposed=True, state=state)
+            ),
             training,
         )

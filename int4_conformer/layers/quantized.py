@@ -136,6 +136,11 @@ class Quantized:
         self._quant_names.append(name)
 
     def _quantized(self, product: Product, training: bool | None) -> Any:
+        """`_run`, with outputs of the compute dtype."""
+        y = self._run(product, training)
+        return tf.nest.map_structure(lambda part: tf.cast(part, self.compute_dtype), y)
+
+    def _run(self, product: Product, training: bool | None) -> Any:
         """Runs a product by the config and its variables, or in float before `start_step`.
 
         A call in training is a step: a layer that a model calls twice counts each step twice.
@@ -147,18 +152,15 @@ class Quantized:
         self._require_whole_blocks()
         states = [self._quant_state(name, bool(training)) for name in self._matrix_shapes]
         if deployment() is not None or not self.quant.start_step or self.quant.weight_bits is None:
-            y = product(self.quant, *states)
-        else:
-            if training:
-                self.quant_step.assign_add(1)
-            quantized = functools.partial(product, self.quant, *states)
-            plain = functools.partial(product, QuantConfig(), *[QuantState()] * len(states))
-            step = known_step()
-            if step is None:
-                y = tf.cond(self.quant_step > self.quant.start_step, quantized, plain)
-            else:
-                y = plain() if step < self.quant.start_step else quantized()
-        return tf.nest.map_structure(lambda part: tf.cast(part, self.compute_dtype), y)
+            return product(self.quant, *states)
+        if training:
+            self.quant_step.assign_add(1)
+        quantized = functools.partial(product, self.quant, *states)
+        plain = functools.partial(product, QuantConfig(), *[QuantState()] * len(states))
+        step = known_step()
+        if step is None:
+            return tf.cond(self.quant_step > self.quant.start_step, quantized, plain)
+        return plain() if step < self.quant.start_step else quantized()
 
     def _require_whole_blocks(self) -> None:
         for name, shape in self._matrix_shapes.items():

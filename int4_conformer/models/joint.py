@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.embedding import QuantEmbedding
+from int4_conformer.losses.joint_rnnt import joint_rnnt_loss
 from int4_conformer.models.config import JointConfig
+from int4_conformer.quant.loop import LoopProduct
 from int4_conformer.quant.recipe import Recipe
 
 
@@ -74,3 +76,50 @@ class Joint(keras.layers.Layer):
         else:
             logits = self.embedding.project(hidden, training) + self.output_bias
         return tf.cast(logits, tf.float32)
+
+    def loss(
+        self,
+        encoded: tf.Tensor,
+        predicted: tf.Tensor,
+        labels: tf.Tensor,
+        encoded_lengths: tf.Tensor,
+        label_lengths: tf.Tensor,
+        training: bool | None = None,
+        **options: float,
+    ) -> tf.Tensor:
+        """Transducer loss of the lattice's logits, of which few exist at a time.
+
+        It is `rnnt_loss` of what `call` returns. Static activation ranges are an exception: of the
+        lattice, they see one prediction per frame, those along the diagonal.
+
+        Args:
+            encoded: float [batch, time, encoder_dim].
+            predicted: float [batch, labels + 1, dim].
+            labels: int32 [batch, labels].
+            encoded_lengths: int32 [batch], real frames.
+            label_lengths: int32 [batch], real labels.
+            options: `fast_emit` and `label_smoothing` of `joint_rnnt_loss`.
+
+        Returns:
+            float32 [batch].
+        """
+        frames = self.project_frames(encoded)
+
+        def steps(product: LoopProduct) -> tf.Tensor:
+            path = tf.range(frames.shape[1]) * predicted.shape[1] // frames.shape[1]
+            product.observe(tf.tanh(frames + tf.gather(predicted, path, axis=1)))
+            return joint_rnnt_loss(
+                lambda f, g, *operands: product(tf.tanh(f + g), *operands),
+                frames,
+                predicted,
+                product.operands,
+                labels,
+                encoded_lengths,
+                label_lengths,
+                vocab_size=self.vocab_size,
+                **options,
+            )
+
+        if self.embedding is None:
+            return self.output_dense.in_loop(steps, training)
+        return self.embedding.in_loop(steps, training, bias=self.output_bias)

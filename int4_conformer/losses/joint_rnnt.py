@@ -1,0 +1,133 @@
+"""Transducer loss through a joint network whose lattice of logits is never held.
+
+The lattice [batch, time, labels + 1] is cut into tiles of some frames by some prefixes of one
+utterance. A loop takes a few tiles at a time: their logits give the scores of their moves, which
+are kept, and are forgotten. The gradient of the lattice is known in closed form from those scores
+(`lattice`, `Emission`); a second loop computes the logits of each tile again and hands their
+gradient to the joint's own differentiation, whatever that is (straight-through, tied, ...).
+
+The loops are of static shape and run as often as there is something to do:
+
+- forward, tiles without a real point are left out, so padding costs little;
+- backward, so are tiles that alignments visit with a probability of at most `_RARE` at each point.
+  What is left out is below the rounding of float32; but most of a lattice is such tiles, since
+  alignments keep to a band around a path from corner to corner.
+"""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from int4_conformer.losses.emission import Emission
+from int4_conformer.losses.lattice import cost, occupancies
+from int4_conformer.losses.rnnt import next_labels
+from int4_conformer.losses.tiles import Tiles
+
+# Tiles where no point has more than this of the alignments' probability have no gradient.
+_RARE = 1e-9
+# Logits in a step of a loop, of which some copies exist, 16 MB each in float32. With fewer the
+# products are slower; with more nothing is gained.
+_LOGITS_AT_ONCE = 2**22
+
+Joint = Callable[..., tf.Tensor]
+
+
+def joint_rnnt_loss(
+    joint: Joint,
+    frames: tf.Tensor,
+    predicted: tf.Tensor,
+    operands: Sequence[tf.Tensor],
+    labels: tf.Tensor,
+    frame_lengths: tf.Tensor,
+    label_lengths: tf.Tensor,
+    blank_id: int = 0,
+    *,
+    vocab_size: int,
+    fast_emit: float = 0.0,
+    label_smoothing: float = 0.0,
+) -> tf.Tensor:
+    """`rnnt_loss` of `joint(frames[:, :, None], predicted[:, None], *operands)`.
+
+    Values and gradients are the same up to rounding, in less memory: besides some float32 per point
+    of the lattice, 2^22 logits at a time, or those of 128 points if there are more.
+
+    Args:
+        joint: given frames [n, t, 1, dim], predictions [n, 1, u, dim] and the operands, returns
+            logits float [n, t, u, vocab]. It is called in loops, forward and backward: it must be
+            deterministic and read nothing that is to have a gradient but its arguments.
+        frames: float [batch, time, dim].
+        predicted: float [batch, labels + 1, dim].
+        operands: whatever else is to have a gradient, such as weights; floats.
+        labels: int32 [batch, labels], padded with any ids.
+        frame_lengths: int32 [batch], real frames; 0 marks a row of padding.
+        label_lengths: int32 [batch], real labels.
+        blank_id: id of the blank.
+        vocab_size: symbols of the logits.
+        fast_emit: see `Emission`; changes the gradient alone.
+        label_smoothing: see `Emission`; changes loss and gradient.
+
+    Returns:
+        float32 [batch]; 0, with zero gradient, for rows of padding and where no alignment is
+        possible.
+
+    Raises:
+        UserError: an option is outside its range, or the shapes do not belong together.
+    """
+    emission = Emission(blank_id=blank_id, fast_emit=fast_emit, label_smoothing=label_smoothing)
+    frames, predicted = tf.convert_to_tensor(frames), tf.convert_to_tensor(predicted)
+    batch, time, prefixes = *frames.shape[:2], predicted.shape[1]
+    labels = next_labels(labels, label_lengths, prefixes)
+    tiles = Tiles(batch, time, prefixes, points_at_once=_LOGITS_AT_ONCE // vocab_size)
+    t, u = tf.range(time)[:, None], tf.range(prefixes)
+    real = (t < frame_lengths[:, None, None]) & (u <= label_lengths[:, None, None])
+    forward = tiles.plan(real)
+
+    @tf.custom_gradient
+    def loss(frames: tf.Tensor, predicted: tf.Tensor, *operands: tf.Tensor):
+        frame_strips, prefix_strips = tiles.cut_frames(frames), tiles.cut_prefixes(predicted)
+        label_strips = tiles.cut_prefixes(labels)
+
+        def inputs(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            row, column = tiles.strips(index)
+            parts = tf.gather(frame_strips, row), tf.gather(prefix_strips, column)
+            symbols = tf.gather(label_strips, column)[:, None]
+            shape = [*parts[0].shape[:2], symbols.shape[2]]
+            return *parts, tf.broadcast_to(symbols, shape)
+
+        def scores(index: tf.Tensor) -> tf.Tensor:
+            frames, predicted, symbols = inputs(index)
+            logits = joint(frames[:, :, None], predicted[:, None], *operands)
+            return tf.stack(emission.scores(logits, symbols))
+
+        blank, label, normaliser = tf.unstack(tiles.map(forward, scores, 3))
+        total, possible = cost(blank, label, frame_lengths, label_lengths)
+
+        def gradient(dloss: tf.Tensor) -> list[tf.Tensor]:
+            moves = occupancies(blank, label, frame_lengths, label_lengths)
+            weight = tf.where(possible, dloss, 0.0)[:, None, None]
+            backward = tiles.plan((moves[0] + moves[1] > _RARE) & (weight != 0.0))
+            cut = [tiles.cut(x) for x in (normaliser, moves[0] * weight, moves[1] * weight)]
+
+            def gradients(index: tf.Tensor, known: tf.Tensor) -> list[tf.Tensor]:
+                frames, predicted, symbols = inputs(index)
+                sources = [frames, predicted, *operands]
+                with tf.GradientTape() as tape:
+                    tape.watch(sources)
+                    logits = joint(frames[:, :, None], predicted[:, None], *operands)
+                norm, *taken = (tf.gather(x, index) for x in cut)
+                taken = [tf.where(known[:, None, None], x, 0.0) for x in taken]
+                return tape.gradient(
+                    logits,
+                    sources,
+                    output_gradients=emission.gradient(logits, symbols, norm, *taken),
+                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
+                )
+
+            widths = frames.shape[-1], predicted.shape[-1]
+            sums = tiles.sum(backward, gradients, widths, [x.shape for x in operands])
+            sources = [frames, predicted, *operands]
+            return [tf.cast(x, y.dtype) for x, y in zip(sums, sources, strict=True)]
+
+        return total, gradient
+
+    return loss(frames, predicted, *operands)
