@@ -19,7 +19,6 @@ from training import trained
 from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import Utterances, read_corpus
 from int4_conformer.data.prepare import hold_out, normalized
-from int4_conformer.losses.rnnt import rnnt_loss
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import QuantConfig, Recipe
 from int4_conformer.text.graphemes import Graphemes
@@ -86,8 +85,9 @@ def _mean_loss(model: Transducer, tokenizer: Tokenizer, utterances: Utterances) 
 
     @tf.function(jit_compile=True)
     def losses(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        frames = model.encoded_length(batch["pcm_length"])
-        return rnnt_loss(model(batch), batch["labels"], frames, batch["label_length"])
+        encoded = model.encode(batch["pcm"], batch["pcm_length"])[-1]
+        lengths = model.encoded_length(batch["pcm_length"])
+        return model.loss_of(encoded, batch["labels"], lengths, batch["label_length"])
 
     buckets = make_buckets(utterances, tokenizer, count=1, seconds_per_batch=48)
     total = 0.0

@@ -57,7 +57,7 @@ def main(_: list[str]) -> None:
 
 
 def _print_costs() -> None:
-    print("| batch x frames x labels x symbols | variant | best | median | of plain | peak | of plain |")
+    print("| batch x frames x labels x symbols | variant | best | median | ratio | peak | ratio |")
     print("|---|---|---|---|---|---|---|")
     for size in FLAGS.sizes:
         plain = None
@@ -76,7 +76,9 @@ def _print_costs() -> None:
 
 
 def _print_largest_batches() -> None:
-    print(f"| frames x labels x symbols | variant | largest batch in {FLAGS.largest_batch_in:g} GB |")
+    print(
+        f"| frames x labels x symbols | variant | largest batch in {FLAGS.largest_batch_in:g} GB |"
+    )
     print("|---|---|---|")
     for size in FLAGS.sizes:
         _, rest = size.split("x", 1)
@@ -163,8 +165,9 @@ def _plain_loss(encoded, predicted, weights, labels):
     import tensorflow as tf
 
     kernel, bias, output_kernel, output_bias = weights
-    frames = encoded @ kernel + bias
-    logits = tf.tanh(frames[:, :, None] + predicted[:, None]) @ output_kernel + output_bias
+    frames = tf.tensordot(encoded, kernel, 1) + bias
+    hidden = tf.tanh(frames[:, :, None] + predicted[:, None])
+    logits = tf.tensordot(hidden, output_kernel, 1) + output_bias
     log_probabilities = tf.nn.log_softmax(logits)
     batch, time_, prefixes, _ = log_probabilities.shape
     blank = log_probabilities[..., 0]

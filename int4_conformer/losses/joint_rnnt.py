@@ -9,9 +9,9 @@ gradient to the joint's own differentiation, whatever that is (straight-through,
 The loops are of static shape and run as often as there is something to do:
 
 - forward, tiles without a real point are left out, so padding costs little;
-- backward, so are tiles that alignments visit with a probability of at most `_RARE` at each point.
-  What is left out is below the rounding of float32; but most of a lattice is such tiles, since
-  alignments keep to a band around a path from corner to corner.
+- backward, so are tiles that alignments hardly ever visit (`rare`). What that leaves out of the
+  gradient is below the rounding of float32; yet it is most of a large lattice, since alignments
+  keep to a band around a path from corner to corner.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,12 +22,6 @@ from int4_conformer.losses.emission import Emission
 from int4_conformer.losses.lattice import cost, occupancies
 from int4_conformer.losses.rnnt import next_labels
 from int4_conformer.losses.tiles import Tiles
-
-# Tiles where no point has more than this of the alignments' probability have no gradient.
-_RARE = 1e-9
-# Logits in a step of a loop, of which some copies exist, 16 MB each in float32. With fewer the
-# products are slower; with more nothing is gained.
-_LOGITS_AT_ONCE = 2**22
 
 Joint = Callable[..., tf.Tensor]
 
@@ -45,11 +39,13 @@ def joint_rnnt_loss(
     vocab_size: int,
     fast_emit: float = 0.0,
     label_smoothing: float = 0.0,
+    rare: float = 1e-9,
+    logits_at_once: int = 2**22,
 ) -> tf.Tensor:
     """`rnnt_loss` of `joint(frames[:, :, None], predicted[:, None], *operands)`.
 
-    Values and gradients are the same up to rounding, in less memory: besides some float32 per point
-    of the lattice, 2^22 logits at a time, or those of 128 points if there are more.
+    Values and gradients are the same up to rounding, in less memory: that of some float32 per point
+    of the lattice, and of a few tensors of `logits_at_once` logits.
 
     Args:
         joint: given frames [n, t, 1, dim], predictions [n, 1, u, dim] and the operands, returns
@@ -65,6 +61,10 @@ def joint_rnnt_loss(
         vocab_size: symbols of the logits.
         fast_emit: see `Emission`; changes the gradient alone.
         label_smoothing: see `Emission`; changes loss and gradient.
+        rare: tiles get no gradient if alignments visit each of their points with at most this
+            probability; with a negative one all do.
+        logits_at_once: logits in a step of a loop, though at least those of a tile of up to 16 x 8
+            points. With fewer than the default (16 MB in float32) products are slower.
 
     Returns:
         float32 [batch]; 0, with zero gradient, for rows of padding and where no alignment is
@@ -77,7 +77,7 @@ def joint_rnnt_loss(
     frames, predicted = tf.convert_to_tensor(frames), tf.convert_to_tensor(predicted)
     batch, time, prefixes = *frames.shape[:2], predicted.shape[1]
     labels = next_labels(labels, label_lengths, prefixes)
-    tiles = Tiles(batch, time, prefixes, points_at_once=_LOGITS_AT_ONCE // vocab_size)
+    tiles = Tiles(batch, time, prefixes, points_at_once=logits_at_once // vocab_size)
     t, u = tf.range(time)[:, None], tf.range(prefixes)
     real = (t < frame_lengths[:, None, None]) & (u <= label_lengths[:, None, None])
     forward = tiles.plan(real)
@@ -105,7 +105,7 @@ def joint_rnnt_loss(
         def gradient(dloss: tf.Tensor) -> list[tf.Tensor]:
             moves = occupancies(blank, label, frame_lengths, label_lengths)
             weight = tf.where(possible, dloss, 0.0)[:, None, None]
-            backward = tiles.plan((moves[0] + moves[1] > _RARE) & (weight != 0.0))
+            backward = tiles.plan((moves[0] + moves[1] > rare) & (weight != 0.0))
             cut = [tiles.cut(x) for x in (normaliser, moves[0] * weight, moves[1] * weight)]
 
             def gradients(index: tf.Tensor, known: tf.Tensor) -> list[tf.Tensor]:

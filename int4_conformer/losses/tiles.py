@@ -113,9 +113,7 @@ class Tiles:
         found = tf.TensorArray(tf.float32, size=self._steps, element_shape=shape)
         _, found = self._loop(plan, body, found)
         # A step that was not taken leaves zeros.
-        found = tf.reshape(
-            tf.transpose(found.stack(), [1, 0, 2, 3, 4]), [parts, -1, *shape[2:]]
-        )
+        found = tf.reshape(tf.transpose(found.stack(), [1, 0, 2, 3, 4]), [parts, -1, *shape[2:]])
         return tf.stack([self.join(tf.gather(part, plan.place)) for part in tf.unstack(found)])
 
     def sum(

@@ -188,6 +188,8 @@ class TransducerConfig:
     shared_decoder: bool = True
     # How each layer is quantized.
     recipe: Recipe = dataclasses.field(default_factory=lambda: Recipe.preset("w4a8"))
+    # Whether each encoder has a CTC head, which only training uses and no export has.
+    ctc: bool = False
     # Most labels that greedy search emits in one encoder frame.
     max_symbols: int = 4
 

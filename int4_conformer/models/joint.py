@@ -59,12 +59,12 @@ class Joint(keras.layers.Layer):
         Returns:
             float32 [batch, time, labels + 1, vocab].
         """
-        frames = self.project_frames(encoded)
+        frames = self.project_frames(encoded, training)
         return self.logits(frames[:, :, None], predicted[:, None], training)
 
-    def project_frames(self, encoded: tf.Tensor) -> tf.Tensor:
+    def project_frames(self, encoded: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """float [batch, time, encoder_dim] -> [batch, time, dim]."""
-        return self.encoder_dense(encoded)
+        return self.encoder_dense(encoded, training=training)
 
     def logits(
         self, frames: tf.Tensor, predicted: tf.Tensor, training: bool | None = None
@@ -103,11 +103,13 @@ class Joint(keras.layers.Layer):
         Returns:
             float32 [batch].
         """
-        frames = self.project_frames(encoded)
+        frames = self.project_frames(encoded, training)
+        predicted = tf.cast(predicted, frames.dtype)
 
         def steps(product: LoopProduct) -> tf.Tensor:
-            path = tf.range(frames.shape[1]) * predicted.shape[1] // frames.shape[1]
-            product.observe(tf.tanh(frames + tf.gather(predicted, path, axis=1)))
+            if product.observes:
+                path = tf.range(frames.shape[1]) * predicted.shape[1] // frames.shape[1]
+                product.observe(tf.tanh(frames + tf.gather(predicted, path, axis=1)))
             return joint_rnnt_loss(
                 lambda f, g, *operands: product(tf.tanh(f + g), *operands),
                 frames,

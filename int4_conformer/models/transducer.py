@@ -10,6 +10,7 @@ from int4_conformer.audio.features import LogMel
 from int4_conformer.decoding.greedy import Hypothesis, greedy_search
 from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.paths import quantized_layers
+from int4_conformer.losses.ctc import ctc_loss
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.encoder import Encoder
 from int4_conformer.models.joint import Joint
@@ -55,6 +56,10 @@ class Transducer(Composite, keras.Model):
         self.second_predictor, self.second_joint = None, None
         if config.second_pass is not None and not config.shared_decoder:
             self.second_predictor, self.second_joint = self._new_decoder("second_")
+        self.ctc_heads = [
+            keras.layers.Dense(config.vocab_size, dtype="float32", name=f"ctc_{index}")
+            for index in range(len(config.encoders) if config.ctc else 0)
+        ]
 
     def _new_decoder(self, prefix: str) -> tuple[Predictor, Joint]:
         config, recipe = self.config, self.config.recipe
@@ -92,6 +97,8 @@ class Transducer(Composite, keras.Model):
         if self.second_predictor is not None:
             # A call is of the second pass alone.
             self.logits(keras.KerasTensor([1, 1, self.config.encoder.dim]), labels, index=0)
+        for head, encoder in zip(self.ctc_heads, self.config.encoders, strict=False):
+            head(keras.KerasTensor([1, 1, encoder.dim]))
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Creates the weights of a saved model, for Keras to load their values."""
@@ -125,6 +132,53 @@ class Transducer(Composite, keras.Model):
         """
         predictor, joint = self.decoder(index)
         return joint(encoded, predictor(labels, training=training), training=training)
+
+    def loss_of(
+        self,
+        encoded: tf.Tensor,
+        labels: tf.Tensor,
+        encoded_lengths: tf.Tensor,
+        label_lengths: tf.Tensor,
+        index: int = -1,
+        training: bool = False,
+        **options: float,
+    ) -> tf.Tensor:
+        """Transducer loss of a pass: `rnnt_loss` of its `logits`, which do not exist all at once.
+
+        Args:
+            encoded: float [batch, time, dim] of that pass.
+            labels: int32 [batch, labels].
+            encoded_lengths: int32 [batch], real frames.
+            label_lengths: int32 [batch], real labels.
+            index: which pass.
+            training: whether dropout is on.
+            options: `fast_emit` and `label_smoothing` of `joint_rnnt_loss`.
+
+        Returns:
+            float32 [batch].
+        """
+        predictor, joint = self.decoder(index)
+        return joint.loss(
+            encoded,
+            predictor(labels, training=training),
+            labels,
+            encoded_lengths,
+            label_lengths,
+            training,
+            **options,
+        )
+
+    def ctc_loss_of(
+        self,
+        encoded: tf.Tensor,
+        labels: tf.Tensor,
+        encoded_lengths: tf.Tensor,
+        label_lengths: tf.Tensor,
+        index: int = -1,
+    ) -> tf.Tensor:
+        """CTC loss of a pass with a head, `config.ctc`; arguments and result as in `loss_of`."""
+        logits = self.ctc_heads[index](encoded)
+        return ctc_loss(logits, labels, encoded_lengths, label_lengths)
 
     def decoder(self, index: int = -1) -> tuple[Predictor, Joint]:
         """Prediction and joint network of a pass."""

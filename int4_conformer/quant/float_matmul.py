@@ -6,27 +6,27 @@ from int4_conformer.quant.config import QuantConfig
 
 
 def float_matmul(x: tf.Tensor, weight: tf.Tensor, axis: int, config: QuantConfig) -> tf.Tensor:
-    """Multiplies in float32; the two products of the backward pass have `config.backward_dtype`.
+    """Multiplies in the type of `x`; the two products of the backward pass have the narrower of
+    that and `config.backward_dtype`. Sums are kept in float32.
 
     Args:
-        x: float32 [rows, in].
+        x: float32 or bfloat16 [rows, in].
         weight: float32 [in, out], or [out, in] with `axis` 1.
 
     Returns:
         float32 [rows, out].
     """
-    dtype = tf.as_dtype(config.backward_dtype)
+    forward = x.dtype
+    backward = forward if forward == tf.bfloat16 else tf.as_dtype(config.backward_dtype)
 
     @tf.custom_gradient
     def product(x: tf.Tensor, weight: tf.Tensor):
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             operands = (x, dy) if axis == 0 else (dy, x)
-            return (
-                matmul_in(dtype, dy, weight, transpose_b=axis == 0),
-                matmul_in(dtype, *operands, transpose_a=True),
-            )
+            dx = matmul_in(backward, dy, weight, transpose_b=axis == 0)
+            return tf.cast(dx, forward), matmul_in(backward, *operands, transpose_a=True)
 
-        return tf.matmul(x, weight, transpose_b=axis == 1), gradient
+        return matmul_in(forward, x, weight, transpose_b=axis == 1), gradient
 
     return product(x, weight)
 

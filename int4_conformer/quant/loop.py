@@ -49,12 +49,16 @@ class LoopProduct:
         """float [..., in] and the operands -> float [..., out]."""
         return self._dot(x, operands, self._held)
 
+    @property
+    def observes(self) -> bool:
+        """Whether there are static ranges that this training step should move."""
+        return self._ranges is not None and self._ranges.decay is not None
+
     def observe(self, x: tf.Tensor) -> None:
-        """Moves static ranges, if there are any and this is training, to see float [..., in]."""
-        if self._ranges is not None and self._ranges.decay is not None:
-            self._dot(x, self.operands, self._ranges)
-            # Read here and not in the loop: what follows it may move them again.
-            self._held = _read(self._ranges)
+        """Moves static ranges to see float [..., in]; all calls after it have them."""
+        self._dot(x, self.operands, self._ranges)
+        # Read here and not in the loop: what follows it may move them again.
+        self._held = _read(self._ranges)
 
     def _dot(
         self, x: tf.Tensor, operands: tuple[tf.Tensor, ...], ranges: StaticRanges | None

@@ -88,8 +88,10 @@ def matrix_product(
     Raises:
         UserError: static activations are to be deployed whose ranges no training has seen.
     """
-    x, state = tf.cast(x, tf.float32), state or QuantState()
-    target = deployment()
+    state, target = state or QuantState(), deployment()
+    # A product of floats may be one of bfloat16.
+    if config.name != "float" or x.dtype != tf.bfloat16 or target is not None:
+        x = tf.cast(x, tf.float32)
     vector = None if bias is None else to_vector(bias)
     if target is not None and config.weight_bits is not None:
         held = target.matrix(

@@ -15,7 +15,6 @@ from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.evaluation import Evaluation
 from int4_conformer.layers.paths import quantized_layers
-from int4_conformer.losses.rnnt import rnnt_loss
 from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.backends import without_xla
@@ -70,6 +69,7 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         initial_weights: InitialWeights | None = None,
     ):
+        model_config = dataclasses.replace(model_config, ctc=config.ctc_weight > 0)
         workdir.create(model_config, tokenizer, config.to_config())
         keras.utils.set_random_seed(config.seed)
         self._config = config
@@ -276,13 +276,19 @@ class Trainer:
         )
         lengths = self.model.encoded_length(batch["pcm_length"])
         return [
-            tf.reduce_mean(
-                rnnt_loss(
-                    self.model.logits(frames, batch["labels"], index, training=True),
-                    batch["labels"],
-                    lengths,
-                    batch["label_length"],
-                )
-            )
+            self._pass_loss(index, frames, batch["labels"], lengths, batch["label_length"])
             for index, frames in enumerate(encoded)
         ]
+
+    def _pass_loss(self, index: int, *frames_and_labels: tf.Tensor) -> tf.Tensor:
+        config = self._config
+        losses = self.model.loss_of(
+            *frames_and_labels,
+            index=index,
+            training=True,
+            fast_emit=config.fast_emit,
+            label_smoothing=config.label_smoothing,
+        )
+        if config.ctc_weight:
+            losses += config.ctc_weight * self.model.ctc_loss_of(*frames_and_labels, index=index)
+        return tf.reduce_mean(losses)

@@ -6,51 +6,11 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies
 
+from int4_conformer.errors import UserError
 from int4_conformer.losses import rnnt_loss
+from tests.losses.lattices import brute_force, forward_backward, of_batch, random_batch
 
 VOCAB = 4
-
-
-def random_batch(batch, time, labels, seed=0, blank_id=0, scale=2.0):
-    """Logits, labels (never the blank) and random lengths, no row of padding."""
-    rng = np.random.default_rng(seed)
-    logits = scale * rng.standard_normal([batch, time, labels + 1, VOCAB])
-    symbols = np.setdiff1d(np.arange(VOCAB), [blank_id])
-    return (
-        logits.astype(np.float32),
-        rng.choice(symbols, [batch, labels]).astype(np.int32),
-        rng.integers(1, time + 1, [batch]).astype(np.int32),
-        rng.integers(0, labels + 1, [batch]).astype(np.int32),
-    )
-
-
-def brute_force(logits, labels, blank_id=0):
-    """The loss of one utterance without padding, float64: all alignments, one after another."""
-    logits = logits.astype(np.float64)
-    log_probabilities = logits - np.log(np.sum(np.exp(logits), axis=-1, keepdims=True))
-    time, label_count = logits.shape[0], len(labels)
-
-    def alignments(t, u):
-        """Log-probability of each alignment from point (t, u) on."""
-        blank = log_probabilities[t, u, blank_id]
-        if t == time - 1 and u == label_count:
-            yield blank
-        if t < time - 1:
-            yield from (blank + rest for rest in alignments(t + 1, u))
-        if u < label_count:
-            label = log_probabilities[t, u, labels[u]]
-            yield from (label + rest for rest in alignments(t, u + 1))
-
-    return -np.log(np.sum(np.exp(list(alignments(0, 0)))))
-
-
-def brute_force_batch(logits, labels, logit_lengths, label_lengths, blank_id=0):
-    return [
-        brute_force(row[:time, : count + 1], symbols[:count], blank_id)
-        for row, symbols, time, count in zip(
-            logits, labels, logit_lengths, label_lengths, strict=True
-        )
-    ]
 
 
 def loss_and_gradient(logits, *arguments, weights=1.0, **options):
@@ -66,15 +26,38 @@ def loss_and_gradient(logits, *arguments, weights=1.0, **options):
     time=strategies.integers(1, 5),
     labels=strategies.integers(0, 4),
     blank_id=strategies.integers(0, VOCAB - 1),
+    fast_emit=strategies.sampled_from([0.0, 0.01, 0.5]),
+    label_smoothing=strategies.sampled_from([0.0, 0.1, 0.9]),
     seed=strategies.integers(0, 2**32 - 1),
 )
 @hypothesis.settings(deadline=None, max_examples=40)
-def test_it_is_the_sum_over_all_alignments(time, labels, blank_id, seed):
-    batch = random_batch(3, time, labels, seed, blank_id)
-    loss = rnnt_loss(*batch, blank_id=blank_id)
-    assert loss.dtype == tf.float32
-    expected = brute_force_batch(*batch, blank_id=blank_id)
+def test_it_is_the_sum_over_all_alignments(time, labels, seed, **options):
+    batch = random_batch(8, time, labels, VOCAB, seed, options["blank_id"])
+    loss, gradient = loss_and_gradient(*batch, **options)
+    assert loss.dtype == np.float32
+    expected, expected_gradient = of_batch(brute_force, *batch, **options)
     np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"fast_emit": 0.1, "label_smoothing": 0.2}])
+@pytest.mark.parametrize("scale", [0.1, 3.0])
+def test_long_lattices(scale, options):
+    batch = random_batch(3, 60, 20, 11, scale=scale)
+    batch[2][0], batch[3][0] = 60, 20
+    loss, gradient = loss_and_gradient(*batch, **options)
+    expected, expected_gradient = of_batch(forward_backward, *batch, **options)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=3e-6)
+
+
+def test_float32_is_enough_for_a_thousand_steps():
+    batch = random_batch(1, 800, 200, 3, scale=1.0)
+    batch[2][0], batch[3][0] = 800, 200
+    loss, gradient = loss_and_gradient(*batch)
+    expected, expected_gradient = of_batch(forward_backward, *batch)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -87,21 +70,29 @@ def test_uniform_logits_count_the_alignments(time, labels, alignments):
     np.testing.assert_allclose(loss, [expected], rtol=1e-6)
 
 
-@pytest.mark.parametrize("blank_id", [0, 2])
-def test_its_gradient_is_that_of_finite_differences(blank_id):
-    logits, *rest = random_batch(3, 4, 3, seed=1, blank_id=blank_id)
+@pytest.mark.parametrize("options", [{"blank_id": 2}, {"label_smoothing": 0.3}])
+def test_its_gradient_is_that_of_finite_differences(options):
+    logits, *rest = random_batch(3, 4, 3, seed=1, blank_id=options.get("blank_id", 0))
     weights = np.float32([1, -0.5, 2])
-    _, gradient = loss_and_gradient(logits, *rest, weights=weights, blank_id=blank_id)
+    _, gradient = loss_and_gradient(logits, *rest, weights=weights, **options)
     expected = np.zeros(logits.shape)
     for index in np.ndindex(*logits.shape):
         nudge = np.zeros(logits.shape)
         nudge[index] = 1e-5
         above, below = (
-            np.dot(weights, brute_force_batch(logits + sign * nudge, *rest, blank_id=blank_id))
+            np.dot(weights, of_batch(brute_force, logits + sign * nudge, *rest, **options)[0])
             for sign in (1, -1)
         )
         expected[index] = (above - below) / 2e-5
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
+
+
+def test_fast_emit_reports_the_loss_without_it():
+    batch = random_batch(4, 6, 3)
+    loss, plain = loss_and_gradient(*batch)
+    same, gradient = loss_and_gradient(*batch, fast_emit=0.1)
+    np.testing.assert_array_equal(same, loss)
+    assert np.any(np.abs(gradient - plain) > 1e-3)
 
 
 def test_each_alignment_step_moves_probability_and_makes_none():
@@ -149,8 +140,71 @@ def test_extreme_logits_give_no_nan(scale):
     assert np.all(np.isfinite(gradient))
     assert np.all(np.abs(gradient) <= 1.01)
     # The cheapest alignment decides; ties between alignments are small against the scale.
-    cost = brute_force_batch(logits / scale * 30, *rest)
-    np.testing.assert_allclose(loss / scale, np.array(cost) / 30, atol=0.3)
+    cost, _ = of_batch(brute_force, logits / scale * 30, *rest)
+    np.testing.assert_allclose(loss / scale, cost / 30, atol=0.3)
+
+
+def test_what_no_alignment_can_emit_counts_for_nothing():
+    logits, labels, logit_lengths, label_lengths = random_batch(5, 6, 3)
+    logit_lengths[:], label_lengths[:] = 6, 3
+    logit_lengths[0] = 7
+    label_lengths[1] = 4
+    logits[2, ..., labels[2, 1]] = -np.inf
+    logits[3, ..., 0] = -np.inf
+    loss, gradient = loss_and_gradient(logits, labels, logit_lengths, label_lengths)
+    np.testing.assert_array_equal(loss[:4], 0)
+    assert not np.any(gradient[:4])
+    assert loss[4] > 0
+    assert np.any(gradient[4])
+
+
+def test_minus_infinity_rules_a_symbol_out():
+    batch = random_batch(4, 5, 2)
+    batch[1][:] = 1
+    batch[0][..., 3] = -np.inf
+    loss, gradient = loss_and_gradient(*batch)
+    expected, expected_gradient = of_batch(brute_force, batch[0][..., :3], *batch[1:])
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(gradient[..., :3], expected_gradient, atol=1e-5)
+    assert not np.any(gradient[..., 3])
+
+
+def test_an_empty_transcript_is_its_blanks():
+    logits, _, logit_lengths, _ = random_batch(3, 5, 0)
+    loss = rnnt_loss(logits, np.zeros([3, 0], np.int32), logit_lengths, np.zeros(3, np.int32))
+    blanks = tf.nn.log_softmax(logits)[:, :, 0, 0].numpy()
+    expected = [-row[:length].sum() for row, length in zip(blanks, logit_lengths, strict=True)]
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_labels_of_padding_need_not_be_symbols():
+    logits, labels, logit_lengths, label_lengths = random_batch(4, 5, 3)
+    wild = np.where(
+        np.arange(3) < label_lengths[:, None], labels, [[-1], [99], [VOCAB], [-(2**31)]]
+    )
+    expected = rnnt_loss(logits, labels, logit_lengths, label_lengths)
+    found = rnnt_loss(logits, wild.astype(np.int32), logit_lengths, label_lengths)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"blank_id": -1}, "`blank_id` must be a symbol. Received: blank_id=-1"),
+        ({"fast_emit": -0.1}, "`fast_emit` must not be negative. Received: fast_emit=-0.1"),
+        ({"fast_emit": float("nan")}, "Received: fast_emit=nan"),
+        ({"label_smoothing": 1.0}, r"must be in \[0, 1\). Received: label_smoothing=1.0"),
+    ],
+)
+def test_refused_options(options, message):
+    with pytest.raises(UserError, match=message):
+        rnnt_loss(*random_batch(2, 4, 2), **options)
+
+
+def test_refused_shapes():
+    logits, labels, *lengths = random_batch(2, 4, 2)
+    with pytest.raises(UserError, match=r"one more. Received: 1 labels, 3 columns"):
+        rnnt_loss(logits, labels[:, :1], *lengths)
 
 
 def test_bfloat16_logits_get_a_gradient_of_their_type():

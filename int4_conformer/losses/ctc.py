@@ -1,0 +1,41 @@
+"""Connectionist temporal classification, Graves et al. 2006."""
+
+import tensorflow as tf
+
+
+def ctc_loss(
+    logits: tf.Tensor,
+    labels: tf.Tensor,
+    logit_lengths: tf.Tensor,
+    label_lengths: tf.Tensor,
+    blank_id: int = 0,
+) -> tf.Tensor:
+    """`tf.nn.ctc_loss` that is finite for any lengths.
+
+    Args:
+        logits: float [batch, time, vocab], unnormalised.
+        labels: int32 [batch, labels], padded with any ids.
+        logit_lengths: int32 [batch], real frames; 0 marks a row of padding.
+        label_lengths: int32 [batch], real labels.
+        blank_id: id of the blank.
+
+    Returns:
+        float32 [batch]; 0, with zero gradient, for rows of padding, and where the frames are too
+        few for the labels: each takes one, and one more stands between two equal ones.
+    """
+    labels = tf.cast(labels, tf.int32)
+    place = tf.range(labels.shape[1])
+    # Padding may be anything, also no symbol at all.
+    labels = tf.where(place < label_lengths[:, None], labels, 0)
+    repeated = (labels[:, 1:] == labels[:, :-1]) & (place[1:] < label_lengths[:, None])
+    needed = label_lengths + tf.reduce_sum(tf.cast(repeated, tf.int32), axis=1)
+    possible = (logit_lengths > 0) & (needed <= logit_lengths)
+    loss = tf.nn.ctc_loss(
+        labels,
+        tf.cast(logits, tf.float32),
+        tf.where(possible, label_lengths, 0),
+        tf.maximum(logit_lengths, 1),
+        logits_time_major=False,
+        blank_index=blank_id,
+    )
+    return tf.where(possible, loss, 0.0)

@@ -1,0 +1,88 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.losses import ctc_loss
+
+VOCAB = 4
+
+
+def loss_and_gradient(logits, *rest, **options):
+    logits = tf.convert_to_tensor(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = ctc_loss(logits, *rest, **options)
+    return loss, tape.gradient(loss, logits)
+
+
+def brute_force(logits, labels, blank_id):
+    """Of all ways to write the frames, those that read as the labels."""
+    time, vocab = logits.shape
+    log_softmax = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+    costs = [
+        sum(log_softmax[range(time), path])
+        for path in itertools.product(range(vocab), repeat=time)
+        if [y for y, _ in itertools.groupby(path) if y != blank_id] == list(labels)
+    ]
+    # Where no path does, the loss is 0 by definition.
+    return -np.logaddexp.reduce(costs) if costs else 0.0
+
+
+def random_batch(blank_id=0, batch=12, time=5, labels=3):
+    rng = np.random.default_rng(0)
+    symbols = np.setdiff1d(np.arange(VOCAB), [blank_id])[:2]
+    return (
+        rng.standard_normal([batch, time, VOCAB]).astype(np.float32),
+        rng.choice(symbols, [batch, labels]).astype(np.int32),
+        rng.integers(1, time + 1, [batch]).astype(np.int32),
+        rng.integers(0, labels + 1, [batch]).astype(np.int32),
+    )
+
+
+@pytest.mark.parametrize("blank_id", [0, 2])
+@pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
+def test_it_is_the_sum_over_all_alignments(jit_compile, blank_id):
+    batch = random_batch(blank_id)
+    expected = [
+        brute_force(row[:time], symbols[:count], blank_id)
+        for row, symbols, time, count in zip(*batch, strict=True)
+    ]
+    # Some have too few frames, also for a blank between equal labels.
+    assert 0.0 in expected
+
+    def run(*batch):
+        return loss_and_gradient(*batch, blank_id=blank_id)
+
+    run = run if jit_compile is None else tf.function(run, jit_compile=jit_compile)
+    loss, gradient = run(*map(tf.constant, batch))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-6)
+    assert np.all(np.isfinite(gradient))
+    for row, (value, time) in enumerate(zip(expected, batch[2], strict=True)):
+        assert np.any(gradient[row]) == (value != 0)
+        assert not np.any(gradient[row, time:])
+
+
+def test_rows_of_padding_cost_nothing():
+    logits, labels, logit_lengths, label_lengths = random_batch()
+    logit_lengths[:4] = 0
+    loss, gradient = loss_and_gradient(logits, labels, logit_lengths, label_lengths)
+    np.testing.assert_array_equal(loss[:4], 0)
+    assert not np.any(gradient[:4])
+
+
+def test_labels_of_padding_need_not_be_symbols():
+    logits, labels, logit_lengths, label_lengths = random_batch()
+    wild = np.where(np.arange(3) < label_lengths[:, None], labels, -7).astype(np.int32)
+    expected = ctc_loss(logits, labels, logit_lengths, label_lengths)
+    found = ctc_loss(logits, wild, logit_lengths, label_lengths)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_bfloat16_logits():
+    logits, *rest = random_batch()
+    rounded = tf.cast(logits, tf.bfloat16)
+    loss, gradient = loss_and_gradient(rounded, *rest)
+    assert (loss.dtype, gradient.dtype) == (tf.float32, tf.bfloat16)
+    np.testing.assert_allclose(loss, ctc_loss(tf.cast(rounded, tf.float32), *rest), rtol=1e-6)
