@@ -4,16 +4,21 @@
 
 measures each variant in a process of its own, against a plain implementation of the whole lattice:
 logits, log-softmax, gather, the forward recursion over diagonals, and TensorFlow's own gradient.
-The encoder's frames and predictions are random, and no frame and no label is padding. Peak memory
-is all that the process ever held (VmHWM), TensorFlow and its compiler included.
+The encoder's frames and predictions are random, and no frame and no label is padding. "Graph" is
+oneDNN's products and XLA between them, "XLA" one program, "every tile" without leaving out of the
+gradient what alignments hardly visit. Peak memory is all that the process ever held (VmHWM),
+TensorFlow and its compiler included.
 
     python benchmarks/rnnt_loss.py --largest_batch_in=8
 
-finds by bisection the largest batch whose process stays below that many gigabytes.
+finds by bisection the largest batch whose process stays below that many gigabytes. Since memory is
+that of the shapes, utterances have 16 real frames as it looks for it, and all of them in the run
+that confirms what it found.
 """
 
 import contextlib
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -32,17 +37,19 @@ flags.DEFINE_list("variants", None, "Some of the variants; all if not given.")
 flags.DEFINE_integer("width", 640, "Width of the joint network.")
 flags.DEFINE_integer("rounds", 3, "Timed rounds after the first, which compiles.")
 flags.DEFINE_float("largest_batch_in", None, "Find the largest batch in so many gigabytes.")
+flags.DEFINE_integer("real_frames", None, "Frames that are no padding; all if not given.")
 flags.DEFINE_string("run", None, "The variant to run in this process; for the program itself.")
 
-# Recipe and dtype policy of the joint, and whether XLA compiles all.
+# Recipe and dtype policy of the joint, whether XLA compiles all, and options of the loss.
 _VARIANTS = {
-    "plain": None,
-    "float32, graph": ("float", "float32", False),
-    "float32, XLA": ("float", "float32", True),
-    "bfloat16, graph": ("float", "mixed_bfloat16", False),
-    "bfloat16, XLA": ("float", "mixed_bfloat16", True),
-    "w4a8, graph": ("w4a8", "float32", False),
-    "w4a8, XLA": ("w4a8", "float32", True),
+    "plain": ("float", "float32", False, {}),
+    "float32 graph": ("float", "float32", False, {}),
+    "float32 XLA": ("float", "float32", True, {}),
+    "float32 graph every tile": ("float", "float32", False, {"rare": -1.0}),
+    "bfloat16 graph": ("float", "mixed_bfloat16", False, {}),
+    "bfloat16 graph every tile": ("float", "mixed_bfloat16", False, {"rare": -1.0}),
+    "w4a8 graph": ("w4a8", "float32", False, {}),
+    "w4a8 XLA": ("w4a8", "float32", True, {}),
 }
 
 
@@ -84,27 +91,37 @@ def _print_largest_batches() -> None:
         _, rest = size.split("x", 1)
         for variant in FLAGS.variants or _VARIANTS:
             fits, too_large = 0, 1
-            while _fits(variant, f"{too_large}x{rest}"):
+            while _fits(variant, f"{too_large}x{rest}", "--real_frames=16"):
                 fits, too_large = too_large, 2 * too_large
             while too_large - fits > max(1, fits // 50):
                 middle = (fits + too_large) // 2
-                if _fits(variant, f"{middle}x{rest}"):
+                if _fits(variant, f"{middle}x{rest}", "--real_frames=16"):
                     fits = middle
                 else:
                     too_large = middle
+            while fits and not _fits(variant, f"{fits}x{rest}"):
+                fits -= max(1, fits // 50)
             print(f"| {rest} | {variant} | {fits} |", flush=True)
 
 
-def _fits(variant: str, size: str) -> bool:
-    cost = _run(variant, size, "--rounds=0")
+def _fits(variant: str, size: str, *arguments: str) -> bool:
+    cost = _run(variant, size, "--rounds=0", *arguments)
     return cost is not None and cost["peak"] < FLAGS.largest_batch_in * 1e9
 
 
 def _run(variant: str, size: str, *arguments: str) -> dict[str, float] | None:
     """What a process of its own measures; None if it does not live to tell."""
-    flags = [f"--run={variant}", f"--sizes={size}", f"--width={FLAGS.width}"]
-    command = [sys.executable, __file__, *flags, f"--rounds={FLAGS.rounds}", *arguments]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    settings = [f"--run={variant}", f"--sizes={size}", f"--width={FLAGS.width}"]
+    command = [sys.executable, __file__, *settings, f"--rounds={FLAGS.rounds}", *arguments]
+    available = _kilobytes("/proc/meminfo", "MemAvailable") * 1024
+
+    def limit() -> None:
+        # What does not fit ends itself, and nothing else on the machine.
+        resource.setrlimit(resource.RLIMIT_DATA, (available, available))
+
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=False, preexec_fn=limit
+    )
     return json.loads(result.stdout.splitlines()[-1]) if result.returncode == 0 else None
 
 
@@ -117,9 +134,13 @@ def _measured(variant: str, batch: int, time_: int, labels: int, vocab: int) -> 
         step()
         seconds.append(time.perf_counter() - begun)
     seconds = sorted(seconds[1:] or seconds)
-    status = Path("/proc/self/status").read_text().splitlines()
-    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-    return {"best": seconds[0], "median": seconds[len(seconds) // 2], "peak": 1024 * peak}
+    peak = 1024 * _kilobytes("/proc/self/status", "VmHWM")
+    return {"best": seconds[0], "median": seconds[len(seconds) // 2], "peak": peak}
+
+
+def _kilobytes(file: str, name: str) -> int:
+    lines = Path(file).read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def _step(variant: str, batch: int, time_: int, labels: int, vocab: int) -> Callable[[], object]:
@@ -136,8 +157,8 @@ def _step(variant: str, batch: int, time_: int, labels: int, vocab: int) -> Call
     encoded = tf.constant(rng.standard_normal([batch, time_, width]), tf.float32)
     predicted = tf.constant(rng.standard_normal([batch, labels + 1, width]), tf.float32)
     symbols = tf.constant(rng.integers(1, vocab, [batch, labels]), tf.int32)
-    lengths = tf.fill([batch], time_), tf.fill([batch], labels)
-    recipe, policy, compiled = _VARIANTS[variant] or ("float", "float32", False)
+    lengths = tf.fill([batch], FLAGS.real_frames or time_), tf.fill([batch], labels)
+    recipe, policy, compiled, options = _VARIANTS[variant]
     keras.config.set_dtype_policy(policy)
     joint = Joint(JointConfig(dim=width, tied=False), vocab, Recipe.named(recipe), None)
     joint(encoded[:1, :1], predicted[:1, :1])
@@ -151,7 +172,9 @@ def _step(variant: str, batch: int, time_: int, labels: int, vocab: int) -> Call
                 if variant == "plain":
                     losses = _plain_loss(encoded, predicted, weights, symbols)
                 else:
-                    losses = joint.loss(encoded, predicted, symbols, *lengths, training=True)
+                    losses = joint.loss(
+                        encoded, predicted, symbols, *lengths, training=True, **options
+                    )
                 loss = tf.reduce_mean(losses)
             gradients = tape.gradient(loss, [encoded, predicted, *weights])
         # Nothing leaves the program that need not.

@@ -40,7 +40,7 @@ def joint_rnnt_loss(
     fast_emit: float = 0.0,
     label_smoothing: float = 0.0,
     rare: float = 1e-9,
-    logits_at_once: int = 2**22,
+    logits_at_once: int = 2**21,
 ) -> tf.Tensor:
     """`rnnt_loss` of `joint(frames[:, :, None], predicted[:, None], *operands)`.
 
@@ -64,7 +64,7 @@ def joint_rnnt_loss(
         rare: tiles get no gradient if alignments visit each of their points with at most this
             probability; with a negative one all do.
         logits_at_once: logits in a step of a loop, though at least those of a tile of up to 16 x 8
-            points. With fewer than the default (16 MB in float32) products are slower.
+            points. With fewer than the default (8 MB in float32) products are slower.
 
     Returns:
         float32 [batch]; 0, with zero gradient, for rows of padding and where no alignment is

@@ -98,7 +98,7 @@ class Joint(keras.layers.Layer):
             labels: int32 [batch, labels].
             encoded_lengths: int32 [batch], real frames.
             label_lengths: int32 [batch], real labels.
-            options: `fast_emit` and `label_smoothing` of `joint_rnnt_loss`.
+            options: of `joint_rnnt_loss`, such as `fast_emit` and `label_smoothing`.
 
         Returns:
             float32 [batch].

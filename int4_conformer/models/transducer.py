@@ -152,7 +152,7 @@ class Transducer(Composite, keras.Model):
             label_lengths: int32 [batch], real labels.
             index: which pass.
             training: whether dropout is on.
-            options: `fast_emit` and `label_smoothing` of `joint_rnnt_loss`.
+            options: of `joint_rnnt_loss`, such as `fast_emit` and `label_smoothing`.
 
         Returns:
             float32 [batch].

@@ -10,6 +10,7 @@ import tensorflow as tf
 from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.errors import UserError
+from int4_conformer.losses import ctc_loss, rnnt_loss
 from int4_conformer.models import (
     EncoderConfig,
     JointConfig,
@@ -292,3 +293,40 @@ def test_recipes_reach_the_second_pass():
     assert model.second_joint.encoder_dense.quant.weight_bits == 6
     assert model.encoder.blocks[0].attention.key_dense.quant.weight_bits is None
     assert model.predictor.projection.quant.weight_bits is None
+
+
+def losses_of_passes(model, ctc=False, **options):
+    encoded = model.encode(PCM, LENGTHS)
+    rest = LABELS, model.encoded_length(LENGTHS), np.int32([3, 2, 1])
+    loss = model.ctc_loss_of if ctc else model.loss_of
+    return [loss(frames, *rest, index=i, **options) for i, frames in enumerate(encoded)]
+
+
+def test_the_loss_of_each_pass_is_that_of_its_logits(two_passes):
+    lengths = two_passes.encoded_length(LENGTHS)
+    options = {"label_smoothing": 0.1}
+    found = losses_of_passes(two_passes, **options)
+    for index, encoded in enumerate(two_passes.encode(PCM, LENGTHS)):
+        logits = two_passes.logits(encoded, LABELS, index)
+        expected = rnnt_loss(logits, LABELS, lengths, np.int32([3, 2, 1]), **options)
+        np.testing.assert_allclose(found[index], expected, rtol=1e-5)
+
+
+def test_each_pass_has_a_ctc_head(two_passes, tmp_path):
+    assert not two_passes.ctc_heads
+    shared = two_passes.config.shared_decoder
+    model = built(ctc=True, **TWO_PASSES["shared" if shared else "own"])
+    paths = [{weight.path for weight in m.weights} for m in (two_passes, model)]
+    assert paths[1] - paths[0] == {f"ctc_{i}/{name}" for i in (0, 1) for name in ("kernel", "bias")}
+    losses = losses_of_passes(model, ctc=True)
+    lengths = model.encoded_length(LENGTHS)
+    for loss, head, encoded in zip(
+        losses, model.ctc_heads, model.encode(PCM, LENGTHS), strict=True
+    ):
+        expected = ctc_loss(head(encoded), LABELS, lengths, np.int32([3, 2, 1]))
+        np.testing.assert_array_equal(loss, expected)
+        assert np.all(loss.numpy() > 0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for loss, expected in zip(losses_of_passes(loaded, ctc=True), losses, strict=True):
+        np.testing.assert_array_equal(loss, expected)

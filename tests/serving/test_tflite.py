@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 
@@ -9,6 +10,7 @@ from int4_conformer.lite import flatbuffer
 from int4_conformer.lite.metadata import read
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.verification import verify
+from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.recipe import Recipe
 from int4_conformer.serving import packed
@@ -223,3 +225,11 @@ def test_a_tied_file_has_the_values_of_the_table_fewer(tmp_path):
         held.append((model.count_params(), sum(buffers.values())))
     fewer = np.subtract(held[1], held[0])
     np.testing.assert_array_equal(fewer, tiny.TOKENIZER.vocabulary.size * tiny.JOINT_DIM)
+
+
+def test_a_ctc_head_is_not_exported(tmp_path):
+    transducer = Transducer(dataclasses.replace(tiny.config("w4a8"), ctc=True))
+    transducer.create_weights()
+    path = tmp_path / "model.tflite"
+    export_tflite(transducer, tiny.TOKENIZER.vocabulary, path)
+    assert not any("ctc" in constant.name for constant in constants(path))

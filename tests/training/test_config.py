@@ -19,6 +19,9 @@ from int4_conformer.training.config import TrainingConfig
         ("warmup", [-1], "must not be negative"),
         ("weight_decay", [-1e-3], "must not be negative"),
         ("average", [-1], "must not be negative"),
+        ("fast_emit", [-0.1], "must not be negative"),
+        ("ctc_weight", [-0.1, float("nan")], "must not be negative"),
+        ("label_smoothing", [-0.1, 1.0], r"must be in \[0, 1\)"),
     ],
 )
 def test_refused_settings(name, values, message):
@@ -27,7 +30,10 @@ def test_refused_settings(name, values, message):
             TrainingConfig(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["warmup", "weight_decay", "average", "seed"])
+@pytest.mark.parametrize(
+    "name",
+    ["warmup", "weight_decay", "average", "seed", "fast_emit", "label_smoothing", "ctc_weight"],
+)
 def test_zero_switches_off(name):
     assert getattr(TrainingConfig(**{name: 0}), name) == 0
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -5,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,6 +15,7 @@ from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import normalized
 from int4_conformer.evaluation import Evaluation
+from int4_conformer.losses import ctc_loss, rnnt_loss
 from int4_conformer.text.metrics import WordErrors
 from int4_conformer.training.config import TrainingConfig
 from int4_conformer.training.trainer import Trainer
@@ -98,6 +101,36 @@ def test_features_are_normalised_by_the_training_audio(trained):
     frames = np.concatenate([front_end(samples[None])[0] for samples in pcm])
     np.testing.assert_allclose(frames.mean(axis=0), 0, atol=0.2)
     np.testing.assert_allclose(frames.std(axis=0), 1, atol=0.2)
+
+
+def test_its_loss_has_the_parts_that_the_settings_ask_for(trained, tmp_path):
+    config = dataclasses.replace(tiny.config("float"), second_pass=tiny.ENCODER)
+    settings = {"fast_emit": 0.1, "label_smoothing": 0.2, "ctc_weight": 0.3}
+    trainer = Trainer(
+        config,
+        TrainingConfig(steps=1, batch_seconds=1.44, buckets=1, spec_augment=False, **settings),
+        tokenizer=tiny.TOKENIZER,
+        train=normalized(read_corpus(trained.manifest, "train")),
+        dev=[],
+        workdir=Workdir(tmp_path / "run"),
+        strategy=tf.distribute.get_strategy(),
+    )
+    model = trainer.model
+    assert model.config == dataclasses.replace(config, ctc=True)
+    (batch,) = trainer._batches.take(1)
+    keras.utils.set_random_seed(0)
+    losses = trainer._pass_losses(batch, tf.zeros([2], tf.int32))
+    keras.utils.set_random_seed(0)
+    encoded = model.encode(batch["pcm"], batch["pcm_length"], training=True)
+    labels = batch["labels"]
+    lengths = model.encoded_length(batch["pcm_length"]), batch["label_length"]
+    for index, frames in enumerate(encoded):
+        logits = model.logits(frames, labels, index)
+        expected = rnnt_loss(logits, labels, *lengths, label_smoothing=0.2)
+        expected += 0.3 * ctc_loss(model.ctc_heads[index](frames), labels, *lengths)
+        np.testing.assert_allclose(losses[index], tf.reduce_mean(expected), rtol=1e-5)
+    _, gradients = trainer._gradients(batch, tf.zeros([2], tf.int32), 0)
+    assert all(gradient is not None for gradient in gradients)
 
 
 LEARNING_RATE = 1e-3
