@@ -73,11 +73,15 @@ def _print_costs() -> None:
             if cost is None:
                 print(f"| {size} | {variant} | does not fit |  |  |  |  |", flush=True)
                 continue
-            plain = plain or cost
+            if variant == "plain":
+                plain = cost
+            ratios = [
+                "" if plain is None else f"{cost[name] / plain[name]:.3f}x"
+                for name in ("best", "peak")
+            ]
             print(
                 f"| {size} | {variant} | {cost['best']:.2f} s | {cost['median']:.2f} s "
-                f"| {cost['best'] / plain['best']:.2f}x | {cost['peak'] / 1e9:.2f} GB "
-                f"| {cost['peak'] / plain['peak']:.3f}x |",
+                f"| {ratios[0]} | {cost['peak'] / 1e9:.2f} GB | {ratios[1]} |",
                 flush=True,
             )
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -104,7 +103,8 @@ def test_features_are_normalised_by_the_training_audio(trained):
 
 
 def test_its_loss_has_the_parts_that_the_settings_ask_for(trained, tmp_path):
-    config = dataclasses.replace(tiny.config("float"), second_pass=tiny.ENCODER)
+    encoder = dataclasses.replace(tiny.ENCODER, dropout=0.0)
+    config = dataclasses.replace(tiny.config("float"), encoder=encoder, second_pass=encoder)
     settings = {"fast_emit": 0.1, "label_smoothing": 0.2, "ctc_weight": 0.3}
     trainer = Trainer(
         config,
@@ -118,10 +118,8 @@ def test_its_loss_has_the_parts_that_the_settings_ask_for(trained, tmp_path):
     model = trainer.model
     assert model.config == dataclasses.replace(config, ctc=True)
     (batch,) = trainer._batches.take(1)
-    keras.utils.set_random_seed(0)
     losses = trainer._pass_losses(batch, tf.zeros([2], tf.int32))
-    keras.utils.set_random_seed(0)
-    encoded = model.encode(batch["pcm"], batch["pcm_length"], training=True)
+    encoded = model.encode(batch["pcm"], batch["pcm_length"])
     labels = batch["labels"]
     lengths = model.encoded_length(batch["pcm_length"]), batch["label_length"]
     for index, frames in enumerate(encoded):
