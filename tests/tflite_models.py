@@ -40,7 +40,14 @@ def float_model(table_rows=8):
         ids = tf.argmax(logits, axis=-1, output_type=tf.int32)
         labels = tf.boolean_mask(ids, ids > 0)
         count = tf.size(labels)
-        return {"tokens": tf.pad(labels, [[0, tf.size(ids) - count]]), "count": count}
+        padding = [[0, tf.size(ids) - count]]
+        log_probs = tf.reduce_max(tf.nn.log_softmax(logits), axis=-1)
+        return {
+            "tokens": tf.pad(labels, padding),
+            "count": count,
+            "frames": tf.pad(tf.boolean_mask(tf.cumsum(tf.ones_like(ids)) - 1, ids > 0), padding),
+            "log_probs": tf.pad(tf.boolean_mask(log_probs, ids > 0), padding),
+        }
 
     module = tf.Module()
     module.recognize = recognize
@@ -72,7 +79,7 @@ def serialize(model, quantize=True):
     return bytes(model_modifier.ModelModifier(model).modify_model(parameters))
 
 
-def facts(delegate="xnnpack", sample_rate=16000):
+def facts(delegate="xnnpack", sample_rate=16000, timed=True):
     """Metadata of these models."""
     return metadata.Metadata(
         sample_rate=sample_rate,
@@ -81,12 +88,13 @@ def facts(delegate="xnnpack", sample_rate=16000):
         recipe="int4",
         delegate=delegate,
         model={"preset": "test", "dim": 4},
+        frame_samples=BLOCK_SAMPLES if timed else None,
     )
 
 
 @functools.cache
-def recognizer(delegate="xnnpack", sample_rate=16000, table_rows=8):
+def recognizer(delegate="xnnpack", sample_rate=16000, table_rows=8, timed=True):
     """A sealed file with an INT4 weight; from 20000 table rows on, its buffers lie outside."""
     model = flatbuffer.load(float_model(table_rows))
-    metadata.attach(model, facts(delegate, sample_rate))
+    metadata.attach(model, facts(delegate, sample_rate, timed))
     return metadata.seal(serialize(model))

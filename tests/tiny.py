@@ -111,8 +111,8 @@ def recognition(model):
     recognize = tf.function(model.recognize, input_signature=[tf.TensorSpec([1, None], tf.float32)])
 
     def tokens(pcm):
-        tokens, count = recognize(pcm[None])
-        return tokens[0, : int(count[0])].numpy()
+        found = recognize(pcm[None])
+        return found.ids[0, : int(found.count[0])].numpy()
 
     return tokens
 

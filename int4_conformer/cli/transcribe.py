@@ -1,11 +1,20 @@
 """Recognises audio files with a .tflite file that `int4-conformer export` wrote.
 
 Prints the text of one file, or a line "file<TAB>text" for each of several. WAV, FLAC, Ogg, Opus and
-MP3 of any rate and channel count are read. With --stream the file is heard piece by piece, as from
+MP3 of any rate and channel count are read.
+
+With --words it prints a line "start<TAB>end<TAB>confidence<TAB>word" for each word, times in
+seconds; of several files each line begins with "file<TAB>". With --json it prints a JSON object a
+file: {"audio": file, "text": text, "words": [{"text", "start", "end", "confidence"}, ...]}. The
+confidence of a word, 0 to 1, is the probability of its least probable token.
+
+With --stream the file is heard piece by piece, as from
 a microphone, and its words are shown while they come: on a terminal in one line that grows, else in
 a line "seconds<TAB>words" whenever they change.
 """
 
+import dataclasses
+import json
 import sys
 
 import numpy as np
@@ -25,6 +34,10 @@ _CLEAR = "\r\x1b[K"
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("num_threads", 1, "CPU threads to use.", lower_bound=1, flag_values=values)
     flags.DEFINE_boolean("stream", False, "Show words while they come.", flag_values=values)
+    flags.DEFINE_boolean(
+        "words", False, "Print each word with its times and confidence.", flag_values=values
+    )
+    flags.DEFINE_boolean("json", False, "Print a JSON object a file.", flag_values=values)
 
 
 def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -32,15 +45,38 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
         raise UserError(
             f"transcribe takes a MODEL and audio FILEs. Received: {len(arguments)} arguments"
         )
+    if values.stream + values.words + values.json > 1:
+        raise UserError("--stream, --words and --json exclude each other; give one of them.")
     model, *paths = arguments
     recognizer = Recognizer(model, num_threads=values.num_threads)
     for path in paths:
         samples = files.read(path, recognizer.sample_rate)
-        if values.stream:
-            text = _streamed(recognizer, samples)
+        name = "" if len(paths) == 1 else f"{path}\t"
+        if values.json:
+            print(_json(path, recognizer, samples), flush=True)
+        elif values.words:
+            for word in recognizer.recognize(samples, recognizer.sample_rate).words:
+                times = f"{word.start:.2f}\t{word.end:.2f}\t{word.confidence:.3f}"
+                print(f"{name}{times}\t{word.text}", flush=True)
+        elif values.stream:
+            print(f"{name}{_streamed(recognizer, samples)}", flush=True)
         else:
             text = recognizer.transcribe(samples, recognizer.sample_rate)
-        print(text if len(paths) == 1 else f"{path}\t{text}", flush=True)
+            print(f"{name}{text}", flush=True)
+
+
+def _json(path: str, recognizer: Recognizer, samples: np.ndarray) -> str:
+    found = recognizer.recognize(samples, recognizer.sample_rate)
+    words = [
+        dataclasses.asdict(word)
+        | {
+            "start": round(word.start, 3),
+            "end": round(word.end, 3),
+            "confidence": round(word.confidence, 4),
+        }
+        for word in found.words
+    ]
+    return json.dumps({"audio": path, "text": found.text, "words": words}, ensure_ascii=False)
 
 
 def _streamed(recognizer: Recognizer, samples: np.ndarray) -> str:

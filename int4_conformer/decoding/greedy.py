@@ -1,6 +1,7 @@
 """Greedy search, batched and in graph."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -8,6 +9,20 @@ from int4_conformer.layers.streaming import State
 
 # What the prediction network is fed next: the last label int32 [batch], and the state before it.
 Hypothesis = tuple[tf.Tensor, State]
+
+
+class Tokens(NamedTuple):
+    """What a search found in each utterance; all is 0 past the end."""
+
+    # int32 [batch, time * max_symbols].
+    ids: tf.Tensor
+    # int32 [batch], how many there are.
+    count: tf.Tensor
+    # int32 [batch, time * max_symbols], the frame in which each was emitted.
+    frames: tf.Tensor
+    # float32 [batch, time * max_symbols], the logarithm of each one's probability where it was
+    # emitted, among all symbols and the blank.
+    log_probs: tf.Tensor
 
 
 def greedy_search(
@@ -19,7 +34,7 @@ def greedy_search(
     logits: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     max_symbols: int,
     blank_id: int = 0,
-) -> tuple[tf.Tensor, tf.Tensor, Hypothesis]:
+) -> tuple[Tokens, Hypothesis]:
     """Takes the best symbol at each point of the lattice until every utterance is at its end.
 
     One loop serves training, SavedModel and TFLite: it is made of ops that LiteRT has builtin, and
@@ -40,41 +55,45 @@ def greedy_search(
         blank_id: symbol that moves to the next frame.
 
     Returns:
-        tokens int32 [batch, time * max_symbols], 0 past the end, their count int32 [batch], and
-        from where the next piece goes on.
+        the tokens, their frames counted from the first of these, and from where the next piece
+        goes on.
     """
     # Sizes come from tensors that have them: LiteRT infers such shapes when the input is sized.
     per_frame = tf.zeros_like(frames[:, :, 0], dtype=tf.int32)
     per_row = per_frame[:, 0]
-    tokens = tf.concat([per_frame] * max_symbols, axis=1)
-    slots = tf.cumsum(tokens + 1, axis=1, exclusive=True)
+    ids = tf.concat([per_frame] * max_symbols, axis=1)
+    slots = tf.cumsum(ids + 1, axis=1, exclusive=True)
     if lengths is None:
         lengths = per_row + tf.shape(frames)[1]
     last = tf.shape(frames)[1] - 1
+    nothing = Tokens(ids, per_row, ids, tf.cast(ids, tf.float32))
 
-    def unfinished(t, emitted, count, hypothesis, tokens):
+    def unfinished(t, emitted, hypothesis, found):
         return tf.reduce_any(t < lengths)
 
-    def advance(t, emitted, count, hypothesis, tokens):
+    def advance(t, emitted, hypothesis, found):
         frame = tf.gather(frames, tf.minimum(t, last)[:, None], axis=1, batch_dims=1)[:, 0]
         prediction, state = predict(*hypothesis)
-        symbol = tf.argmax(logits(frame, prediction), axis=-1, output_type=tf.int32)
+        scores = tf.cast(logits(frame, prediction), tf.float32)
+        symbol = tf.argmax(scores, axis=-1, output_type=tf.int32)
+        log_prob = tf.reduce_max(tf.nn.log_softmax(scores), axis=-1)
         emits = (symbol != blank_id) & (emitted < max_symbols) & (t < lengths)
-        here = emits[:, None] & (slots == count[:, None])
-        tokens = tf.where(here, symbol[:, None], tokens)
+        here = emits[:, None] & (slots == found.count[:, None])
         step = tf.cast(emits, tf.int32)
         return (
             t + 1 - step,
             (emitted + 1) * step,
-            count + step,
             _where(emits, (symbol, state), hypothesis),
-            tokens,
+            Tokens(
+                tf.where(here, symbol[:, None], found.ids),
+                found.count + step,
+                tf.where(here, t[:, None], found.frames),
+                tf.where(here, log_prob[:, None], found.log_probs),
+            ),
         )
 
-    _, _, count, hypothesis, tokens = tf.while_loop(
-        unfinished, advance, (per_row, per_row, per_row, start, tokens)
-    )
-    return tokens, count, hypothesis
+    _, _, hypothesis, found = tf.while_loop(unfinished, advance, (per_row, per_row, start, nothing))
+    return found, hypothesis
 
 
 def _where(rows: tf.Tensor, new: Hypothesis, old: Hypothesis) -> Hypothesis:

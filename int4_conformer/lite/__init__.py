@@ -10,7 +10,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "Inspection": "inspection",
         "Metadata": "metadata",
+        "Recognition": "words",
         "Recognizer": "recognizer",
+        "Word": "words",
         "inspect": "inspection",
     },
 )

@@ -47,10 +47,13 @@ class Metadata:
     delegate: str
     # The model's configuration, which only people read.
     model: Mapping[str, Any]
+    # Samples from one frame in which tokens are emitted to the next; None in files of before tokens
+    # had frames.
+    frame_samples: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "block_samples"):
-            if getattr(self, name) < 1:
+        for name in ("sample_rate", "block_samples", "frame_samples"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise UserError(f"`{name}` must be positive. Received: {getattr(self, name)}")
         if self.delegate not in DELEGATES:
             raise UserError(f"`delegate` must be one of {DELEGATES}. Received: {self.delegate!r}")
@@ -73,6 +76,7 @@ def attach(model: schema.ModelT, metadata: Metadata) -> None:
         "recipe": metadata.recipe,
         "delegate": metadata.delegate,
         "model": dict(metadata.model),
+        "frame_samples": metadata.frame_samples,
         "sha256": _ZEROS.decode(),
     }
     data = np.frombuffer(json.dumps(entry).encode(), np.uint8)
@@ -121,6 +125,7 @@ def find(content: bytes, source: str = "the model") -> Metadata | None:
         recipe=fields["recipe"],
         delegate=fields["delegate"],
         model=fields["model"],
+        frame_samples=fields.get("frame_samples"),
     )
 
 

@@ -12,6 +12,7 @@ from int4_conformer.lite import flatbuffer
 from int4_conformer.lite import metadata as metadata_lib
 from int4_conformer.lite.metadata import Metadata
 from int4_conformer.lite.stream import Pass, RecognizerStream
+from int4_conformer.lite.words import Recognition, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
 
 _SIGNATURE = "serving_default"
@@ -83,11 +84,22 @@ class Recognizer:
         """
         return self.vocabulary.detokenize(self.tokens(samples, sample_rate).tolist())
 
+    def recognize(self, samples: np.ndarray, sample_rate: int = 16000) -> Recognition:
+        """The words of one utterance, with their times and confidence; arguments as `transcribe`.
+
+        Raises:
+          UserError: as `transcribe`, or the file is of before tokens had frames.
+        """
+        frame_seconds = self._frame_seconds()
+        outputs = self._outputs(samples, sample_rate)
+        words = timed_words(
+            self.vocabulary, read_tokens(outputs), frame_seconds, len(samples) / sample_rate
+        )
+        return Recognition(text=" ".join(word.text for word in words), words=words)
+
     def tokens(self, samples: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
         """The output ids of one utterance, int32 `[tokens]`; arguments as `transcribe`."""
-        pcm = self._pcm(samples, sample_rate)
-        with self._lock:
-            outputs = self._recognize(pcm=pcm)
+        outputs = self._outputs(samples, sample_rate)
         return outputs["tokens"][: outputs["count"]]
 
     def stream(self, sample_rate: int = 16000, second_pass: bool = True) -> RecognizerStream:
@@ -99,8 +111,10 @@ class Recognizer:
             and cost less, and none is corrected.
 
         Raises:
-          UserError: the model hears whole utterances only.
+          UserError: the model hears whole utterances only, or the file is of before tokens had
+            frames.
         """
+        frame_seconds = self._frame_seconds()
         signatures = self._interpreter.get_signature_list()
         if FIRST_PASS not in signatures:
             raise UserError(
@@ -118,8 +132,21 @@ class Recognizer:
             second,
             self.vocabulary,
             self._metadata.block_samples,
+            frame_seconds,
             self._resampler(sample_rate),
         )
+
+    def _outputs(self, samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
+        pcm = self._pcm(samples, sample_rate)
+        with self._lock:
+            return self._recognize(pcm=pcm)
+
+    def _frame_seconds(self) -> float:
+        if self._metadata.frame_samples is None:
+            raise UserError(
+                "This file was exported before words had times; export the model again."
+            )
+        return self._metadata.frame_samples / self.sample_rate
 
     def _pass(self, name: str, given: str) -> Pass:
         runner = self._interpreter.get_signature_runner(name)

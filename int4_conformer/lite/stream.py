@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from int4_conformer.errors import UserError
+from int4_conformer.lite.words import Token, Word, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
 
 # A signature: inputs by name -> outputs by name.
@@ -21,6 +22,9 @@ class Words:
     final: str
     # All words: what follows the final ones is the first pass's, which the second may correct.
     text: str
+    # The final words with their times, from the start of the stream, and their confidence. The last
+    # one may have been heard in part: then its text still grows.
+    final_words: tuple[Word, ...] = ()
 
 
 class RecognizerStream:
@@ -32,6 +36,7 @@ class RecognizerStream:
       vocabulary: what the tokens mean.
       block_samples: the utterance is padded with silence to a multiple of so many, as
         `Recognizer.transcribe` pads it.
+      frame_seconds: from one encoder frame to the next.
       to_pcm: makes float32 `[samples]` at the model's rate of what `feed` is given, and of what is
         left at the end.
     """
@@ -42,17 +47,19 @@ class RecognizerStream:
         second: "Pass | None",
         vocabulary: Vocabulary,
         block_samples: int,
+        frame_seconds: float,
         to_pcm: Callable[[np.ndarray, bool], np.ndarray],
     ) -> None:
         self._first = first
         self._second = second
         self._vocabulary = vocabulary
         self._block_samples = block_samples
+        self._frame_seconds = frame_seconds
         self._to_pcm = to_pcm
         self._samples = 0
-        self._final: list[int] = []
+        self._final: list[Token] = []
         # Frames and tokens of each piece that the second pass has not seen.
-        self._partial: list[tuple[int, list[int]]] = []
+        self._partial: list[tuple[int, list[Token]]] = []
         self._ended = False
 
     def feed(self, samples: np.ndarray) -> Words:
@@ -82,7 +89,7 @@ class RecognizerStream:
             pcm = np.pad(pcm, (0, -self._samples % self._block_samples))
         for outputs in self._first.run(pcm, last):
             length = int(outputs["length"][0])
-            tokens = _tokens(outputs)
+            tokens = read_tokens(outputs)
             if self._second is None:
                 self._final += tokens
             else:
@@ -94,7 +101,7 @@ class RecognizerStream:
     def _correct(self, encoded: np.ndarray, last: bool) -> None:
         """Gives the second pass frames of the first, whose words give way to its own."""
         for outputs in self._second.run(encoded, last):
-            self._final += _tokens(outputs)
+            self._final += read_tokens(outputs)
             frames = self._second.piece
             while self._partial and frames > 0:
                 length, _ = self._partial.pop(0)
@@ -102,9 +109,11 @@ class RecognizerStream:
 
     def _words(self) -> Words:
         partial = [token for _, tokens in self._partial for token in tokens]
+        words = timed_words(self._vocabulary, self._final, self._frame_seconds)
         return Words(
-            final=self._vocabulary.detokenize(self._final),
-            text=self._vocabulary.detokenize(self._final + partial),
+            final=" ".join(word.text for word in words),
+            text=self._vocabulary.detokenize(token.id for token in self._final + partial),
+            final_words=words,
         )
 
 
@@ -146,7 +155,3 @@ class Pass:
         )
         self._state = {name: outputs[name] for name in self._state}
         return outputs
-
-
-def _tokens(outputs: dict[str, np.ndarray]) -> list[int]:
-    return outputs["tokens"][0, : outputs["count"][0]].tolist()

@@ -69,9 +69,9 @@ class TransducerStream:
             state: of the piece before.
 
         Returns:
-            `tokens` int32 [batch, capacity], 0 past the end, their `count` int32 [batch], and
-            `encoded` float [batch, time, dim] for the second pass, with its real frames `length`
-            int32 [batch]; the state.
+            `tokens`, `count`, `frames` and `log_probs` as fields of `Tokens`, frames counted from
+            the utterance's first; `encoded` float [batch, time, dim] for the second pass, with its
+            real frames `length` int32 [batch]; the state.
         """
         model, config = self._model, self._model.config
         features, front_end = model.front_end.step(pcm, of_part(state, "front_end"))
@@ -79,8 +79,8 @@ class TransducerStream:
         mask = tf.sequence_mask(frames, self.frames)
         encoded, encoder = model.encoder.step(features, mask, of_part(state, "encoder"))
         lengths = -(-frames // config.encoder.reduction)
-        tokens, count, hypothesis = self._decode(0, encoded, lengths, state)
-        outputs = {"tokens": tokens, "count": count, "encoded": encoded, "length": lengths}
+        found, hypothesis = self._decode(0, encoded, lengths, state)
+        outputs = found | {"encoded": encoded, "length": lengths}
         return outputs, named("front_end", front_end) | named("encoder", encoder) | hypothesis
 
     def second_pass(
@@ -94,20 +94,30 @@ class TransducerStream:
             state: of the piece before.
 
         Returns:
-            `tokens` and `count` as of the first pass; the state.
+            `tokens`, `count`, `frames` and `log_probs` as of the first pass; the state.
         """
         mask = tf.sequence_mask(length, self.second_frames)
         encoded, encoder = self._model.second_pass.step(encoded, mask, of_part(state, "encoder"))
-        tokens, count, hypothesis = self._decode(1, encoded, length, state)
-        return {"tokens": tokens, "count": count}, named("encoder", encoder) | hypothesis
+        found, hypothesis = self._decode(1, encoded, length, state)
+        return found, named("encoder", encoder) | hypothesis
 
     def _initial_hypothesis(self, index: int, batch: int) -> State:
         label, predictor = self._model.initial_hypothesis(batch, index)
-        return {"label": label} | named("predictor", predictor)
+        return {"label": label, "time": tf.zeros_like(label)} | named("predictor", predictor)
 
     def _decode(
         self, index: int, encoded: tf.Tensor, lengths: tf.Tensor, state: State
-    ) -> tuple[tf.Tensor, tf.Tensor, State]:
+    ) -> tuple[dict[str, tf.Tensor], State]:
         start = state["label"], of_part(state, "predictor")
-        tokens, count, (label, predictor) = self._model.search(encoded, lengths, start, index)
-        return tokens, count, {"label": label} | named("predictor", predictor)
+        found, (label, predictor) = self._model.search(encoded, lengths, start, index)
+        time = state["time"]
+        # Past the end all stays 0; a comparison keeps the shape that LiteRT knows of the tokens.
+        frames = tf.where(found.ids > 0, found.frames + time[:, None], found.frames)
+        outputs = {
+            "tokens": found.ids,
+            "count": found.count,
+            "frames": frames,
+            "log_probs": found.log_probs,
+        }
+        after = {"label": label, "time": time + tf.shape(encoded)[1]}
+        return outputs, after | named("predictor", predictor)

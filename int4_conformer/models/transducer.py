@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig, spec_augment
 from int4_conformer.audio.features import LogMel
-from int4_conformer.decoding.greedy import Hypothesis, greedy_search
+from int4_conformer.decoding.greedy import Hypothesis, Tokens, greedy_search
 from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.losses.ctc import ctc_loss
@@ -239,22 +239,18 @@ class Transducer(Composite, keras.Model):
 
     def recognize(
         self, pcm: tf.Tensor, pcm_length: tf.Tensor | None = None, index: int = -1
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> Tokens:
         """Greedy search.
 
         Args:
             pcm: float32 [batch, samples].
             pcm_length: int32 [batch]; None if nothing is padding.
             index: of the pass to recognize with.
-
-        Returns:
-            tokens int32 [batch, time * max_symbols], 0 past the end, and their count int32 [batch].
         """
         encoded = self.encode(pcm, pcm_length, passes=1 if index == 0 else None)[index]
         lengths = None if pcm_length is None else self.encoded_length(pcm_length)
         start = self.initial_hypothesis(keras.ops.shape(encoded)[0], index)
-        tokens, count, _ = self.search(encoded, lengths, start, index)
-        return tokens, count
+        return self.search(encoded, lengths, start, index)[0]
 
     def initial_hypothesis(self, batch: int, index: int = -1) -> Hypothesis:
         """What greedy search starts with: no label, and the prediction network's initial state."""
@@ -263,7 +259,7 @@ class Transducer(Composite, keras.Model):
 
     def search(
         self, encoded: tf.Tensor, lengths: tf.Tensor | None, start: Hypothesis, index: int = -1
-    ) -> tuple[tf.Tensor, tf.Tensor, Hypothesis]:
+    ) -> tuple[Tokens, Hypothesis]:
         """`greedy_search` in the frames of a pass, which may be a piece of a stream.
 
         Args:

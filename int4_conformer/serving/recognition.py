@@ -53,13 +53,19 @@ def _step(step: Callable[..., Any], given: tf.TensorSpec, state: State) -> Any:
 def recognition(model: Transducer) -> Any:
     """A `tf.function` of greedy recognition of one utterance.
 
-    Input `pcm` float32 [samples], whole blocks; outputs `tokens` int32 [capacity] and `count`
-    int32 [].
+    Input `pcm` float32 [samples], whole blocks; outputs `tokens` int32 [capacity], `count`
+    int32 [], and of each token its frame, `frames` int32 [capacity], and `log_probs` float32
+    [capacity].
     """
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")], autograph=False)
     def recognize(pcm: tf.Tensor) -> dict[str, tf.Tensor]:
-        tokens, count = model.recognize(pcm[None])
-        return {"tokens": tokens[0], "count": count[0]}
+        found = model.recognize(pcm[None])
+        return {
+            "tokens": found.ids[0],
+            "count": found.count[0],
+            "frames": found.frames[0],
+            "log_probs": found.log_probs[0],
+        }
 
     return recognize

@@ -24,9 +24,9 @@ def export_saved_model(
     """Writes a SavedModel with the signature `serving_default`, and those of a stream.
 
     Input `pcm` float32 [samples] at the model's rate, a multiple of `config.block_samples`;
-    outputs `tokens` int32 [capacity] and `count` int32 []. Quantized weights are stored as their
-    codes and scales and multiplied as integers; the vocabulary lies beside as an asset,
-    `assets/vocabulary.json`.
+    outputs `tokens` int32 [capacity], `count` int32 [], `frames` int32 [capacity] and `log_probs`
+    float32 [capacity] (`Tokens`). Quantized weights are stored as their codes and scales and
+    multiplied as integers; the vocabulary lies beside as an asset, `assets/vocabulary.json`.
 
     Args:
         model: trained.

@@ -40,6 +40,7 @@ def export_tflite(
             recipe=model.config.recipe.name,
             delegate=delegate,
             model=model.config.to_config(),
+            frame_samples=model.config.frame_samples,
         )
 
     write_tflite(signatures(model, piece_seconds), model, output, facts)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,16 @@ from int4_conformer.errors import UserError
 
 BLANK = "<blank>"
 WORD_BOUNDARY = "\u2581"  # "▁", SentencePiece's mark for the space before a word.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpelledWord:
+    """A word and the tokens that spell it."""
+
+    text: str
+    # Places in the sequence of tokens, in order. A token that is nothing but the space between two
+    # words is in neither.
+    places: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,16 +61,40 @@ class Vocabulary:
         Raises:
           UserError: an id is outside the vocabulary, which then is not the model's own.
         """
-        pieces = []
-        for index in ids:
-            if not 0 <= index < self.size:
-                raise UserError(
-                    f"The id {index} is outside this vocabulary of {self.size} pieces; "
-                    "use the vocabulary that the model was trained with."
-                )
-            if index != self.blank_id:
-                pieces.append(self.pieces[index])
-        return " ".join("".join(pieces).replace(WORD_BOUNDARY, " ").split())
+        return " ".join(word.text for word in self.words(ids))
+
+    def words(self, ids: Iterable[int]) -> list[SpelledWord]:
+        """The words of `detokenize`.
+
+        Raises:
+          UserError: as `detokenize`.
+        """
+        words: list[SpelledWord] = []
+        inside = False
+        for place, index in enumerate(ids):
+            for number, part in enumerate(self._parts(index)):
+                inside = inside and not number
+                if not part:
+                    continue
+                if inside:
+                    begun = words.pop()
+                    text, places = begun.text + part, (*begun.places, place)
+                else:
+                    text, places = part, (place,)
+                words.append(SpelledWord(text=text, places=places))
+                inside = True
+        return words
+
+    def _parts(self, index: int) -> list[str]:
+        """What a token adds to the word before it, and the words that it begins."""
+        if not 0 <= index < self.size:
+            raise UserError(
+                f"The id {index} is outside this vocabulary of {self.size} pieces; "
+                "use the vocabulary that the model was trained with."
+            )
+        if index == self.blank_id:
+            return [""]
+        return re.split(r"\s", self.pieces[index].replace(WORD_BOUNDARY, " "))
 
     def to_config(self) -> dict[str, Any]:
         """A dict that JSON can hold."""

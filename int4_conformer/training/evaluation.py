@@ -72,12 +72,12 @@ class BatchedEvaluator:
 
     def _recognized(self) -> Iterator[tuple[int, int, list[int]]]:
         for batch in self._batches:
-            tokens, counts = self._recognize(batch["pcm"], batch["pcm_length"])
+            found = self._recognize(batch["pcm"], batch["pcm_length"])
             rows = zip(
                 batch["index"].numpy(),
                 batch["pcm_length"].numpy(),
-                tokens.numpy(),
-                counts.numpy(),
+                found.ids.numpy(),
+                found.count.numpy(),
                 strict=True,
             )
             for index, length, row, count in rows:

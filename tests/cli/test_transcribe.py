@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -36,6 +37,36 @@ def test_several_files_are_named(capsys, folder):
     assert capsys.readouterr().out == f"{one}\tab c\n{two}\tc c\n"
 
 
+def test_words_are_lines(capsys, folder):
+    one, two = folder / "one.wav", folder / "two.flac"
+    assert not run(folder / "recognizer.tflite", one, "--words")
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [(line[0], line[1], line[3]) for line in lines] == [
+        ("0.00", "0.08", "ab"),
+        ("0.08", "0.12", "c"),
+    ]
+    assert all(0.9 < float(line[2]) <= 1 for line in lines)
+    assert not run(folder / "recognizer.tflite", one, two, "--words")
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [(line[0], line[4]) for line in lines] == [
+        *((str(one), word) for word in ("ab", "c")),
+        *((str(two), word) for word in ("c", "c")),
+    ]
+
+
+def test_json_is_an_object_a_file(capsys, folder):
+    paths = [str(folder / "one.wav"), str(folder / "two.flac")]
+    assert not run(folder / "recognizer.tflite", *paths, "--json")
+    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(found["audio"], found["text"]) for found in objects] == list(
+        zip(paths, ["ab c", "c c"], strict=True)
+    )
+    (first, second), _ = (found["words"] for found in objects)
+    assert (first["text"], first["start"], first["end"]) == ("ab", 0.0, 0.08)
+    assert (second["text"], second["start"], second["end"]) == ("c", 0.08, 0.12)
+    assert 0.9 < first["confidence"] <= 1
+
+
 def test_refusals(capsys, folder):
     model = folder / "recognizer.tflite"
     for arguments, line in [
@@ -45,6 +76,10 @@ def test_refusals(capsys, folder):
         ([model, folder / "absent.wav"], "There is no audio file"),
         ([model, model], "recognizer.tflite cannot be decoded as audio"),
         ([model, folder / "one.wav", "--num_threads=0"], "flag --num_threads=0"),
+        (
+            [model, folder / "one.wav", "--stream", "--json"],
+            "--stream, --words and --json exclude each other; give one of them.",
+        ),
     ]:
         assert run(*arguments) == 2
         captured = capsys.readouterr()

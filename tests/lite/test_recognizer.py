@@ -45,6 +45,35 @@ def test_transcribe(recognizer):
     assert recognizer.transcribe(tflite_models.pcm([0, 0])) == ""
 
 
+def test_words_have_times_and_confidence(recognizer):
+    found = recognizer.recognize(tflite_models.pcm([1, 2, 0, 3, 2]))
+    assert found.text == "ab cb"
+    first, second = found.words
+    assert (first.text, second.text) == ("ab", "cb")
+    assert (first.start, first.end) == (0.0, pytest.approx(0.08))
+    assert (second.start, second.end) == pytest.approx((0.12, 0.2))
+    assert 0.9 < min(first.confidence, second.confidence) <= 1
+    assert recognizer.recognize(tflite_models.pcm([0, 0])).words == ()
+
+
+@pytest.mark.parametrize("rate", [8000, 48000])
+def test_times_are_those_of_what_was_given(recognizer, rate):
+    # The last block is padded; its word ends with the utterance.
+    samples = files.resample(tflite_models.pcm([0, 1, 3])[:-100], 16000, rate)
+    first, second = recognizer.recognize(samples, rate).words
+    assert (first.start, first.end) == pytest.approx((0.04, 0.08))
+    assert second.end == pytest.approx(len(samples) / rate)
+
+
+def test_a_file_of_before_tokens_had_frames_still_transcribes(tmp_path):
+    path = tmp_path / "old.tflite"
+    path.write_bytes(tflite_models.recognizer(timed=False))
+    recognizer = Recognizer(path)
+    assert recognizer.transcribe(tflite_models.pcm([1, 2])) == "ab"
+    with pytest.raises(UserError, match="exported before words had times; export the model again"):
+        recognizer.recognize(tflite_models.pcm([1, 2]))
+
+
 def test_the_last_block_is_padded_with_silence(recognizer):
     # The cut leaves the second block just one sample of its second quarter.
     samples = tflite_models.pcm([1, 1])[: 640 + 160 + 1]

@@ -8,6 +8,20 @@ from int4_conformer.text.vocabulary import Vocabulary
 VOCABULARY = Vocabulary(pieces=("<blank>", *"abcdefghijklmnopqrstuvwxyz"))
 # Samples of a frame, frames of a piece of the first pass and of the second.
 FRAME, FIRST, SECOND = 2, 3, 6
+# Of a frame.
+SECONDS = 0.5
+
+
+def said_in(letters, start):
+    """The outputs that tell of the letters of a piece, 0 for none, each as probable as 1 in 2."""
+    frames = np.flatnonzero(letters).astype(np.int32)
+    padding = (0, len(letters) - len(frames))
+    return {
+        "tokens": np.pad(letters[frames], padding)[None],
+        "count": np.array([len(frames)], np.int32),
+        "frames": np.pad(frames + start, padding)[None],
+        "log_probs": np.pad(np.full(len(frames), np.log(0.5), np.float32), padding)[None],
+    }
 
 
 def first_run(pcm, length, count):
@@ -16,10 +30,7 @@ def first_run(pcm, length, count):
     frames = -(-int(length[0]) // FRAME)
     letters = pcm[0, ::FRAME].astype(np.int32)
     assert not letters[frames:].any()
-    said = letters[:frames][letters[:frames] > 0]
-    return {
-        "tokens": np.pad(said, (0, FIRST - len(said)))[None],
-        "count": np.array([len(said)], np.int32),
+    return said_in(letters, count) | {
         "encoded": letters[None, :, None].astype(np.float32),
         "length": np.array([frames], np.int32),
         "seen": count + frames,
@@ -29,13 +40,9 @@ def first_run(pcm, length, count):
 def second_run(encoded, length, count):
     """Says the next letter of the alphabet, of each frame."""
     frames = int(length[0])
-    letters = encoded[0, :frames, 0].astype(np.int32)
-    said = letters[letters > 0] + 1
-    return {
-        "tokens": np.pad(said, (0, SECOND - len(said)))[None],
-        "count": np.array([len(said)], np.int32),
-        "seen": count + frames,
-    }
+    letters = encoded[0, :, 0].astype(np.int32)
+    assert not letters[frames:].any()
+    return said_in(letters + (letters > 0), count) | {"seen": count + frames}
 
 
 def a_pass(run, given, shape):
@@ -57,8 +64,9 @@ def a_pass(run, given, shape):
 def stream(passes, block=FRAME):
     first, first_states = a_pass(first_run, "pcm", [1, FIRST * FRAME])
     second, second_states = a_pass(second_run, "encoded", [1, SECOND, 1])
+    second_pass = second if passes == 2 else None
     made = RecognizerStream(
-        first, second if passes == 2 else None, VOCABULARY, block, lambda samples, last: samples
+        first, second_pass, VOCABULARY, block, SECONDS, lambda samples, last: samples
     )
     return made, first_states, second_states
 
@@ -93,6 +101,18 @@ def test_the_second_pass_replaces_the_words_of_the_first():
     assert (words.final, words.text) == ("bcdbcd", "bcdbcdabc")
     assert heard.finish().final == heard.finish().text == "bcdbcdbcdb"
     assert states == [0, 6]
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_final_words_have_times_from_the_start_of_the_stream(passes):
+    heard, _, _ = stream(passes)
+    for start in range(0, 20, 7):
+        heard.feed(spoken("  ab  abc ")[start : start + 7])
+    (word,) = heard.finish().final_words
+    # No letter of this vocabulary begins a word.
+    assert word.text == heard.finish().text == ("ababc" if passes == 1 else "bcbcd")
+    assert (word.start, word.end) == (2 * SECONDS, 9 * SECONDS)
+    assert word.confidence == pytest.approx(0.5)
 
 
 def test_an_utterance_that_ends_with_a_piece_loses_and_repeats_nothing():

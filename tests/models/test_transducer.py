@@ -107,12 +107,12 @@ def test_lengths_say_what_is_padding(float_model):
 
 
 def test_a_batch_is_recognised_as_its_utterances(model):
-    tokens, count = (x.numpy() for x in model.recognize(PCM, LENGTHS))
+    tokens, count, *_ = (x.numpy() for x in model.recognize(PCM, LENGTHS))
     assert tokens.shape == (3, 9 * 4)
     assert np.all(count > 0)
     assert len({tuple(row) for row in tokens}) == 3
     for row, frames in enumerate(FRAMES):
-        alone, alone_count = model.recognize(PCM[row : row + 1, : frames * BLOCK])
+        alone, alone_count, *_ = model.recognize(PCM[row : row + 1, : frames * BLOCK])
         assert alone_count == count[row]
         np.testing.assert_array_equal(alone[0, : count[row]], tokens[row, : count[row]])
         assert not np.any(tokens[row, count[row] :])
@@ -124,15 +124,17 @@ def test_recognising_in_a_graph_is_the_same(quantized_model):
     )
     for row, frames in enumerate(FRAMES):
         pcm = PCM[row : row + 1, : frames * BLOCK]
-        for compiled, eager in zip(recognize(pcm), quantized_model.recognize(pcm), strict=True):
-            np.testing.assert_array_equal(compiled, eager)
+        compiled, eager = recognize(pcm), quantized_model.recognize(pcm)
+        for some, others in zip(compiled[:3], eager[:3], strict=True):
+            np.testing.assert_array_equal(some, others)
+        np.testing.assert_allclose(compiled.log_probs, eager.log_probs, atol=1e-5)
 
 
 def test_max_symbols_is_honoured():
     model = Transducer(dataclasses.replace(CONFIG, max_symbols=1))
     model.create_weights()
     model.joint.output_bias.assign([-100.0] + [0.0] * 6)
-    np.testing.assert_array_equal(model.recognize(PCM, LENGTHS)[1], FRAMES)
+    np.testing.assert_array_equal(model.recognize(PCM, LENGTHS).count, FRAMES)
 
 
 def test_every_weight_but_the_statistics_trains(quantized_model):

@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.lite import flatbuffer
 from int4_conformer.lite.metadata import read
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.verification import verify
+from int4_conformer.lite.words import Token, timed_words
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.config import QuantConfig
 from int4_conformer.quant.recipe import Recipe
@@ -69,6 +71,26 @@ def test_tokens_are_those_of_the_model(exported, recipe):
         lengths.add(expected.size)
     # The model neither is silent nor says all that it may in every frame.
     assert 0 < max(lengths) < 60 * model.config.max_symbols
+
+
+@pytest.mark.parametrize("recipe", ["w4a8", "float"])
+def test_words_have_the_times_and_confidence_of_the_model(exported, recipe):
+    model, path = exported(recipe)
+    pcm = tiny.speech(60)
+    found = tf.function(model.recognize)(pcm[None])
+    tokens = [
+        Token(id=int(i), frame=int(frame), log_prob=float(log_prob))
+        for i, frame, log_prob, _ in zip(
+            found.ids[0], found.frames[0], found.log_probs[0], range(found.count[0]), strict=False
+        )
+    ]
+    expected = timed_words(tiny.TOKENIZER.vocabulary, tokens, 0.04)
+    words = Recognizer(path).recognize(pcm).words
+    assert [(w.text, w.start, w.end) for w in words] == [(w.text, w.start, w.end) for w in expected]
+    assert [w.confidence for w in words] == pytest.approx(
+        [w.confidence for w in expected], abs=0.01
+    )
+    assert words
 
 
 @pytest.mark.parametrize("recipe", ["w4a8", "w8a8", "w4a4", "w4"])
@@ -132,7 +154,7 @@ def test_metadata(exported, recipe, delegate):
     model, path = exported(recipe)
     facts = read(path.read_bytes())
     assert (facts.recipe, facts.delegate) == (recipe, delegate)
-    assert (facts.sample_rate, facts.block_samples) == (16000, 640)
+    assert (facts.sample_rate, facts.block_samples, facts.frame_samples) == (16000, 640, 640)
     assert facts.vocabulary == tiny.TOKENIZER.vocabulary
     assert facts.model == json.loads(json.dumps(model.config.to_config()))
 

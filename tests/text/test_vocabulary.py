@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from int4_conformer.errors import UserError
 from int4_conformer.text.vocabulary import Vocabulary
@@ -21,6 +23,31 @@ VOCABULARY = Vocabulary(pieces=("<blank>", "▁", "▁hel", "lo", "▁world"))
 )
 def test_detokenizes(ids, text):
     assert VOCABULARY.detokenize(ids) == text
+
+
+def test_words_know_their_tokens():
+    words = VOCABULARY.words([3, 1, 1, 2, 0, 3, 4, 1])
+    assert [(word.text, word.places) for word in words] == [
+        ("lo", (0,)),
+        ("hello", (3, 5)),
+        ("world", (6,)),
+    ]
+
+
+@given(
+    st.lists(st.text("ab \u00a0\u2581", min_size=1, max_size=4), min_size=1, unique=True),
+    st.data(),
+)
+def test_words_are_those_of_the_text(pieces, data):
+    vocabulary = Vocabulary(pieces=("<blank>", *pieces))
+    ids = data.draw(st.lists(st.integers(0, len(pieces))))
+    text = "".join(pieces[i - 1] for i in ids if i).replace("\u2581", " ")
+    words = vocabulary.words(ids)
+    assert [word.text for word in words] == text.split()
+    assert vocabulary.detokenize(ids) == " ".join(text.split())
+    for word in words:
+        # The letters of a word come from its tokens.
+        assert word.text in "".join(pieces[ids[p] - 1] for p in word.places)
 
 
 @pytest.mark.parametrize("index", [-1, 5])

@@ -1,0 +1,84 @@
+"""Words with their times, as a recogniser's tokens tell them."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from int4_conformer.text.vocabulary import Vocabulary
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Token:
+    """A token as a search emitted it."""
+
+    id: int
+    # Encoder frame, from the start of the utterance.
+    frame: int
+    # Logarithm of its probability among all symbols and the blank.
+    log_prob: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word of an utterance."""
+
+    text: str
+    # Seconds from the start of the utterance, of the frames that emitted its first token and its
+    # last one. A transducer says a token when it has heard enough of it: words begin a little
+    # before.
+    start: float
+    end: float
+    # The least of its tokens' probabilities, in [0, 1].
+    confidence: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recognition:
+    """What was said in an utterance."""
+
+    text: str
+    words: tuple[Word, ...]
+
+
+def read_tokens(outputs: Mapping[str, np.ndarray]) -> list[Token]:
+    """The tokens in a signature's outputs of one utterance, with or without a batch dimension."""
+    count = int(np.squeeze(outputs["count"]))
+    columns = (np.ravel(outputs[name])[:count] for name in ("tokens", "frames", "log_probs"))
+    return [
+        Token(id=int(token), frame=int(frame), log_prob=float(log_prob))
+        for token, frame, log_prob in zip(*columns, strict=True)
+    ]
+
+
+def timed_words(
+    vocabulary: Vocabulary,
+    tokens: Sequence[Token],
+    frame_seconds: float,
+    duration: float = math.inf,
+) -> tuple[Word, ...]:
+    """The words that tokens spell.
+
+    The confidence of a word is that of its least probable token: one wrong token makes a wrong
+    word, however sure the model is of the others, and a longer word is not less credible for its
+    length, as it would be by the product.
+
+    Args:
+      vocabulary: what the tokens mean.
+      tokens: of an utterance, from its start.
+      frame_seconds: from one encoder frame to the next.
+      duration: of the utterance in seconds, which no word outlasts; frames may.
+    """
+    words = []
+    for spelled in vocabulary.words(token.id for token in tokens):
+        said = [tokens[place] for place in spelled.places]
+        words.append(
+            Word(
+                text=spelled.text,
+                start=min(said[0].frame * frame_seconds, duration),
+                end=min((said[-1].frame + 1) * frame_seconds, duration),
+                confidence=math.exp(min(token.log_prob for token in said)),
+            )
+        )
+    return tuple(words)

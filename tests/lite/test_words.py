@@ -1,0 +1,40 @@
+import math
+
+import numpy as np
+import pytest
+
+from int4_conformer.lite.words import Token, read_tokens, timed_words
+from int4_conformer.text.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(pieces=("<blank>", "\u2581", "a", "b", "\u2581c"))
+
+
+def test_words_are_timed_by_their_tokens():
+    said = [(2, 3, 0.9), (3, 3, 0.5), (1, 5, 0.1), (3, 7, 0.8), (4, 9, 0.7), (2, 11, 0.75)]
+    tokens = [Token(id=i, frame=t, log_prob=math.log(p)) for i, t, p in said]
+    words = timed_words(VOCABULARY, tokens, 0.04)
+    assert [word.text for word in words] == ["ab", "b", "ca"]
+    # The space, however doubtful, belongs to no word.
+    assert [word.confidence for word in words] == pytest.approx([0.5, 0.8, 0.7])
+    times = [(word.start, word.end) for word in words]
+    np.testing.assert_allclose(times, [(0.12, 0.16), (0.28, 0.32), (0.36, 0.48)])
+    shortened = timed_words(VOCABULARY, tokens, 0.04, duration=0.37)
+    assert (shortened[2].start, shortened[2].end) == (0.36, 0.37)
+
+
+def test_no_tokens_are_no_words():
+    assert timed_words(VOCABULARY, [], 0.04) == ()
+
+
+@pytest.mark.parametrize("batch", [[], [1]], ids=["utterance", "batch"])
+def test_tokens_of_a_signature(batch):
+    outputs = {
+        "tokens": np.reshape(np.int32([2, 3, 0]), [*batch, 3]),
+        "count": np.reshape(np.int32(2), batch),
+        "frames": np.reshape(np.int32([0, 4, 0]), [*batch, 3]),
+        "log_probs": np.reshape(np.float32([-0.5, -1, 0]), [*batch, 3]),
+    }
+    assert read_tokens(outputs) == [
+        Token(id=2, frame=0, log_prob=-0.5),
+        Token(id=3, frame=4, log_prob=-1.0),
+    ]

@@ -1,0 +1,55 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.models.stream import TransducerStream
+from int4_conformer.models.transducer import Transducer
+from tests import tiny
+
+CHUNKED = dataclasses.replace(tiny.ENCODER, chunk=2, left_context=4)
+SECONDS = 0.08
+BLOCK = 640
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    config = dataclasses.replace(
+        tiny.config("float"), encoder=CHUNKED, second_pass=dataclasses.replace(CHUNKED, chunk=4)
+    )
+    model = Transducer(config)
+    model.create_weights()
+    # Both passes then say something in some frames.
+    model.joint.output_bias.assign(1.5 * np.eye(1, tiny.TOKENIZER.vocabulary.size)[0])
+    return model
+
+
+def test_tokens_of_pieces_have_the_frames_of_the_whole(model):
+    pcm = tiny.speech(24)[None]
+    stream = TransducerStream(model, SECONDS)
+    states = stream.initial_states(1)
+    first_pass, second_pass = tf.function(stream.first_pass), tf.function(stream.second_pass)
+    outputs, encoded = ([], []), []
+    for start in range(0, pcm.shape[1], stream.samples):
+        piece = pcm[:, start : start + stream.samples]
+        found, states[0] = first_pass(piece, tf.constant([stream.samples]), states[0])
+        outputs[0].append(found)
+        encoded.append(found["encoded"])
+    encoded = tf.concat(encoded, axis=1)
+    for start in range(0, encoded.shape[1], stream.second_frames):
+        piece = encoded[:, start : start + stream.second_frames]
+        found, states[1] = second_pass(piece, tf.constant([stream.second_frames]), states[1])
+        outputs[1].append(found)
+    for index, pieces in enumerate(outputs):
+        whole = model.recognize(pcm, index=index)
+        count = int(whole.count[0])
+        assert 0 < count < 24 * model.config.max_symbols
+        for name, expected in zip(
+            ("tokens", "frames", "log_probs"), whole[:1] + whole[2:], strict=True
+        ):
+            joined = [piece[name][0, : int(piece["count"][0])] for piece in pieces]
+            np.testing.assert_allclose(np.concatenate(joined), expected[0, :count], atol=1e-4)
+            assert not any(np.any(piece[name][0, int(piece["count"][0]) :]) for piece in pieces)
