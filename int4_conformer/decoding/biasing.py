@@ -1,0 +1,189 @@
+"""Prefers the phrases of a list: names of contacts, words of a domain.
+
+An Aho-Corasick automaton over the phrases' tokens (Aho & Corasick, CACM 1975), restricted to
+matches of whole words. Each token by which a match advances adds a bonus; what a match that fails
+has added is taken back at the token by which it fails, so that only whole phrases pay. The bonus of
+a whole phrase is kept once its last word has ended, by a space, by the next word or with the
+utterance.
+
+Between two words there is a boundary: a space for graphemes, SentencePiece's mark for wordpieces.
+It is a symbol of its own in the automaton, 0, the blank's place.
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from int4_conformer.errors import UserError
+from int4_conformer.text.normalize import normalize
+from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
+
+_BOUNDARY = 0
+# States: in a word that matches nothing, and at the start of a word.
+_INSIDE, _START = 0, 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class PhraseBias:
+    """A `decoding.beam.Bias`: what each token adds in each state, and the state that follows.
+
+    The tables are dense, 8 bytes for a state and a token; there are about as many states as the
+    phrases have tokens.
+    """
+
+    # int32 [states, vocab].
+    following: np.ndarray
+    # float32 [states, vocab].
+    added: np.ndarray
+    # float32 [states], added at the end of the utterance.
+    ended: np.ndarray
+
+    start = _START
+
+    @classmethod
+    def of(cls, phrases: Sequence[str], tokenizer: Tokenizer, score: float) -> "PhraseBias":
+        """The automaton of phrases.
+
+        Args:
+            phrases: words to prefer, in any spelling that `normalize` reads.
+            tokenizer: of the model.
+            score: bonus for each token, in nats.
+
+        Raises:
+            UserError: `score` is no positive number, no phrase holds a word, or one has a symbol
+                that the tokenizer does not know.
+        """
+        if not (np.isfinite(score) and score > 0):
+            raise UserError(f"The score of a bias must be positive. Received: {score}")
+        texts = sorted({normalize(phrase) for phrase in phrases} - {""})
+        if not texts:
+            raise UserError(f"The list of phrases holds no word. Received: {len(phrases)} phrases")
+        vocabulary = tokenizer.vocabulary
+        begins = _word_beginnings(vocabulary)
+        trie = _Trie(score)
+        for text in texts:
+            trie.add(_symbols(tokenizer.encode(text), vocabulary, begins))
+        return cls(**trie.tables(vocabulary, begins))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike, tokenizer: Tokenizer, score: float) -> "PhraseBias":
+        """The automaton of a file's phrases, one a line.
+
+        Raises:
+            UserError: the file cannot be read, or as `of`.
+        """
+        try:
+            phrases = Path(path).read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"The list of phrases {path} cannot be read as text; give a file with a phrase a "
+                "line."
+            ) from error
+        return cls.of(phrases, tokenizer, score)
+
+    def scores(self, states: tf.Tensor) -> tf.Tensor:
+        """What each token adds: int32 [rows] -> float32 [rows, vocab]."""
+        return tf.gather(tf.constant(self.added), states)
+
+    def advance(self, states: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """The states after labels, each int32 [rows]; the blank changes nothing."""
+        vocab = self.following.shape[1]
+        return tf.gather(tf.constant(self.following.ravel()), states * vocab + labels)
+
+    def final(self, states: tf.Tensor) -> tf.Tensor:
+        """What the end of the utterance adds: int32 [rows] -> float32 [rows]."""
+        return tf.gather(tf.constant(self.ended), states)
+
+
+def _word_beginnings(vocabulary: Vocabulary) -> np.ndarray:
+    """bool [vocab], whether a token begins a word or is the space before one."""
+    return np.array([piece.startswith(WORD_BOUNDARY) for piece in vocabulary.pieces])
+
+
+def _symbols(ids: Sequence[int], vocabulary: Vocabulary, begins: np.ndarray) -> list[int]:
+    """The tokens of a phrase with boundaries between its words and behind the last one."""
+    symbols: list[int] = []
+    for token in ids:
+        if begins[token]:
+            symbols.append(_BOUNDARY)
+        if vocabulary.pieces[token] != WORD_BOUNDARY:
+            symbols.append(token)
+    while symbols[0] == _BOUNDARY:
+        symbols.pop(0)
+    return [*symbols, _BOUNDARY]
+
+
+class _Trie:
+    """Phrases as paths from `_START`.
+
+    `pending` is what a match up to a node has added and not yet earned: what failing takes back.
+    """
+
+    def __init__(self, score: float):
+        self._score = score
+        self._children: list[dict[int, int]] = [{}, {}]
+        # For each node, the bonus of the phrase that ends there, 0 for none.
+        self._complete = [0.0, 0.0]
+
+    def add(self, symbols: Sequence[int]) -> None:
+        """Adds a phrase, whose last symbol is a boundary."""
+        node = _START
+        for symbol in symbols:
+            if symbol not in self._children[node]:
+                self._children[node][symbol] = len(self._children)
+                self._children.append({})
+                self._complete.append(0.0)
+            node = self._children[node][symbol]
+        self._complete[node] = self._score * sum(symbol != _BOUNDARY for symbol in symbols)
+
+    def tables(self, vocabulary: Vocabulary, begins: np.ndarray) -> dict[str, np.ndarray]:
+        """The fields of `PhraseBias`."""
+        following, added, pending = self._moves(vocabulary.size)
+        # A token that begins a word crosses the boundary first.
+        crossed, crossing = following[:, _BOUNDARY], added[:, _BOUNDARY]
+        tokens, scores = following.copy(), added.copy()
+        tokens[:, begins] = following[crossed][:, begins]
+        scores[:, begins] = crossing[:, None] + added[crossed][:, begins]
+        lone = [index for index, piece in enumerate(vocabulary.pieces) if piece == WORD_BOUNDARY]
+        tokens[:, lone], scores[:, lone] = crossed[:, None], crossing[:, None]
+        tokens[:, 0], scores[:, 0] = np.arange(len(tokens)), 0
+        return {
+            "following": tokens.astype(np.int32),
+            "added": scores.astype(np.float32),
+            "ended": (crossing - pending[crossed]).astype(np.float32),
+        }
+
+    def _moves(self, symbols: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each node: the next one by each symbol, what that adds, and what is pending."""
+        count = len(self._children)
+        following = np.full([count, symbols], _INSIDE)
+        added = np.zeros([count, symbols])
+        pending = np.zeros(count)
+        # The longest match among the suffixes that begin with a word, and the best phrase that
+        # ends here.
+        fallback = np.full(count, _INSIDE)
+        earned = np.array(self._complete)
+        following[_INSIDE, _BOUNDARY] = _START
+        # Shorter matches first: a fallback is shorter than what falls back to it.
+        queue = [_START]
+        for node in queue:
+            shorter = fallback[node]
+            following[node] = following[shorter]
+            added[node] = added[shorter] + pending[shorter] - pending[node]
+            for symbol, child in self._children[node].items():
+                fallback[child] = _INSIDE if node == _START else following[shorter, symbol]
+                if symbol == _BOUNDARY:
+                    earned[child] = max(earned[child], earned[fallback[child]])
+                    pending[child] = max(0.0, pending[node] - earned[child])
+                    added[node, symbol] = 0.0
+                else:
+                    pending[child] = pending[node] + self._score
+                    added[node, symbol] = self._score
+                following[node, symbol] = child
+                queue.append(child)
+        return following, added, pending
