@@ -4,11 +4,17 @@ MODEL is a folder that `int4-conformer train` wrote, whose utterances are recogn
 a .tflite file that `int4-conformer export` wrote, which hears them one by one, as a device would:
 whole, or with --stream in pieces, as from a microphone. Lower case, punctuation and the like do not
 count: transcripts are normalised on both sides.
+
+With --beam a training folder is searched by a beam instead of greedily, which may ask a language
+model over the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make
+one of) and prefer the phrases of a list (--bias, one a line).
 """
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import flags
@@ -16,11 +22,19 @@ from absl import flags
 from int4_conformer.audio.files import SAMPLE_RATE
 from int4_conformer.cli import app
 from int4_conformer.data.corpus import Utterances, read_corpus
+from int4_conformer.decoding.config import BIAS_SCORE, BeamConfig
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation import Evaluation, evaluate
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.text.normalize import normalize
 from int4_conformer.training.progress import Progress
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from int4_conformer.decoding.greedy import Tokens
+    from int4_conformer.models.transducer import Transducer
+    from int4_conformer.text.tokenizer import Tokenizer
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -45,6 +59,26 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_boolean("stream", False, "Feed a .tflite file piece by piece.", flag_values=values)
     flags.DEFINE_integer(
+        "beam", None, "Hypotheses of a beam search.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_string("lm", None, "ARPA file of a language model.", flag_values=values)
+    flags.DEFINE_float(
+        "lm_weight", BeamConfig.lm_weight, "Factor of its log-probabilities.", flag_values=values
+    )
+    flags.DEFINE_float(
+        "label_bonus",
+        BeamConfig.label_bonus,
+        "Added for each token when there is a language model, in nats.",
+        flag_values=values,
+    )
+    flags.DEFINE_string("bias", None, "File of phrases to prefer, one a line.", flag_values=values)
+    flags.DEFINE_float(
+        "bias_score",
+        BIAS_SCORE,
+        "Added for each token of such a phrase, in nats.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
         "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
     )
     flags.mark_flag_as_required("manifest", flag_values=values)
@@ -62,15 +96,13 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
     if model.is_dir():
         if values.stream:
             raise UserError(f"--stream is for .tflite files; {model} is a training folder.")
-        index = 0 if values.first_pass else -1
-        evaluation = _evaluate_folder(model, values.checkpoint, utterances, index)
+        evaluation = _evaluate_folder(model, values, utterances)
     else:
         if values.first_pass and not values.stream:
             raise UserError("A .tflite file has a first pass in streams alone; add --stream.")
-        if values.checkpoint is not None:
-            raise UserError(
-                f"--checkpoint={values.checkpoint} is for training folders; {model} is a file."
-            )
+        for flag in ("checkpoint", "beam", "lm", "bias"):
+            if (value := values[flag].value) is not None:
+                raise UserError(f"--{flag}={value} is for training folders; {model} is a file.")
         evaluation = _evaluate_file(model, values, utterances)
     if values.json is not None:
         write_beside(values.json, (json.dumps(evaluation.to_json(), indent=2) + "\n").encode())
@@ -80,17 +112,54 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def _evaluate_folder(
-    folder: str | os.PathLike, checkpoint: str | None, utterances: Utterances, index: int
+    folder: str | os.PathLike, values: flags.FlagValues, utterances: Utterances
 ) -> Evaluation:
+    beam = None
+    if values.beam is not None:
+        beam = BeamConfig(
+            width=values.beam, lm_weight=values.lm_weight, label_bonus=values.label_bonus
+        )
+    for flag in ("lm", "bias"):
+        if beam is None and values[flag].value is not None:
+            raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")
+
     # Only here: a .tflite file is evaluated without TensorFlow.
     from int4_conformer.training.evaluation import BatchedEvaluator
     from int4_conformer.training.workdir import Workdir
 
-    model, tokenizer = Workdir(folder).load(checkpoint)
-    evaluator = BatchedEvaluator(model, tokenizer.vocabulary, utterances, index=index)
+    model, tokenizer = Workdir(folder).load(values.checkpoint)
+    index = 0 if values.first_pass else -1
+    recognize = None
+    if beam is not None:
+        recognize = _beam_search(model, tokenizer, beam, index, values)
+    evaluator = BatchedEvaluator(
+        model, tokenizer.vocabulary, utterances, index=index, recognize=recognize
+    )
     evaluator.compile()
     with Progress(len(utterances), "evaluate") as progress:
         return evaluator(progress.update)
+
+
+def _beam_search(
+    model: "Transducer",
+    tokenizer: "Tokenizer",
+    beam: BeamConfig,
+    index: int,
+    values: flags.FlagValues,
+) -> Callable[["tf.Tensor", "tf.Tensor"], "Tokens"]:
+    """Beam search with what the flags give to it."""
+    from int4_conformer.decoding.biasing import PhraseBias
+    from int4_conformer.decoding.ngram import NGram
+
+    lm = None if values.lm is None else NGram.read(values.lm, tokenizer.vocabulary)
+    bias = None
+    if values.bias is not None:
+        bias = PhraseBias.read(values.bias, tokenizer, values.bias_score)
+
+    def recognize(pcm: "tf.Tensor", length: "tf.Tensor") -> "Tokens":
+        return model.beam_search(pcm, length, index, config=beam, bias=bias, lm=lm).best
+
+    return recognize
 
 
 def _evaluate_file(

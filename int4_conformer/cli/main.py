@@ -16,6 +16,7 @@ COMMANDS = {
     "inspect": ("int4_conformer.cli.inspect", "lists what a .tflite file or a preset holds"),
     "suggest": ("int4_conformer.cli.suggest", "finds which layers to quantize to how many bits"),
     "wordpieces": ("int4_conformer.cli.wordpieces", "trains a vocabulary of word pieces"),
+    "tokens": ("int4_conformer.cli.tokens", "parts texts into tokens, for a language model"),
 }
 
 

@@ -21,54 +21,15 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
+from int4_conformer.decoding.config import BeamConfig
+from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.decoding.paths import Paths, Round, Rounds
-from int4_conformer.errors import UserError
 from int4_conformer.layers.streaming import State
 
 # The score of no hypothesis; finite, so that differences of two are no NaN.
 _NOTHING = -1e30
 # Above all scores.
 _RESERVED = 1e30
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BeamConfig:
-    """How wide to search, and what else to ask than the model."""
-
-    # Hypotheses of an utterance; 1 is greedy search.
-    width: int = 8
-    # Hypotheses that are returned, the best first.
-    n_best: int = 1
-    # Hypotheses that are so much less probable than the best are dropped, in nats; infinite keeps
-    # all that the width holds. Fewer hypotheses take fewer rounds.
-    threshold: float = 12.0
-    # Factor of the language model's log-probabilities.
-    lm_weight: float = 0.3
-    # Labels of each hypothesis that the language model is asked about, the likeliest by the model
-    # and the biases, at least `width`; other labels do not follow.
-    lm_candidates: int = 16
-    # Added for each label when there is a language model, which by itself prefers short texts.
-    label_bonus: float = 0.0
-
-    def __post_init__(self) -> None:
-        for field in ("width", "n_best", "lm_candidates"):
-            if getattr(self, field) < 1:
-                raise UserError(
-                    f"`{field}` must be at least 1. Received: {field}={getattr(self, field)}"
-                )
-        if self.n_best > self.width:
-            raise UserError(
-                "A beam has no more hypotheses than it is wide. Received: "
-                f"n_best={self.n_best}, width={self.width}"
-            )
-        if not self.threshold > 0:
-            raise UserError(f"`threshold` must be positive. Received: threshold={self.threshold}")
-        if not (np.isfinite(self.lm_weight) and self.lm_weight >= 0):
-            raise UserError(
-                f"`lm_weight` must be finite and not negative. Received: {self.lm_weight}"
-            )
-        if not np.isfinite(self.label_bonus):
-            raise UserError(f"`label_bonus` must be finite. Received: {self.label_bonus}")
 
 
 class Bias(Protocol):
@@ -131,6 +92,26 @@ class Beam(NamedTuple):
     def is_alive(self) -> tf.Tensor:
         """bool, where there is a hypothesis."""
         return self.log_prob > _NOTHING / 2
+
+
+class NBest(NamedTuple):
+    """The best hypotheses of utterances, the best first."""
+
+    # As `Tokens` has them, with a dimension [n_best] after the batch.
+    ids: tf.Tensor
+    count: tf.Tensor
+    frames: tf.Tensor
+    log_probs: tf.Tensor
+    # float32 [batch, n_best], by which they are ranked; -inf where there is no hypothesis.
+    scores: tf.Tensor
+    # float32 [batch, n_best], the model's part of the score: the logarithm of the probability of
+    # all alignments that the search has seen.
+    model_scores: tf.Tensor
+
+    @property
+    def best(self) -> Tokens:
+        """The best hypotheses alone."""
+        return Tokens(*(x[:, 0] for x in self[:4]))
 
 
 class _Turn(NamedTuple):
@@ -230,6 +211,21 @@ class BeamSearch:
         paths = rounds.paths(capacity * self.max_symbols)
         order = tf.math.top_k(beam.score, self.config.width).indices
         return paths.at(order), _select(beam, order)
+
+    def best(self, paths: Paths, beam: Beam) -> NBest:
+        """The best hypotheses at the end of utterances.
+
+        Args:
+            paths: of the whole utterances.
+            beam: after their last frames.
+        """
+        beam = self.finish(beam)
+        order = tf.math.top_k(beam.score, self.config.n_best).indices
+        paths, beam = paths.at(order), _select(beam, order)
+        scores, model_scores = (
+            tf.where(beam.is_alive, x, -np.inf) for x in (beam.score, beam.log_prob)
+        )
+        return NBest(*paths[:4], scores, model_scores)
 
     def finish(self, beam: Beam) -> Beam:
         """The scores of hypotheses at the end of an utterance; their order stays."""

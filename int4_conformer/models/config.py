@@ -190,7 +190,7 @@ class TransducerConfig:
     recipe: Recipe = dataclasses.field(default_factory=lambda: Recipe.preset("w4a8"))
     # Whether each encoder has a CTC head, which only training uses and no export has.
     ctc: bool = False
-    # Most labels that greedy search emits in one encoder frame.
+    # Most labels that a search emits in one encoder frame.
     max_symbols: int = 4
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig, spec_augment
 from int4_conformer.audio.features import LogMel
+from int4_conformer.decoding.beam import BeamConfig, BeamSearch, Bias, LanguageModel, NBest
 from int4_conformer.decoding.greedy import Hypothesis, Tokens, greedy_search
 from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.paths import quantized_layers
@@ -251,6 +252,50 @@ class Transducer(Composite, keras.Model):
         lengths = None if pcm_length is None else self.encoded_length(pcm_length)
         start = self.initial_hypothesis(keras.ops.shape(encoded)[0], index)
         return self.search(encoded, lengths, start, index)[0]
+
+    def beam_search(
+        self,
+        pcm: tf.Tensor,
+        pcm_length: tf.Tensor | None = None,
+        index: int = -1,
+        *,
+        config: BeamConfig,
+        bias: Bias | None = None,
+        lm: LanguageModel | None = None,
+    ) -> NBest:
+        """Beam search; arguments as `recognize` and `beam_searcher`."""
+        encoded = self.encode(pcm, pcm_length, passes=1 if index == 0 else None)[index]
+        lengths = None if pcm_length is None else self.encoded_length(pcm_length)
+        search = self.beam_searcher(config, index, bias=bias, lm=lm)
+        predictor, joint = self.decoder(index)
+        start = search.start(keras.ops.shape(encoded)[0], predictor.initial_state)
+        return search.best(*search(joint.project_frames(encoded), lengths, start))
+
+    def beam_searcher(
+        self,
+        config: BeamConfig,
+        index: int = -1,
+        *,
+        bias: Bias | None = None,
+        lm: LanguageModel | None = None,
+    ) -> BeamSearch:
+        """The beam search of a pass, whose frames are those that its joint network projects.
+
+        Args:
+            config: how wide to search.
+            index: which pass.
+            bias: phrases to prefer.
+            lm: language model over the same tokens.
+        """
+        predictor, joint = self.decoder(index)
+        return BeamSearch(
+            predict=predictor.step,
+            logits=joint.logits,
+            max_symbols=self.config.max_symbols,
+            config=config,
+            bias=bias,
+            lm=lm,
+        )
 
     def initial_hypothesis(self, batch: int, index: int = -1) -> Hypothesis:
         """What greedy search starts with: no label, and the prediction network's initial state."""

@@ -9,6 +9,7 @@ import tensorflow as tf
 from int4_conformer.audio.files import SAMPLE_RATE
 from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import Utterances
+from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.evaluation import Evaluation, score
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.vocabulary import Vocabulary
@@ -27,6 +28,8 @@ class BatchedEvaluator:
         buckets: most distinct batch shapes.
         seconds_per_batch: padded audio of a batch.
         index: of the pass that recognises; the last if not given.
+        recognize: samples float32 [batch, samples] and their lengths int32 [batch] -> the tokens;
+            greedy search in that pass if not given.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class BatchedEvaluator:
         buckets: int = 2,
         seconds_per_batch: float = 240.0,
         index: int = -1,
+        recognize: Callable[[tf.Tensor, tf.Tensor], Tokens] | None = None,
     ):
         self._vocabulary = vocabulary
         self._utterances = utterances
@@ -46,7 +50,8 @@ class BatchedEvaluator:
             utterances, unlabelled, count=buckets, seconds_per_batch=seconds_per_batch
         )
         self._batches = batches(utterances, unlabelled, buckets=self._buckets, training=False)
-        recognize = functools.partial(model.recognize, index=index)
+        if recognize is None:
+            recognize = functools.partial(model.recognize, index=index)
         self._recognize = tf.function(recognize, jit_compile=True)
 
     def compile(self) -> None:

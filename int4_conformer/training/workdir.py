@@ -118,6 +118,14 @@ class Workdir:
         average.take_over()
         return model, tokenizer_from_config(config["tokenizer"])
 
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the run.
+
+        Raises:
+            UserError: the folder is no training folder.
+        """
+        return tokenizer_from_config(self._config()["tokenizer"])
+
     def latest_checkpoint(self, kind: str) -> str | None:
         """Path prefix of the newest checkpoint of a kind, or None."""
         prefixes = [file.with_suffix("") for file in self._folder(kind).glob("step-*.index")]

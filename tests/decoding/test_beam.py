@@ -7,7 +7,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from int4_conformer.decoding.beam import BeamConfig, BeamSearch
+from int4_conformer.decoding.beam import BeamSearch
+from int4_conformer.decoding.config import BeamConfig
 from int4_conformer.errors import UserError
 from tests.decoding.networks import DIM, LENGTHS, TIME, Network
 
