@@ -1,7 +1,7 @@
 """Parts texts into a recogniser's tokens, to make a language model of.
 
 WORKDIR is a folder that `int4-conformer train` wrote. Each line of the FILEs, or of the standard
-input, is normalised as transcripts are and printed as its tokens between spaces, "\u2581" for a space:
+input, is normalised as transcripts are and printed as its tokens between spaces, "▁" for a space:
 
     int4-conformer tokens run corpus.txt | lmplz -o 5 --discount_fallback > lm.arpa
     int4-conformer evaluate run --manifest=corpus --beam=8 --lm=lm.arpa

@@ -27,7 +27,7 @@ from int4_conformer.decoding.paths import Paths, Round, Rounds
 from int4_conformer.layers.streaming import State
 
 # The score of no hypothesis; finite, so that differences of two are no NaN.
-_NOTHING = -1e30
+NOTHING = -1e30
 # Above all scores.
 _RESERVED = 1e30
 
@@ -71,7 +71,7 @@ class Beam(NamedTuple):
     label: tf.Tensor
     # The prediction network's before that label, each [batch * width, ...].
     state: State
-    # float32, the model's; that of no hypothesis is not above `_NOTHING`.
+    # float32, the model's; that of no hypothesis is not above `NOTHING`.
     log_prob: tf.Tensor
     # float32, what biases and language model have added.
     extra: tf.Tensor
@@ -91,7 +91,7 @@ class Beam(NamedTuple):
     @property
     def is_alive(self) -> tf.Tensor:
         """bool, where there is a hypothesis."""
-        return self.log_prob > _NOTHING / 2
+        return self.log_prob > NOTHING / 2
 
 
 class NBest(NamedTuple):
@@ -161,7 +161,7 @@ class BeamSearch:
         return Beam(
             label=zeros,
             state=initial_state(batch * width),
-            log_prob=tf.where(first, 0.0, _NOTHING),
+            log_prob=tf.where(first, 0.0, NOTHING),
             extra=tf.zeros([batch, width]),
             key=tf.cast(zeros, tf.uint64),
             greedy=first,
@@ -250,7 +250,7 @@ class BeamSearch:
 
         score = offers.log_prob + offers.extra
         best = tf.reduce_max(score, axis=[1, 2], keepdims=True)
-        score = tf.where(score < best - self.config.threshold, _NOTHING, score)
+        score = tf.where(score < best - self.config.threshold, NOTHING, score)
         score = tf.where(offers.greedy, _RESERVED, score)
         # Of equals the first, which is the blank and then the likelier label.
         ranked, places = tf.math.top_k(_flat(score), width)
@@ -263,7 +263,7 @@ class BeamSearch:
         successors = Beam(
             label=tf.where(emits, symbol, old.label),
             state=_where_rows(tf.reshape(emits, [-1]), new_state, old.state),
-            log_prob=tf.where(ranked > _NOTHING / 2, log_prob, _NOTHING),
+            log_prob=tf.where(ranked > NOTHING / 2, log_prob, NOTHING),
             extra=tf.gather(_flat(offers.extra), places, batch_dims=1),
             key=tf.where(emits, _extend(old.key, symbol), old.key),
             greedy=tf.gather(_flat(offers.greedy), places, batch_dims=1),
@@ -313,7 +313,7 @@ class BeamSearch:
         emits = beam.greedy & may_emit & (tf.reduce_max(values, axis=2) > blank[:, :, 0])
         is_best = tf.one_hot(tf.argmax(values, axis=2), count, on_value=True, off_value=False)
         blank_step = tf.where(turn.done, 0.0, (blank - tf.reshape(norm, tf.shape(blank)))[:, :, 0])
-        step = tf.where(may_emit[:, :, None], step, _NOTHING)
+        step = tf.where(may_emit[:, :, None], step, NOTHING)
 
         def joined(blank: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
             return tf.concat([blank[:, :, None], labels], axis=2)
@@ -340,10 +340,10 @@ class BeamSearch:
             & (alive[:, :, None] & alive[:, None, :])
         )
         blank = offers.log_prob[:, :, 0]
-        other = tf.reduce_max(tf.where(same, blank[:, None, :], _NOTHING), axis=2)
+        other = tf.reduce_max(tf.where(same, blank[:, None, :], NOTHING), axis=2)
         # Of equals the one that is done.
         stays = (blank > other) | ((blank == other) & turn.done) | ~tf.reduce_any(same, axis=2)
-        both = tf.where(stays, _log_add(blank, other), _NOTHING)
+        both = tf.where(stays, _log_add(blank, other), NOTHING)
         greedy = offers.greedy[:, :, 0]
         greedy = stays & (greedy | tf.reduce_any(same & greedy[:, None, :], axis=2))
         return offers._replace(

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "AveragedEmbeddingPredictor": "predictors.averaged",
+        "BeamTransducerStream": "beam_stream",
         "Encoder": "encoder",
         "EncoderConfig": "config",
         "Joint": "joint",

@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.errors import UserError
 from int4_conformer.layers.streaming import State, named, of_part
 from int4_conformer.models.config import PIECE_SECONDS
@@ -113,11 +114,16 @@ class TransducerStream:
         time = state["time"]
         # Past the end all stays 0; a comparison keeps the shape that LiteRT knows of the tokens.
         frames = tf.where(found.ids > 0, found.frames + time[:, None], found.frames)
-        outputs = {
-            "tokens": found.ids,
-            "count": found.count,
-            "frames": frames,
-            "log_probs": found.log_probs,
-        }
+        outputs = as_outputs(found._replace(frames=frames))
         after = {"label": label, "time": time + tf.shape(encoded)[1]}
         return outputs, after | named("predictor", predictor)
+
+
+def as_outputs(found: Tokens) -> dict[str, tf.Tensor]:
+    """Tokens as the outputs of a signature."""
+    return {
+        "tokens": found.ids,
+        "count": found.count,
+        "frames": found.frames,
+        "log_probs": found.log_probs,
+    }

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from int4_conformer.layers.streaming import State
-from int4_conformer.models.stream import TransducerStream
+from int4_conformer.models.stream import TransducerStream, as_outputs
 from int4_conformer.models.transducer import Transducer
 
 
@@ -61,11 +61,6 @@ def recognition(model: Transducer) -> Any:
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")], autograph=False)
     def recognize(pcm: tf.Tensor) -> dict[str, tf.Tensor]:
         found = model.recognize(pcm[None])
-        return {
-            "tokens": found.ids[0],
-            "count": found.count[0],
-            "frames": found.frames[0],
-            "log_probs": found.log_probs[0],
-        }
+        return {name: x[0] for name, x in as_outputs(found).items()}
 
     return recognize

@@ -9,6 +9,11 @@ import soundfile
 from int4_conformer.audio import files
 from tests import commands, tflite_models
 
+ARPA = "\\data\\\nngram 1=5\n\n\\1-grams:\n" + "".join(
+    f"-0.7\t{word}\n" for word in ("<s>", "</s>", "a", "b", "\u2581")
+)
+ARPA += "\n\\end\\\n"
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -94,6 +99,53 @@ def test_a_training_folder_and_its_export_hear_the_same(trained, exported_run, t
     assert any(row[2] for row in rows)
 
 
+def test_a_training_folder_is_searched_by_a_beam(trained, tmp_path):
+    (tmp_path / "phrases.txt").write_text("b a\nba ab\n")
+    (tmp_path / "lm.arpa").write_text(ARPA, "utf-8")
+    heard = {}
+    for name, flags in {
+        "greedy": [],
+        "one": ["--beam=1"],
+        "eight": ["--beam=8"],
+        "all": [
+            *("--beam=4", f"--bias={tmp_path / 'phrases.txt'}", "--bias_score=3"),
+            *(f"--lm={tmp_path / 'lm.arpa'}", "--lm_weight=0.5", "--label_bonus=0.1"),
+        ],
+    }.items():
+        hypotheses = tmp_path / f"{name}.tsv"
+        result = commands.run(
+            *("evaluate", trained.workdir, "--manifest", trained.manifest),
+            *("--hypotheses", hypotheses, *flags),
+        )
+        assert result.status == 0, result.err
+        heard[name] = hypotheses.read_text()
+    assert heard["one"] == heard["greedy"]
+    assert heard["all"] != heard["greedy"]
+
+
+def test_refused_searches(trained, tmp_path):
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "foreign.txt").write_text("z\n")
+    (tmp_path / "noise.arpa").write_text("noise")
+    for flags, line in [
+        (["--lm=lm.arpa"], "--lm needs a beam search; give --beam=8, for example"),
+        (["--bias=phrases.txt"], "--bias needs a beam search"),
+        (["--beam=0"], "flag --beam=0"),
+        (["--beam=4", "--lm_weight=-1"], "`lm_weight` must be finite and not negative"),
+        (["--beam=4", "--lm=absent.arpa"], "There is no language model absent.arpa"),
+        (["--beam=4", f"--lm={tmp_path}/noise.arpa"], "noise.arpa is no ARPA file"),
+        (["--beam=4", "--bias=absent.txt"], "absent.txt cannot be read as text"),
+        (["--beam=4", f"--bias={tmp_path}/empty.txt"], "The list of phrases holds no word"),
+        (["--beam=4", f"--bias={tmp_path}/foreign.txt"], "The symbol 'z' of the text 'z'"),
+        (
+            ["--beam=4", f"--bias={tmp_path}/foreign.txt", "--bias_score=0"],
+            "The score of a bias must be positive",
+        ),
+    ]:
+        arguments = (trained.workdir, f"--manifest={trained.manifest}", *flags)
+        assert line in commands.refusal("evaluate", *arguments)
+
+
 def test_refusals(folder, trained, tmp_path):
     model, manifest = folder / "recognizer.tflite", f"--manifest={folder}"
     content = model.read_bytes()
@@ -113,6 +165,8 @@ def test_refusals(folder, trained, tmp_path):
         ([tmp_path / "cut.tflite"], "cut.tflite is"),
         ([tmp_path / "foreign.tflite"], "is a TFLite model but not a recogniser"),
         ([model, "--checkpoint=best"], "--checkpoint=best is for training folders"),
+        ([model, "--first_pass"], "--first_pass is for training folders"),
+        ([model, "--beam=4"], "--beam=4 is for training folders"),
         ([model, "--checkpoint=first"], "flag --checkpoint=first"),
         ([model, "--num_threads=0"], "flag --num_threads=0"),
         ([model, "--split=dev"], "has no split 'dev'; it has 'test'"),

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from int4_conformer.decoding.config import BeamConfig
+from int4_conformer.models.beam_stream import BeamTransducerStream
 from int4_conformer.models.stream import TransducerStream
 from int4_conformer.models.transducer import Transducer
 from tests import tiny
@@ -27,9 +29,8 @@ def model():
     return model
 
 
-def test_tokens_of_pieces_have_the_frames_of_the_whole(model):
-    pcm = tiny.speech(24)[None]
-    stream = TransducerStream(model, SECONDS)
+def streamed(stream, pcm):
+    """What each pass says of each piece, and the states after the last ones."""
     states = stream.initial_states(1)
     first_pass, second_pass = tf.function(stream.first_pass), tf.function(stream.second_pass)
     outputs, encoded = ([], []), []
@@ -43,13 +44,41 @@ def test_tokens_of_pieces_have_the_frames_of_the_whole(model):
         piece = encoded[:, start : start + stream.second_frames]
         found, states[1] = second_pass(piece, tf.constant([stream.second_frames]), states[1])
         outputs[1].append(found)
+    return outputs, states
+
+
+def assert_same(pieces, whole):
+    """Joined, the outputs are the tokens of the whole."""
+    count = int(whole.count[0])
+    assert count > 0
+    for name, expected in zip(
+        ("tokens", "frames", "log_probs"), whole[:1] + whole[2:], strict=True
+    ):
+        joined = [piece[name][0, : int(piece["count"][0])] for piece in pieces]
+        np.testing.assert_allclose(np.concatenate(joined), expected[0, :count], atol=1e-4)
+        assert not any(np.any(piece[name][0, int(piece["count"][0]) :]) for piece in pieces)
+
+
+def test_tokens_of_pieces_have_the_frames_of_the_whole(model):
+    pcm = tiny.speech(24)[None]
+    outputs, _ = streamed(TransducerStream(model, SECONDS), pcm)
     for index, pieces in enumerate(outputs):
-        whole = model.recognize(pcm, index=index)
-        count = int(whole.count[0])
-        assert 0 < count < 24 * model.config.max_symbols
-        for name, expected in zip(
-            ("tokens", "frames", "log_probs"), whole[:1] + whole[2:], strict=True
-        ):
-            joined = [piece[name][0, : int(piece["count"][0])] for piece in pieces]
-            np.testing.assert_allclose(np.concatenate(joined), expected[0, :count], atol=1e-4)
-            assert not any(np.any(piece[name][0, int(piece["count"][0]) :]) for piece in pieces)
+        assert_same(pieces, model.recognize(pcm, index=index))
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_a_beam_says_in_pieces_what_it_says_of_the_whole(model, width):
+    pcm, config = tiny.speech(24)[None], BeamConfig(width=width)
+    stream = BeamTransducerStream(model, SECONDS, config=config, room=96)
+    outputs, states = streamed(stream, pcm)
+    for index, pieces in enumerate(outputs):
+        pieces.append(stream.finish(index, states[index]))
+        whole = model.beam_search(pcm, index=index, config=config).best
+        if width == 1:
+            assert_same(pieces, whole)
+            assert_same(pieces, model.recognize(pcm, index=index))
+        else:
+            joined = [piece["tokens"][0, : int(piece["count"][0])] for piece in pieces]
+            np.testing.assert_array_equal(
+                np.concatenate(joined), whole.ids[0, : int(whole.count[0])]
+            )
