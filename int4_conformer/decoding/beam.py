@@ -365,7 +365,7 @@ def _flat(x: tf.Tensor) -> tf.Tensor:
 def _extend(key: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """The hash of one more label: splitmix64 (Steele et al., OOPSLA 2014) over a sum.
 
-    With 64 bits, two of a beam's different hypotheses are taken for one about once in 10^15 rounds.
+    With 64 bits, two of a beam's different hypotheses are taken for one about once in 10^17 rounds.
     """
     key = key * 0x9E3779B97F4A7C15 + tf.cast(label, tf.uint64)
     key = tf.bitwise.bitwise_xor(key, tf.bitwise.right_shift(key, _uint64(30, key)))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.decoding.biasing import PhraseBias
+from int4_conformer.decoding.config import BeamConfig
+from int4_conformer.losses.rnnt import rnnt_loss
+from tests import tiny
+
+LENGTHS = np.int32([640 * 12, 640 * 5 + 1])
+PCM = np.stack([tiny.speech(12, seed) for seed in (0, 1)])
+WIDE = BeamConfig(width=4, n_best=4)
+
+
+@pytest.mark.parametrize("kind", ["averaged", "lookup", "lstm", "transformer", "conformer"])
+def test_every_prediction_network_is_searched(kind):
+    model = tiny.model("w4a8", predictor=kind)
+    blank = np.eye(1, tiny.TOKENIZER.vocabulary.size)[0]
+    model.joint.output_bias.assign_add(blank)
+
+    @tf.function(jit_compile=True)
+    def search(pcm, lengths):
+        one, wide = (
+            model.beam_search(pcm, lengths, config=config) for config in (BeamConfig(width=1), WIDE)
+        )
+        return model.recognize(pcm, lengths), one, wide, model.encode(pcm, lengths)[-1]
+
+    greedy, one, wide, encoded = search(tf.constant(PCM), tf.constant(LENGTHS))
+    for some, others in zip(greedy[:3], one.best[:3], strict=True):
+        np.testing.assert_array_equal(some, others)
+    np.testing.assert_allclose(greedy.log_probs, one.best.log_probs, atol=1e-4)
+    assert np.all(wide.scores[:, 0] >= one.scores[:, 0] - 1e-4)
+    assert np.all(np.diff(wide.scores) <= 0)
+    # No text is more probable than all of its alignments make it.
+    lengths = model.encoded_length(tf.constant(LENGTHS))
+    for n in range(WIDE.n_best):
+        labels = wide.ids[:, n, : max(1, int(tf.reduce_max(wide.count[:, n])))]
+        exact = -rnnt_loss(model.logits(encoded, labels), labels, lengths, wide.count[:, n])
+        assert np.all(wide.model_scores[:, n] <= exact + 1e-3)
+        np.testing.assert_array_equal(wide.scores[:, n], wide.model_scores[:, n])
+
+
+def test_biases_reach_the_search():
+    model = tiny.shared_model()
+    bias = PhraseBias.of(["abc", "ab dj"], tiny.TOKENIZER, 8.0)
+    search = tf.function(
+        lambda pcm: (
+            model.beam_search(pcm, config=WIDE, bias=bias).best,
+            model.beam_search(pcm, config=WIDE).best,
+        ),
+        jit_compile=True,
+    )
+    texts = [
+        [
+            tiny.TOKENIZER.vocabulary.detokenize(row[:n].numpy())
+            for row, n in zip(found.ids, found.count, strict=True)
+        ]
+        for found in search(tf.constant(PCM))
+    ]
+    assert any({"abc", "ab"} & set(text.split()) for text in texts[0])
+    assert texts[0] != texts[1]
