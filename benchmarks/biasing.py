@@ -5,8 +5,8 @@
 takes a folder that `int4-conformer train` wrote and a split that its training did not hear. The
 phrases planted in the list are what training never heard, or seldom: words that occur at most
 `--rare` times in the training transcripts, and letters spelled one after another, at least four,
-that never occur there in this order. Beside them the list has distractors, words and spelled
-letters of the training transcripts.
+that never occur there in this order. Beside them the list has distractors: rare words and
+spelled letters of the training transcripts.
 
 The score of a bias is chosen for each half of the speakers on the other half, by the fewest word
 errors in all; no utterance is measured with a score that it helped to choose. Prints a table for
@@ -40,7 +40,7 @@ flags.DEFINE_string("training_split", "train", "Split that the run heard.")
 flags.DEFINE_integer("rare", 2, "Most occurrences in training of a rare word.")
 flags.DEFINE_integer("distractors", 200, "Other phrases in the list.")
 flags.DEFINE_integer("beam", 8, "Hypotheses.")
-flags.DEFINE_multi_float("score", [0.5, 1.0, 1.5, 2.0, 3.0], "Scores to choose from.")
+flags.DEFINE_multi_float("score", [0.5, 1.0, 1.5, 2.0], "Scores to choose from.")
 
 # Letters spelled one after another.
 _SPELLED = re.compile(r"(?<!\S)\S(?: \S){3,}(?!\S)")
@@ -78,8 +78,11 @@ def main(_: list[str]) -> None:
             hypotheses["biased"][place] = found[chosen[side]][place]
     _print(test, planted, hypotheses, chosen, len(distractors))
     for value, texts in found.items():
-        errors = _errors(test, texts, range(len(test)))
-        print(f"score {value}: {errors.errors} word errors in all")
+        errors = [
+            _errors(test, texts, [i for i in range(len(test)) if bool(planted[i]) == rare]).errors
+            for rare in (True, False)
+        ]
+        print(f"score {value}: {errors[0]} word errors with rare phrases, {errors[1]} without")
 
 
 def _rare_phrases(text: str, heard: Sequence[str]) -> set[str]:
@@ -91,10 +94,11 @@ def _rare_phrases(text: str, heard: Sequence[str]) -> set[str]:
 
 
 def _distractors(heard: Sequence[str]) -> list[str]:
-    """Phrases of the same kinds that training heard."""
+    """Phrases of the same kinds that training heard: words that are rare there, too."""
     spelled = {run for text in heard for run in _SPELLED.findall(text)}
-    words = {word for text in heard for word in text.split() if len(word) > 1}
-    phrases = sorted(spelled | words)
+    occurrences = collections.Counter(word for text in heard for word in text.split())
+    words = {word for word, count in occurrences.items() if count <= FLAGS.rare}
+    phrases = sorted(spelled | {word for word in words if len(word) > 1})
     random.Random(0).shuffle(phrases)
     return phrases[: FLAGS.distractors]
 

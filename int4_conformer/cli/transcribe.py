@@ -6,7 +6,7 @@ MP3 of any rate and channel count are read.
 With --words it prints a line "start<TAB>end<TAB>confidence<TAB>word" for each word, times in
 seconds; of several files each line begins with "file<TAB>". With --json it prints a JSON object a
 file: {"audio": file, "text": text, "words": [{"text", "start", "end", "confidence"}, ...]}. The
-confidence of a word, 0 to 1, is the probability of its least probable token.
+confidence of a word, 0 to 1, is the geometric mean of its tokens' probabilities.
 
 With --stream the file is heard piece by piece, as from
 a microphone, and its words are shown while they come: on a terminal in one line that grows, else in
