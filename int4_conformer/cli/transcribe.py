@@ -8,9 +8,9 @@ seconds; of several files each line begins with "file<TAB>". With --json it prin
 file: {"audio": file, "text": text, "words": [{"text", "start", "end", "confidence"}, ...]}. The
 confidence of a word, 0 to 1, is the geometric mean of its tokens' probabilities.
 
-With --stream the file is heard piece by piece, as from
-a microphone, and its words are shown while they come: on a terminal in one line that grows, else in
-a line "seconds<TAB>words" whenever they change.
+With --stream the file is heard piece by piece, as from a microphone, and its words are shown while
+they come: on a terminal in one line that grows, else in a line "seconds<TAB>words" whenever they
+change.
 """
 
 import dataclasses
