@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from int4_conformer.errors import UserError
-from int4_conformer.lite.words import Token, Word, read_tokens, timed_words
+from int4_conformer.lite.words import GrowingWords, Token, Word, read_tokens
 from int4_conformer.text.vocabulary import Vocabulary
 
 # A signature: inputs by name -> outputs by name.
@@ -52,12 +52,10 @@ class RecognizerStream:
     ) -> None:
         self._first = first
         self._second = second
-        self._vocabulary = vocabulary
         self._block_samples = block_samples
-        self._frame_seconds = frame_seconds
         self._to_pcm = to_pcm
         self._samples = 0
-        self._final: list[Token] = []
+        self._final = GrowingWords(vocabulary, frame_seconds)
         # Frames and tokens of each piece that the second pass has not seen.
         self._partial: list[tuple[int, list[Token]]] = []
         self._ended = False
@@ -91,7 +89,7 @@ class RecognizerStream:
             length = int(outputs["length"][0])
             tokens = read_tokens(outputs)
             if self._second is None:
-                self._final += tokens
+                self._final.add(tokens)
             else:
                 self._partial.append((length, tokens))
                 self._correct(outputs["encoded"][0, :length], last=False)
@@ -101,7 +99,7 @@ class RecognizerStream:
     def _correct(self, encoded: np.ndarray, last: bool) -> None:
         """Gives the second pass frames of the first, whose words give way to its own."""
         for outputs in self._second.run(encoded, last):
-            self._final += read_tokens(outputs)
+            self._final.add(read_tokens(outputs))
             frames = self._second.piece
             while self._partial and frames > 0:
                 length, _ = self._partial.pop(0)
@@ -109,11 +107,10 @@ class RecognizerStream:
 
     def _words(self) -> Words:
         partial = [token for _, tokens in self._partial for token in tokens]
-        words = timed_words(self._vocabulary, self._final, self._frame_seconds)
         return Words(
-            final=" ".join(word.text for word in words),
-            text=self._vocabulary.detokenize(token.id for token in self._final + partial),
-            final_words=words,
+            final=self._final.text(),
+            text=self._final.text(partial),
+            final_words=self._final.words,
         )
 
 

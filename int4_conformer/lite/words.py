@@ -82,3 +82,41 @@ def timed_words(
             )
         )
     return tuple(words)
+
+
+class GrowingWords:
+    """The words of tokens that come bit by bit.
+
+    Words that are whole are kept as such: what a few more tokens cost does not grow with the
+    utterance.
+
+    Args:
+      vocabulary: what the tokens mean.
+      frame_seconds: from one encoder frame to the next.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, frame_seconds: float) -> None:
+        self._vocabulary = vocabulary
+        self._frame_seconds = frame_seconds
+        self._whole: list[Word] = []
+        # From the first token of the last word on.
+        self._open: list[Token] = []
+
+    def add(self, tokens: Sequence[Token]) -> None:
+        """Takes the tokens that follow."""
+        self._open += tokens
+        *before, last = self._vocabulary.words(token.id for token in self._open) or [None]
+        # A token may hold the end of one word and the beginning of the next.
+        if before and before[-1].places[-1] < (begin := last.places[0]):
+            self._whole += timed_words(self._vocabulary, self._open[:begin], self._frame_seconds)
+            self._open = self._open[begin:]
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words; the last one may go on."""
+        return (*self._whole, *timed_words(self._vocabulary, self._open, self._frame_seconds))
+
+    def text(self, following: Sequence[Token] = ()) -> str:
+        """The text of all words, and of tokens that may follow."""
+        open_text = self._vocabulary.detokenize(token.id for token in (*self._open, *following))
+        return " ".join([*(word.text for word in self._whole), *filter(None, [open_text])])

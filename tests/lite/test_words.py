@@ -1,9 +1,11 @@
 import math
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies
 
-from int4_conformer.lite.words import Token, read_tokens, timed_words
+from int4_conformer.lite.words import GrowingWords, Token, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(pieces=("<blank>", "\u2581", "a", "b", "\u2581c"))
@@ -38,3 +40,40 @@ def test_tokens_of_a_signature(batch):
         Token(id=2, frame=0, log_prob=-0.5),
         Token(id=3, frame=4, log_prob=-1.0),
     ]
+
+
+# Also a token that ends a word and begins another.
+ODD = Vocabulary(pieces=(*VOCABULARY.pieces, "a\u2581b"))
+
+
+@hypothesis.given(
+    ids=strategies.lists(strategies.integers(0, ODD.size - 1), max_size=30),
+    size=strategies.integers(1, 7),
+)
+@hypothesis.settings(deadline=None)
+def test_words_that_grow_are_those_of_all_tokens(ids, size):
+    tokens = [Token(id=i, frame=t, log_prob=-0.1 * t) for t, i in enumerate(ids)]
+    growing = GrowingWords(ODD, 0.04)
+    for end in range(0, len(tokens) + size, size):
+        growing.add(tokens[max(0, end - size) : end])
+        heard, following = tokens[:end], tokens[end : end + 2]
+        assert growing.words == timed_words(ODD, heard, 0.04)
+        assert growing.text() == ODD.detokenize(token.id for token in heard)
+        assert growing.text(following) == ODD.detokenize(token.id for token in heard + following)
+
+
+def test_whole_words_are_not_spelled_again(monkeypatch):
+    growing, spelled = GrowingWords(VOCABULARY, 0.04), []
+    words = Vocabulary.words
+
+    def counted(vocabulary, ids):
+        ids = list(ids)
+        spelled.append(len(ids))
+        return words(vocabulary, ids)
+
+    monkeypatch.setattr(Vocabulary, "words", counted)
+    for frame in range(300):
+        growing.add([Token(id=(1, 2, 3)[frame % 3], frame=frame, log_prob=-1.0)])
+        growing.text()
+    assert max(spelled) < 8
+    assert growing.text() == " ".join(["ab"] * 100)

@@ -40,8 +40,9 @@ def quantized_model(pair):
 
 
 def transcripts(model, index=-1):
-    tokens, count = model.recognize(PCM, LENGTHS, index)
-    return [row[:n].tolist() for row, n in zip(tokens.numpy(), count.numpy(), strict=True)]
+    found = model.recognize(PCM, LENGTHS, index)
+    rows = zip(found.ids.numpy(), found.count.numpy(), strict=True)
+    return [row[:n].tolist() for row, n in rows]
 
 
 def streamed(model, chunks):
