@@ -40,12 +40,18 @@ def signatures(model: Transducer, piece_seconds: float) -> dict[str, Any]:
 def _step(step: Callable[..., Any], given: tf.TensorSpec, state: State) -> Any:
     """Runs a pass on a piece; one flat dictionary of outputs and state comes out."""
     length = tf.TensorSpec([1], tf.int32, name="length")
-    specs = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in state.items()}
+    # LiteRT cannot give back a tensor of no values, as states of no left context are.
+    empty = {name: x for name, x in state.items() if not x.shape.num_elements()}
+    specs = {
+        name: tf.TensorSpec(x.shape, x.dtype, name=name)
+        for name, x in state.items()
+        if name not in empty
+    }
 
     @tf.function(input_signature=[given, length, specs], autograph=False)
     def run(given: tf.Tensor, length: tf.Tensor, state: State) -> dict[str, tf.Tensor]:
-        outputs, after = step(given, length, state)
-        return outputs | after
+        outputs, after = step(given, length, state | empty)
+        return outputs | {name: after[name] for name in state}
 
     return run
 

