@@ -61,6 +61,12 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "beam", None, "Hypotheses of a beam search.", lower_bound=1, flag_values=values
     )
+    flags.DEFINE_boolean(
+        "rescore",
+        False,
+        "Rank the hypotheses of a beam by the probability of all their alignments.",
+        flag_values=values,
+    )
     flags.DEFINE_string("lm", None, "ARPA file of a language model.", flag_values=values)
     flags.DEFINE_float(
         "lm_weight", BeamConfig.lm_weight, "Factor of its log-probabilities.", flag_values=values
@@ -100,9 +106,10 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
     else:
         if values.first_pass and not values.stream:
             raise UserError("A .tflite file has a first pass in streams alone; add --stream.")
-        for flag in ("checkpoint", "beam", "lm", "bias"):
-            if (value := values[flag].value) is not None:
-                raise UserError(f"--{flag}={value} is for training folders; {model} is a file.")
+        for flag in ("checkpoint", "beam", "rescore", "lm", "bias"):
+            if value := values[flag].value:
+                given = f"--{flag}" if value is True else f"--{flag}={value}"
+                raise UserError(f"{given} is for training folders; {model} is a file.")
         evaluation = _evaluate_file(model, values, utterances)
     if values.json is not None:
         write_beside(values.json, (json.dumps(evaluation.to_json(), indent=2) + "\n").encode())
@@ -117,10 +124,13 @@ def _evaluate_folder(
     beam = None
     if values.beam is not None:
         beam = BeamConfig(
-            width=values.beam, lm_weight=values.lm_weight, label_bonus=values.label_bonus
+            width=values.beam,
+            rescore=values.rescore,
+            lm_weight=values.lm_weight,
+            label_bonus=values.label_bonus,
         )
-    for flag in ("lm", "bias"):
-        if beam is None and values[flag].value is not None:
+    for flag in ("lm", "bias", "rescore"):
+        if beam is None and values[flag].value:
             raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")
 
     # Only here: a .tflite file is evaluated without TensorFlow.

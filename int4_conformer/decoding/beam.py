@@ -105,7 +105,7 @@ class NBest(NamedTuple):
     # float32 [batch, n_best], by which they are ranked; -inf where there is no hypothesis.
     scores: tf.Tensor
     # float32 [batch, n_best], the model's part of the score: the logarithm of the probability of
-    # all alignments that the search has seen.
+    # all alignments that the search has seen or, rescored, of all that there are.
     model_scores: tf.Tensor
 
     @property

@@ -20,6 +20,9 @@ class BeamConfig:
     # Hypotheses that are so much less probable than the best are dropped, in nats; infinite keeps
     # all that the width holds. Fewer hypotheses take fewer rounds.
     threshold: float = 12.0
+    # Whether hypotheses are ranked by the probability of all their alignments in the end, also of
+    # those that the search dropped. Then no best hypothesis is below greedy search's.
+    rescore: bool = False
     # Factor of the language model's log-probabilities.
     lm_weight: float = 0.3
     # Labels of each hypothesis that the language model is asked about, the likeliest by the model

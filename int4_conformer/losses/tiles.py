@@ -88,7 +88,8 @@ class Tiles:
         ones = tf.cast(wanted, tf.int32)
         count = tf.reduce_sum(ones)
         place = tf.where(wanted, tf.cumsum(ones), count + tf.cumsum(1 - ones)) - 1
-        order = tf.math.invert_permutation(place)
+        # Not `tf.math.invert_permutation`, which XLA tries to fold, and fails behind a beam search.
+        order = tf.scatter_nd(place[:, None], tf.range(self._count), [self._count])
         unused = self._steps * self._at_once - self._count
         return Plan(
             order=tf.pad(order, [[0, unused]]),

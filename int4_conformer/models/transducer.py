@@ -7,8 +7,17 @@ import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig, spec_augment
 from int4_conformer.audio.features import LogMel
-from int4_conformer.decoding.beam import BeamConfig, BeamSearch, Bias, LanguageModel, NBest
+from int4_conformer.decoding.beam import (
+    NOTHING,
+    Beam,
+    BeamConfig,
+    BeamSearch,
+    Bias,
+    LanguageModel,
+    NBest,
+)
 from int4_conformer.decoding.greedy import Hypothesis, Tokens, greedy_search
+from int4_conformer.decoding.paths import Paths
 from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.losses.ctc import ctc_loss
@@ -269,7 +278,32 @@ class Transducer(Composite, keras.Model):
         search = self.beam_searcher(config, index, bias=bias, lm=lm)
         predictor, joint = self.decoder(index)
         start = search.start(keras.ops.shape(encoded)[0], predictor.initial_state)
-        return search.best(*search(joint.project_frames(encoded), lengths, start))
+        paths, beam = search(joint.project_frames(encoded), lengths, start)
+        if config.rescore:
+            beam = self._rescored(encoded, lengths, paths, beam, index)
+        return search.best(paths, beam)
+
+    def _rescored(
+        self,
+        encoded: tf.Tensor,
+        lengths: tf.Tensor | None,
+        paths: Paths,
+        beam: Beam,
+        index: int,
+    ) -> Beam:
+        """A beam with the log-probability of all alignments of each hypothesis."""
+        batch, width, capacity = paths.ids.shape
+        if lengths is None:
+            lengths = tf.fill([batch], encoded.shape[1])
+        loss = self.loss_of(
+            tf.repeat(encoded, width, axis=0),
+            tf.reshape(paths.ids, [batch * width, capacity]),
+            tf.repeat(lengths, width),
+            tf.reshape(paths.count, [batch * width]),
+            index,
+        )
+        log_prob = tf.where(beam.is_alive, -tf.reshape(loss, [batch, width]), NOTHING)
+        return beam._replace(log_prob=log_prob)
 
     def beam_searcher(
         self,

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -38,6 +40,36 @@ def test_every_prediction_network_is_searched(kind):
         exact = -rnnt_loss(model.logits(encoded, labels), labels, lengths, wide.count[:, n])
         assert np.all(wide.model_scores[:, n] <= exact + 1e-3)
         np.testing.assert_array_equal(wide.scores[:, n], wide.model_scores[:, n])
+
+
+def test_rescored_hypotheses_are_ranked_by_all_alignments():
+    model = tiny.model("float")
+    model.joint.output_bias.assign_add(np.eye(1, tiny.TOKENIZER.vocabulary.size)[0])
+    # Narrow: most alignments are dropped.
+    config = BeamConfig(width=3, n_best=3, threshold=2.0)
+
+    @tf.function(jit_compile=True)
+    def search(pcm, lengths):
+        rescored = dataclasses.replace(config, rescore=True)
+        seen, all_of = (model.beam_search(pcm, lengths, config=each) for each in (config, rescored))
+        return model.recognize(pcm, lengths), seen, all_of, model.encode(pcm, lengths)[-1]
+
+    greedy, seen, all_of, encoded = search(tf.constant(PCM), tf.constant(LENGTHS))
+    lengths = model.encoded_length(tf.constant(LENGTHS))
+
+    def log_probability(ids, count):
+        labels = ids[:, : max(1, int(tf.reduce_max(count)))]
+        return -rnnt_loss(model.logits(encoded, labels), labels, lengths, count).numpy()
+
+    scores = all_of.scores.numpy()
+    assert np.any(scores[:, 0] > seen.scores[:, 0] + 0.01)
+    for n in range(config.n_best):
+        exact = log_probability(all_of.ids[:, n], all_of.count[:, n])
+        is_there = np.isfinite(scores[:, n])
+        np.testing.assert_allclose(scores[is_there, n], exact[is_there], rtol=1e-4)
+    assert np.all(scores[:, 0] >= scores[:, 1])
+    greedy = log_probability(greedy.ids, greedy.count)
+    assert np.all(scores[:, 0] >= greedy - 1e-3)
 
 
 def test_biases_reach_the_search():
