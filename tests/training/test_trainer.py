@@ -76,9 +76,9 @@ def test_resuming_knows_the_fewest_errors_so_far(resumed):
 
 def test_only_an_evaluation_with_fewer_errors_is_the_best(resumed, monkeypatch):
     evaluations = iter([0.5, 0.75, 0.25])
-    monkeypatch.setattr(
-        resumed,
-        "_evaluate",
+    monkeypatch.setitem(
+        resumed._evaluators,
+        "dev_wer",
         lambda: Evaluation(
             errors=WordErrors(substitutions=int(100 * next(evaluations)), words=100),
             hypotheses=(),
