@@ -47,8 +47,8 @@ flags.DEFINE_multi_integer("batch", [1, 8, 32], "Batch sizes to time.")
 flags.DEFINE_multi_integer("beam", [4, 8], "Beams to time.")
 flags.DEFINE_integer("rounds", 3, "Times that each batch is timed; the fastest counts.")
 
-# Lengths are rounded up to so many blocks, so that few programs are compiled.
-_BLOCKS = 64
+# Lengths are rounded up to about so many seconds, so that few programs are compiled.
+_SECONDS = 2.56
 _TOLERANCE = 1e-3
 
 
@@ -79,7 +79,8 @@ def _mean_seconds(samples: Sequence[np.ndarray]) -> float:
 
 def _batches(model: Transducer, samples: Sequence[np.ndarray], size: int) -> list[Batch]:
     order = sorted(range(len(samples)), key=lambda place: len(samples[place]))
-    unit = _BLOCKS * model.config.block_samples
+    block = model.config.block_samples
+    unit = block * max(1, round(_SECONDS * model.config.front_end.sample_rate / block))
     batches = []
     for start in range(0, len(order), size):
         places = order[start : start + size]
