@@ -6,7 +6,7 @@ import math
 from int4_conformer.errors import UserError
 
 # Bonus for each token of a preferred phrase, in nats.
-BIAS_SCORE = 1.0
+BIAS_SCORE = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
