@@ -225,17 +225,6 @@ def test_no_place_for_the_file(exported, tmp_path):
             export_tflite(model, tiny.TOKENIZER.vocabulary, path)
 
 
-@pytest.mark.parametrize("kind", ["lookup", "lstm", "transformer", "conformer"])
-def test_every_prediction_network_has_the_tokens_of_the_model(tmp_path, kind):
-    model = tiny.model(predictor=kind)
-    path = tmp_path / "recognizer.tflite"
-    export_tflite(model, tiny.TOKENIZER.vocabulary, path)
-    pcm = tiny.speech(40)
-    expected = tiny.recognition(model)(pcm)
-    np.testing.assert_array_equal(Recognizer(path).tokens(pcm), expected)
-    assert len(set(expected.tolist())) > 1
-
-
 def test_a_tied_file_has_the_values_of_the_table_fewer(tmp_path):
     held = []
     for tied in (True, False):
