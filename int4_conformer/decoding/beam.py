@@ -24,7 +24,7 @@ import tensorflow as tf
 from int4_conformer.decoding.config import BeamConfig
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.decoding.paths import Paths, Round, Rounds
-from int4_conformer.layers.streaming import State
+from int4_conformer.layers.streaming import State, where_rows
 
 # The score of no hypothesis; finite, so that differences of two are no NaN.
 NOTHING = -1e30
@@ -262,7 +262,7 @@ class BeamSearch:
         new_state = _rows(after, parent)
         successors = Beam(
             label=tf.where(emits, symbol, old.label),
-            state=_where_rows(tf.reshape(emits, [-1]), new_state, old.state),
+            state=where_rows(tf.reshape(emits, [-1]), new_state, old.state),
             log_prob=tf.where(ranked > NOTHING / 2, log_prob, NOTHING),
             extra=tf.gather(_flat(offers.extra), places, batch_dims=1),
             key=tf.where(emits, _extend(old.key, symbol), old.key),
@@ -402,12 +402,3 @@ def _rows(state: State, places: tf.Tensor) -> State:
     starts = tf.cumsum(tf.zeros_like(places[:, :1]) + width, axis=0, exclusive=True)
     rows = tf.reshape(starts + places, [-1])
     return tf.nest.map_structure(lambda x: tf.gather(x, rows), state)
-
-
-def _where_rows(rows: tf.Tensor, new: State, old: State) -> State:
-    """The rows of `new` where `rows`, bool [batch * width], is true."""
-
-    def select(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
-        return tf.where(tf.reshape(rows, [-1] + [1] * (new.shape.rank - 1)), new, old)
-
-    return tf.nest.map_structure(select, new, old)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from int4_conformer.layers.streaming import State
+from int4_conformer.layers.streaming import State, where_rows
 
 # What the prediction network is fed next: the last label int32 [batch], and the state before it.
 Hypothesis = tuple[tf.Tensor, State]
@@ -83,7 +83,7 @@ def greedy_search(
         return (
             t + 1 - step,
             (emitted + 1) * step,
-            _where(emits, (symbol, state), hypothesis),
+            where_rows(emits, (symbol, state), hypothesis),
             Tokens(
                 tf.where(here, symbol[:, None], found.ids),
                 found.count + step,
@@ -94,12 +94,3 @@ def greedy_search(
 
     _, _, hypothesis, found = tf.while_loop(unfinished, advance, (per_row, per_row, start, nothing))
     return found, hypothesis
-
-
-def _where(rows: tf.Tensor, new: Hypothesis, old: Hypothesis) -> Hypothesis:
-    """The rows of `new` where `rows`, bool [batch], is true."""
-
-    def select(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
-        return tf.where(tf.reshape(rows, [-1] + [1] * (new.shape.rank - 1)), new, old)
-
-    return tf.nest.map_structure(select, new, old)

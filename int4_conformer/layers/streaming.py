@@ -5,6 +5,8 @@ returns the outputs of the piece and the state for the next one. States are flat
 tensors of static shape, whose names say whose they are: `block_0/attention/key`.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 State = dict[str, tf.Tensor]
@@ -30,3 +32,12 @@ def follow(past: tf.Tensor, piece: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """
     both = tf.concat([past, piece], axis=1)
     return both, both[:, piece.shape[1] :]
+
+
+def where_rows(rows: tf.Tensor, new: Any, old: Any) -> Any:
+    """Of two structures of tensors [batch, ...], the rows of `new` where `rows`, bool [batch]."""
+
+    def select(new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(rows, [-1] + [1] * (new.shape.rank - 1)), new, old)
+
+    return tf.nest.map_structure(select, new, old)

@@ -257,8 +257,7 @@ class Transducer(Composite, keras.Model):
             pcm_length: int32 [batch]; None if nothing is padding.
             index: of the pass to recognize with.
         """
-        encoded = self.encode(pcm, pcm_length, passes=1 if index == 0 else None)[index]
-        lengths = None if pcm_length is None else self.encoded_length(pcm_length)
+        encoded, lengths = self._frames(pcm, pcm_length, index)
         start = self.initial_hypothesis(keras.ops.shape(encoded)[0], index)
         return self.search(encoded, lengths, start, index)[0]
 
@@ -273,8 +272,7 @@ class Transducer(Composite, keras.Model):
         lm: LanguageModel | None = None,
     ) -> NBest:
         """Beam search; arguments as `recognize` and `beam_searcher`."""
-        encoded = self.encode(pcm, pcm_length, passes=1 if index == 0 else None)[index]
-        lengths = None if pcm_length is None else self.encoded_length(pcm_length)
+        encoded, lengths = self._frames(pcm, pcm_length, index)
         search = self.beam_searcher(config, index, bias=bias, lm=lm)
         predictor, joint = self.decoder(index)
         start = search.start(keras.ops.shape(encoded)[0], predictor.initial_state)
@@ -282,6 +280,13 @@ class Transducer(Composite, keras.Model):
         if config.rescore:
             beam = self._rescored(encoded, lengths, paths, beam, index)
         return search.best(paths, beam)
+
+    def _frames(
+        self, pcm: tf.Tensor, pcm_length: tf.Tensor | None, index: int
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """What a pass makes of the audio, and how many of its frames are real."""
+        encoded = self.encode(pcm, pcm_length, passes=1 if index == 0 else None)[index]
+        return encoded, None if pcm_length is None else self.encoded_length(pcm_length)
 
     def _rescored(
         self,
