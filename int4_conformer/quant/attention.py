@@ -25,6 +25,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.quant.config import Backend, levels
 from int4_conformer.quant.deploy import deployment
 from int4_conformer.quant.matmul import int_matmul, portable_backend
+from int4_conformer.quant.straight_through import Gradient, with_gradient
 from int4_conformer.quant.tensor import QTensor, quantize
 from int4_conformer.quant.weight_einsum import Terms, transposed
 
@@ -63,19 +64,26 @@ def activation_matmul(
     if transpose_b:
         b = tf.linalg.matrix_transpose(b)
     right = quantize(b, bits, (-2 if b_scale == "column" else -1,))
-    into_a = 1.0 if b_scale == "column" else tf.linalg.matrix_transpose(right.scale)
-    left = quantize(a * into_a, bits, (-1,))
+    # The scales of rows of `b` go into `a`, those of columns into the product.
+    into_a = None if b_scale == "column" else tf.linalg.matrix_transpose(right.scale)
+    left = quantize(a if into_a is None else a * into_a, bits, (-1,))
 
-    @tf.custom_gradient
-    def product(a: tf.Tensor, b: tf.Tensor):
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def product(*tensors: tf.Tensor | None) -> tuple[tf.Tensor, Gradient]:
+        _, _, a_codes, a_scale, b_codes, b_scale, into_a = tensors
+        left = QTensor(codes=a_codes, scale=a_scale, bits=bits)
+        right = QTensor(codes=b_codes, scale=b_scale, bits=bits)
+
+        def gradient(dy: tf.Tensor) -> list[tf.Tensor]:
             da = tf.matmul(dy, right.dequantize(), transpose_b=True)
-            return da, tf.matmul(left.dequantize() / into_a, dy, transpose_a=True)
+            a = left.dequantize() if into_a is None else left.dequantize() / into_a
+            return [da, tf.matmul(a, dy, transpose_a=True)]
 
         y = _product_of_codes(left, right, backend) * left.scale
-        return y * right.scale if b_scale == "column" else y, gradient
+        return y * right.scale if into_a is None else y, gradient
 
-    return product(a, b)
+    return with_gradient(
+        product, [a, b], [left.codes, left.scale, right.codes, right.scale, into_a]
+    )
 
 
 def activation_einsum(

@@ -11,6 +11,7 @@ summed over blocks if the weight's scales come in blocks. Backward, at the quant
 Dynamic rows pass their gradient on unchanged; how `dw_deq` reaches the weight is `quant.snap`.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -27,7 +28,8 @@ from int4_conformer.quant.matmul import column_sums, portable_backend, shifted_m
 from int4_conformer.quant.snap import Snapped, snap_weight
 from int4_conformer.quant.state import QuantState
 from int4_conformer.quant.static import deployed_static_product, static_product
-from int4_conformer.quant.tensor import QTensor, straight_through
+from int4_conformer.quant.straight_through import Gradient, straight_through, with_gradient
+from int4_conformer.quant.tensor import QTensor
 
 
 def dot(
@@ -205,25 +207,35 @@ def _integer_matmul(
     x: Snapped, weight: Snapped, axis: int, bias: tf.Tensor | None, config: QuantConfig
 ) -> tf.Tensor:
     """The product of integers forward; of the same integers, as floats, backward."""
+    dtype = tf.as_dtype(config.backward_dtype)
+    blocks = weight.tensor.scale.shape[axis]
 
-    @tf.custom_gradient
-    def product(x_value: tf.Tensor, weight_value: tf.Tensor, *bias: tf.Tensor):
+    def product(*tensors: tf.Tensor | None) -> tuple[tf.Tensor, Gradient]:
+        _, weight_value, *bias, x_codes, x_scale, zero_point, codes, scale = tensors
+
         def gradient(dy: tf.Tensor) -> list[tf.Tensor]:
-            dtype = tf.as_dtype(config.backward_dtype)
-            if weight.tensor.scale.shape[axis] > 1:
+            if blocks > 1:
                 dx = matmul_in(dtype, dy, weight_value, transpose_b=axis == 0)
             else:
-                scale = tf.reshape(weight.tensor.scale, [1, -1])
-                scaled, codes = _operands(dy, scale, weight.tensor.codes, None, dtype)
-                dx = matmul_in(dtype, scaled, codes, transpose_b=axis == 0)
-            scaled, rows = _operands(dy, x.tensor.scale, x.tensor.codes, x.tensor.zero_point, dtype)
+                scaled, centred = _operands(dy, tf.reshape(scale, [1, -1]), codes, None, dtype)
+                dx = matmul_in(dtype, scaled, centred, transpose_b=axis == 0)
+            scaled, rows = _operands(dy, x_scale, x_codes, zero_point, dtype)
             operands = (rows, scaled) if axis == 0 else (scaled, rows)
             dw = matmul_in(dtype, *operands, transpose_a=True)
             return [dx, dw, *[_sum_of_rows(dy)] * len(bias)]
 
-        return _integer_product(x.tensor, weight.tensor, axis, config.backend, *bias), gradient
+        rows = dataclasses.replace(x.tensor, codes=x_codes, scale=x_scale, zero_point=zero_point)
+        held = dataclasses.replace(weight.tensor, codes=codes, scale=scale)
+        return _integer_product(rows, held, axis, config.backend, *bias), gradient
 
-    return product(x.value, weight.value, *([] if bias is None else [bias]))
+    return with_gradient(
+        product,
+        [x.value, weight.value, *([] if bias is None else [bias])],
+        [
+            *(x.tensor.codes, x.tensor.scale, x.tensor.zero_point),
+            *(weight.tensor.codes, weight.tensor.scale),
+        ],
+    )
 
 
 @fused

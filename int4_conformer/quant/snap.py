@@ -16,6 +16,7 @@ import dataclasses
 import tensorflow as tf
 
 from int4_conformer.quant.config import QuantConfig, levels
+from int4_conformer.quant.straight_through import Gradient, straight_through, with_gradient
 from int4_conformer.quant.tensor import QTensor, quantize, spread
 
 
@@ -64,15 +65,18 @@ def snap_weight(
     weight = tf.convert_to_tensor(weight)
     tensor = quantize_weight(weight, config, axis, clip=clip, offset=offset)
 
-    @tf.custom_gradient
-    def value(weight: tf.Tensor, clip: tf.Tensor):
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return _gradients(dy, weight, clip, tensor, config)
+    if clip is None and not config.scale_gradient:
+        return Snapped(tensor=tensor, value=straight_through(weight, tensor.dequantize()))
 
-        return tensor.dequantize(), gradient
+    def value(
+        weight: tf.Tensor, clip: tf.Tensor, codes: tf.Tensor, scale: tf.Tensor
+    ) -> tuple[tf.Tensor, Gradient]:
+        held = QTensor(codes=codes, scale=scale, bits=tensor.bits)
+        return held.dequantize(), lambda dy: _gradients(dy, weight, clip, held, config)
 
     factor = tf.ones_like(tensor.scale) if clip is None else tf.convert_to_tensor(clip)
-    return Snapped(tensor=tensor, value=value(weight, factor))
+    value = with_gradient(value, [weight, factor], [tensor.codes, tensor.scale])
+    return Snapped(tensor=tensor, value=value)
 
 
 def _gradients(

@@ -22,7 +22,8 @@ from int4_conformer.quant.float_matmul import float_matmul
 from int4_conformer.quant.matmul import int_matmul, portable_backend
 from int4_conformer.quant.snap import Snapped
 from int4_conformer.quant.state import StaticRanges
-from int4_conformer.quant.tensor import QTensor, round_to_codes, straight_through
+from int4_conformer.quant.straight_through import straight_through
+from int4_conformer.quant.tensor import QTensor, round_to_codes
 
 # A range that spans less counts as empty, as before the first batch.
 _SMALLEST_RANGE = 1e-30

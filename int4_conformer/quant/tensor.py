@@ -124,17 +124,6 @@ def quantize(
     return QTensor(codes=round_to_codes(scaled, -limit, limit), scale=scale, bits=bits)
 
 
-def straight_through(soft: tf.Tensor, hard: tf.Tensor) -> tf.Tensor:
-    """The value of `hard`, bit for bit, with the gradient of `soft`, which has the same shape."""
-    return _straight_through(soft, hard)
-
-
-@tf.custom_gradient
-def _straight_through(soft: tf.Tensor, hard: tf.Tensor):
-    # Adding the difference to `soft` would round.
-    return tf.identity(hard), lambda dy: (dy, None)
-
-
 def _round_to_bfloat16(x: tf.Tensor) -> tf.Tensor:
     """The nearest bfloat16 numbers, half to even, in float32.
 
