@@ -23,13 +23,13 @@ from absl import app, flags
 
 from int4_conformer.data.corpus import Utterances, read_corpus
 from int4_conformer.data.prepare import normalized
+from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.biasing import PhraseBias
-from int4_conformer.decoding.config import BeamConfig
 from int4_conformer.decoding.greedy import Tokens
-from int4_conformer.evaluation import score
+from int4_conformer.evaluation.batched import BatchedEvaluator
+from int4_conformer.evaluation.one_by_one import score
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer
-from int4_conformer.training.evaluation import BatchedEvaluator
 from int4_conformer.training.workdir import Workdir
 
 FLAGS = flags.FLAGS

@@ -17,11 +17,11 @@ from training import SETTINGS, trained
 
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import normalized
-from int4_conformer.evaluation import evaluate
+from int4_conformer.evaluation.one_by_one import evaluate
+from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
-from int4_conformer.serving.tflite import export_tflite
+from int4_conformer.progress import Progress
 from int4_conformer.text.graphemes import Graphemes
-from int4_conformer.training.progress import Progress
 from int4_conformer.training.workdir import Workdir
 
 FLAGS = flags.FLAGS

@@ -28,13 +28,13 @@ from absl import app, flags
 
 from int4_conformer.data.corpus import Utterances, read_corpus
 from int4_conformer.data.prepare import normalized
-from int4_conformer.decoding.config import BeamConfig
+from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.greedy import Tokens
-from int4_conformer.evaluation import score
+from int4_conformer.evaluation.one_by_one import score
+from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.losses.rnnt import rnnt_loss
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.serving.tflite import export_tflite
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.training.workdir import Workdir
 

@@ -19,10 +19,10 @@ import keras
 import numpy as np
 from absl import app, flags
 
+from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.models.presets import preset
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.serving.tflite import export_tflite
 from int4_conformer.text.vocabulary import BLANK, Vocabulary
 
 FLAGS = flags.FLAGS

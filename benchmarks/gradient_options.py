@@ -19,12 +19,12 @@ from training import trained
 from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import Utterances, read_corpus
 from int4_conformer.data.prepare import hold_out, normalized
+from int4_conformer.evaluation.batched import BatchedEvaluator
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import QuantConfig, Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
-from int4_conformer.training.config import TrainingConfig
-from int4_conformer.training.evaluation import BatchedEvaluator
+from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
 
 _TRAINING = TrainingConfig(

@@ -17,8 +17,8 @@ from absl import app, flags
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from int4_conformer.errors import UserError
+from int4_conformer.export import export_keras_tflite
 from int4_conformer.layers import QuantDense
-from int4_conformer.serving import export_keras_tflite
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("width", 512, "Inputs of the layer; a multiple of 128.")

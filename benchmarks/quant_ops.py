@@ -20,8 +20,8 @@ from timing import milliseconds
 
 from int4_conformer.files import write_beside
 from int4_conformer.quant import int_matmul, quantize
-from int4_conformer.quant.backends import device_kind
-from int4_conformer.quant.matmul import onednn_available
+from int4_conformer.quant.products.backends import device_kind
+from int4_conformer.quant.products.matmul import onednn_available
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 20, "Timed rounds.")

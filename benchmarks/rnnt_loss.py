@@ -153,9 +153,10 @@ def _step(variant: str, batch: int, time_: int, labels: int, vocab: int) -> Call
     import numpy as np
     import tensorflow as tf
 
-    from int4_conformer.models.config import JointConfig
     from int4_conformer.models.joint import Joint
-    from int4_conformer.quant import Recipe, without_xla
+    from int4_conformer.models.model_config import JointConfig
+    from int4_conformer.quant import Recipe
+    from int4_conformer.xla import without_xla
 
     width, rng = FLAGS.width, np.random.default_rng(0)
     encoded = tf.constant(rng.standard_normal([batch, time_, width]), tf.float32)

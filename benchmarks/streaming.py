@@ -17,7 +17,7 @@ from absl import app, flags
 
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.lite.recognizer import Recognizer
-from int4_conformer.lite.stream import RecognizerStream
+from int4_conformer.lite.recognizer_stream import RecognizerStream
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("manifest", None, "The corpus.", required=True)

@@ -21,9 +21,10 @@ from absl import app, flags
 from timing import milliseconds
 
 from int4_conformer.layers import QuantDense, Span
-from int4_conformer.models.config import EncoderConfig
-from int4_conformer.models.conformer import ConformerBlock
-from int4_conformer.quant import QuantConfig, Recipe, without_xla
+from int4_conformer.models.conformer_block import ConformerBlock
+from int4_conformer.models.model_config import EncoderConfig
+from int4_conformer.quant import QuantConfig, Recipe
+from int4_conformer.xla import without_xla
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("widths", ["144", "256", "512"], "Widths of the block.")

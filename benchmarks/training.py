@@ -7,9 +7,9 @@ from int4_conformer.models.presets import preset
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import Recipe
 from int4_conformer.text.tokenizer import Tokenizer
-from int4_conformer.training.config import TrainingConfig
-from int4_conformer.training.strategy import strategy_from_name
+from int4_conformer.training.strategies import strategy_from_name
 from int4_conformer.training.trainer import Trainer
+from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
 
 _TRAINING = TrainingConfig(

@@ -5,8 +5,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
+from int4_conformer.export import export_keras_tflite
 from int4_conformer.quantize import quantize_model, summary
-from int4_conformer.serving import export_keras_tflite
 
 # Which symbol is a row of 16 noisy ones about?
 keras.utils.set_random_seed(0)

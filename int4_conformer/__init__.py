@@ -8,28 +8,4 @@ from int4_conformer.lazy import lazy_exports
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Inspection": "lite.inspection",
-        "Metadata": "lite.metadata",
-        "Recognizer": "lite.recognizer",
-        "UserError": "errors",
-        "Vocabulary": "text.vocabulary",
-        "audio": "audio",
-        "data": "data",
-        "decoding": "decoding",
-        "evaluate": "evaluation",
-        "inspect": "lite.inspection",
-        "layers": "layers",
-        "lite": "lite",
-        "losses": "losses",
-        "models": "models",
-        "quant": "quant",
-        "quantize": "quantize",
-        "quantize_model": "quantize",
-        "serving": "serving",
-        "text": "text",
-        "training": "training",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -1,27 +1,42 @@
 """Attributes imported on first use, so that the runtime never pays for the trainer's imports."""
 
+import ast
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
 def lazy_exports(
-    package: str, modules: Mapping[str, str]
+    package: str, file: str
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns `(__getattr__, __dir__, __all__)` for a package (PEP 562).
 
+    What there is to import stands in the stub beside the package's `__init__.py`, where type
+    checkers and editors find it, too. Each of its lines is
+
+        from .module import Name as Name        an attribute of a submodule
+        from . import module as module          a submodule
+
     Args:
         package: the package's `__name__`.
-        modules: public name -> submodule that defines it, relative to the package. A submodule
-            that has the same name as the attribute is itself the attribute.
+        file: the package's `__file__`.
     """
+    modules = {
+        alias.name: statement.module
+        for statement in ast.parse(Path(file).with_suffix(".pyi").read_text()).body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
 
     def getattribute(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = importlib.import_module(f"{package}.{modules[name]}")
-        value = module if modules[name] == name else getattr(module, name)
+        if modules[name] is None:
+            value = importlib.import_module(f"{package}.{name}")
+        else:
+            value = getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
         # Stored so that the next access is an ordinary attribute, also where the import bound a
         # submodule of the same name over it.
         setattr(sys.modules[package], name, value)

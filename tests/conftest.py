@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import commands
+from tests.support import commands
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def trained(tmp_path_factory) -> TrainedRun:
     """Four steps of the tiny recogniser, with XLA's compiling the dearest fixture there is."""
     from int4_conformer.models import presets
     from int4_conformer.training.trainer import Trainer
-    from tests import tiny
+    from tests.support import tiny
 
     folder = tmp_path_factory.mktemp("trained")
     manifest = tiny.write_corpus(folder)

@@ -7,9 +7,9 @@ from int4_conformer import layers, quantize
 from int4_conformer.errors import UserError
 from int4_conformer.quant import QuantConfig, Recipe
 from int4_conformer.quantize import COUNTERPARTS, quantize_model, summary
-from tests import tiny
 from tests.layers import battery
 from tests.quant import reference
+from tests.support import tiny
 
 X = np.random.default_rng(0).standard_normal([5, 6, 8]).astype(np.float32)
 FLOAT, W4 = QuantConfig(), QuantConfig.from_name("w4c")

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.errors import UserError
-from int4_conformer.layers.streaming import State, follow
+from int4_conformer.layers.steppable import State, follow
 
 # Blocks that a window reaches back.
 _PAST_BLOCKS = 2

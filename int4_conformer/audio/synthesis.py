@@ -15,7 +15,7 @@ from types import ModuleType
 
 import numpy as np
 
-from int4_conformer.audio.files import SAMPLE_RATE, resample
+from int4_conformer.audio.audio_files import SAMPLE_RATE, resample
 from int4_conformer.errors import UserError
 
 # espeak-ng ships about a hundred voice variants. These are the clear, human ones. Left out beside

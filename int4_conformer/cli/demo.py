@@ -14,13 +14,13 @@ from absl import flags
 
 from int4_conformer.cli import app
 from int4_conformer.data.prepare import normalized
-from int4_conformer.data.synthetic import synthetic_corpus
+from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
 from int4_conformer.models.presets import preset
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
-from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.training_config import TrainingConfig
 
 _FORMATS = ("float32", "int4")
 
@@ -39,7 +39,7 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"demo takes flags only. Received: {arguments[0]!r}")
-    from int4_conformer.training.strategy import strategy_from_name
+    from int4_conformer.training.strategies import strategy_from_name
     from int4_conformer.training.trainer import Trainer
     from int4_conformer.training.workdir import Workdir
 
@@ -80,11 +80,11 @@ def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
 
 def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> dict[str, Any]:
     """Exports both formats, evaluates them on unseen voices, prints the table."""
-    from int4_conformer.evaluation import evaluate
+    from int4_conformer.evaluation.one_by_one import evaluate
+    from int4_conformer.export.recognizer_tflite import export_tflite
+    from int4_conformer.export.with_recipe import with_recipe
     from int4_conformer.lite.recognizer import Recognizer
-    from int4_conformer.serving.recipe import with_recipe
-    from int4_conformer.serving.tflite import export_tflite
-    from int4_conformer.training.progress import Progress
+    from int4_conformer.progress import Progress
 
     model, tokenizer = workdir.load()
     test = normalized(synthetic_corpus("test", test_utterances))

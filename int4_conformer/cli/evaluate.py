@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from absl import flags
 
-from int4_conformer.audio.files import SAMPLE_RATE
+from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app
 from int4_conformer.data.corpus import Utterances, read_corpus
-from int4_conformer.decoding.config import BIAS_SCORE, BeamConfig
+from int4_conformer.decoding.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.errors import UserError
-from int4_conformer.evaluation import Evaluation, evaluate
+from int4_conformer.evaluation.one_by_one import Evaluation, evaluate
 from int4_conformer.files import require_place, write_beside
+from int4_conformer.progress import Progress
 from int4_conformer.text.normalize import normalize
-from int4_conformer.training.progress import Progress
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -134,7 +134,7 @@ def _evaluate_folder(
             raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")
 
     # Only here: a .tflite file is evaluated without TensorFlow.
-    from int4_conformer.training.evaluation import BatchedEvaluator
+    from int4_conformer.evaluation.batched import BatchedEvaluator
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(folder).load(values.checkpoint)

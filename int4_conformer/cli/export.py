@@ -12,8 +12,8 @@ from absl import flags
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place
-from int4_conformer.models.config import PIECE_SECONDS
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.models.model_config import PIECE_SECONDS
+from int4_conformer.quant.spec.recipe import Recipe
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -54,7 +54,7 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     recipe = None if values.recipe is None else Recipe.named(values.recipe)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
-    from int4_conformer.serving import export_saved_model, export_tflite, with_recipe
+    from int4_conformer.export import export_saved_model, export_tflite, with_recipe
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)

@@ -19,11 +19,11 @@ from absl import flags
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
-from int4_conformer.lite import inspection
 from int4_conformer.models.latency import latencies
 from int4_conformer.models.presets import PRESETS, preset
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import columns
+from int4_conformer.tflite import inspection
 
 _RECIPES = {
     "float32": Recipe.preset("float"),
@@ -59,7 +59,7 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> None:
                 f"--vocab_size and --recipe are for presets ({', '.join(PRESETS)}); leave them "
                 f"out for a file. Received: {model}"
             )
-        result = inspection.inspect(model)
+        result = inspection.inspect_tflite(model)
         facts, text = result.to_json(), result.table()
     if values.json is not None:
         write_beside(values.json, (json.dumps(facts, indent=2) + "\n").encode())
@@ -77,7 +77,7 @@ def _of_preset(
         recipes[recipe.name] = recipe
 
     # Here, since files are inspected without TensorFlow.
-    from int4_conformer.models.sizes import part_sizes
+    from int4_conformer.models.part_sizes import part_sizes
 
     parts = part_sizes(config, recipes)
     parameters = sum(part.parameters for part in parts)

@@ -19,7 +19,7 @@ from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import normalized
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
-from int4_conformer.quant.config import QuantConfig
+from int4_conformer.quant.spec.quant_config import QuantConfig
 
 _SECONDS_PER_BATCH = 30.0
 
@@ -73,8 +73,8 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     from int4_conformer.data.batches import batches, make_buckets
-    from int4_conformer.serving.suggestion import forward_passes, suggest
-    from int4_conformer.training.progress import Progress
+    from int4_conformer.mixed_precision.suggestion import forward_passes, suggest
+    from int4_conformer.progress import Progress
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)

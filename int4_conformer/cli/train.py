@@ -15,11 +15,11 @@ from int4_conformer.data.prepare import hold_out, normalized
 from int4_conformer.errors import UserError
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.wordpieces import Wordpieces
-from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.training_config import TrainingConfig
 
 _SETTINGS_HELP = {
     "steps": "Optimizer steps.",
@@ -125,7 +125,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     from int4_conformer.training.initial_weights import InitialWeights
-    from int4_conformer.training.strategy import strategy_from_name
+    from int4_conformer.training.strategies import strategy_from_name
     from int4_conformer.training.trainer import Trainer
     from int4_conformer.training.workdir import Workdir
 

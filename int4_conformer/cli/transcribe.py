@@ -20,7 +20,7 @@ import sys
 import numpy as np
 from absl import flags
 
-from int4_conformer.audio import files
+from int4_conformer.audio import audio_files
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
 from int4_conformer.lite.recognizer import Recognizer
@@ -50,7 +50,7 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
     model, *paths = arguments
     recognizer = Recognizer(model, num_threads=values.num_threads)
     for path in paths:
-        samples = files.read(path, recognizer.sample_rate)
+        samples = audio_files.read(path, recognizer.sample_rate)
         name = "" if len(paths) == 1 else f"{path}\t"
         if values.json:
             print(_json(path, recognizer, samples), flush=True)

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from int4_conformer.audio.files import SAMPLE_RATE
+from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.corpus import Utterances
-from int4_conformer.data.manifest import Utterance
-from int4_conformer.data.synthetic import SyntheticUtterance
+from int4_conformer.data.sources.manifest import Utterance
+from int4_conformer.data.sources.synthetic import SyntheticUtterance
 from int4_conformer.errors import UserError
 from int4_conformer.text.tokenizer import Tokenizer
 

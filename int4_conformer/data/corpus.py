@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from int4_conformer.data.librispeech import read_librispeech
-from int4_conformer.data.manifest import Utterance, read_manifest, require_split
-from int4_conformer.data.synthetic import SyntheticUtterance, synthetic_corpus
+from int4_conformer.data.sources.librispeech import read_librispeech
+from int4_conformer.data.sources.manifest import Utterance, read_manifest, require_split
+from int4_conformer.data.sources.synthetic import SyntheticUtterance, synthetic_corpus
 from int4_conformer.errors import UserError
 
 Utterances = Sequence[Utterance | SyntheticUtterance]

@@ -2,16 +2,4 @@
 
 from int4_conformer.lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "BeamConfig": "config",
-        "BeamSearch": "beam",
-        "CommittingSearch": "committing",
-        "NBest": "beam",
-        "NGram": "ngram",
-        "PhraseBias": "biasing",
-        "Tokens": "greedy",
-        "greedy_search": "greedy",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from int4_conformer.layers.streaming import State, where_rows
+from int4_conformer.layers.steppable import State, where_rows
 
 # What the prediction network is fed next: the last label int32 [batch], and the state before it.
 Hypothesis = tuple[tf.Tensor, State]

@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.layers.composite import Composite
-from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.dropout import Dropout
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.layers.quant_dense import QuantDense
+from int4_conformer.quant.spec.recipe import Recipe
 
 
 class FeedForward(Composite, keras.layers.Layer):

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers.streaming import State, follow
+from int4_conformer.layers.steppable import State, follow
 
 Positions = tuple[tf.Tensor, tf.Tensor]
 _MASKED = -1e9

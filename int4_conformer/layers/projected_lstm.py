@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.layers.quantized import Quantized
-from int4_conformer.layers.streaming import State
-from int4_conformer.quant.config import QuantConfig
-from int4_conformer.quant.ops import before_loop, dot
-from int4_conformer.quant.state import QuantState
+from int4_conformer.layers.steppable import State
+from int4_conformer.quant.products.base import QuantState
+from int4_conformer.quant.products.dot import before_loop, dot
+from int4_conformer.quant.spec.quant_config import QuantConfig
 
 # Output [batch, projection] and carry [batch, units].
 _Memory = tuple[tf.Tensor, tf.Tensor]

@@ -9,11 +9,11 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.quant.config import QuantConfig
-from int4_conformer.quant.deploy import deployment
-from int4_conformer.quant.recipe import Recipe, resolve
-from int4_conformer.quant.schedule import known_step
-from int4_conformer.quant.state import QuantState, StaticRanges
+from int4_conformer.quant.context import context
+from int4_conformer.quant.products.base import QuantState, StaticRanges
+from int4_conformer.quant.products.trained import products
+from int4_conformer.quant.spec.quant_config import QuantConfig
+from int4_conformer.quant.spec.recipe import Recipe, resolve
 
 # Takes the config and a state for each matrix; returns a tensor or a structure of them.
 Product = Callable[..., Any]
@@ -151,13 +151,13 @@ class Quantized:
         """
         self._require_whole_blocks()
         states = [self._quant_state(name, bool(training)) for name in self._matrix_shapes]
-        if deployment() is not None or not self.quant.start_step or self.quant.weight_bits is None:
+        if not products().trains or not self.quant.start_step or self.quant.weight_bits is None:
             return product(self.quant, *states)
         if training:
             self.quant_step.assign_add(1)
         quantized = functools.partial(product, self.quant, *states)
         plain = functools.partial(product, QuantConfig(), *[QuantState()] * len(states))
-        step = known_step()
+        step = context().step
         if step is None:
             return tf.cond(self.quant_step > self.quant.start_step, quantized, plain)
         return plain() if step < self.quant.start_step else quantized()

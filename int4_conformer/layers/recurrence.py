@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.python import xla
 
-from int4_conformer.quant.deploy import deployment
+from int4_conformer.quant.products.trained import products
 
 States = list[tf.Tensor]
 
@@ -33,7 +32,7 @@ def recurrence(
 
     def advance(t: tf.Tensor, outputs: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
         states = step(frames.read(t), list(states))
-        return t + 1, _with_row(outputs, t, states[0]), *states
+        return t + 1, products().with_row(outputs, t, states[0]), *states
 
     _, outputs, *states = tf.while_loop(
         lambda t, *_: t < time,
@@ -42,13 +41,3 @@ def recurrence(
         maximum_iterations=x.shape[0],
     )
     return tf.transpose(outputs, [1, 0, 2]), states
-
-
-def _with_row(rows: tf.Tensor, index: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
-    """`rows` [n, ...] with `row` [...] at `index`."""
-    target = deployment()
-    if target is not None and target.target == "float_twin":
-        # The converter makes one operator of this, and ten of a scatter; TensorFlow has no kernel.
-        start = tf.stack([index] + [0] * row.shape.rank)
-        return xla.dynamic_update_slice(rows, row[None], start)
-    return tf.tensor_scatter_nd_update(rows, tf.reshape(index, [1, 1]), row[None])

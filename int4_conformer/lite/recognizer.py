@@ -8,12 +8,12 @@ import numpy as np
 from ai_edge_litert import interpreter as litert
 
 from int4_conformer.errors import UserError
-from int4_conformer.lite import flatbuffer
-from int4_conformer.lite import metadata as metadata_lib
-from int4_conformer.lite.metadata import Metadata
-from int4_conformer.lite.stream import Pass, RecognizerStream
+from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
 from int4_conformer.lite.words import Recognition, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.tflite import flatbuffer
+from int4_conformer.tflite import metadata as metadata_lib
+from int4_conformer.tflite.metadata import Metadata
 
 _SIGNATURE = "serving_default"
 # Signatures of streams.
@@ -163,7 +163,7 @@ class Recognizer:
         if sample_rate == self.sample_rate:
             return lambda samples, last: samples if last else _mono(np.asarray(samples))
         # Its library loads only when needed.
-        from int4_conformer.audio.files import StreamResampler
+        from int4_conformer.audio.audio_files import StreamResampler
 
         resampler = StreamResampler(sample_rate, self.sample_rate)
         return lambda samples, last: resampler(
@@ -177,7 +177,7 @@ class Recognizer:
             raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}")
         if sample_rate != self.sample_rate:
             # Training resamples with this very function; its libraries load only when needed.
-            from int4_conformer.audio.files import resample
+            from int4_conformer.audio.audio_files import resample
 
             pcm = resample(pcm, sample_rate, self.sample_rate)
         return np.pad(pcm, (0, -pcm.size % self._metadata.block_samples))

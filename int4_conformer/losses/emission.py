@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.losses.lattice import IMPOSSIBLE
-from int4_conformer.quant.fused import fused
+from int4_conformer.xla import fused
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

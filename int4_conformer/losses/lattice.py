@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from int4_conformer.quant.fused import fused
+from int4_conformer.xla import fused
 
 # Log of an impossible event; finite, so that no difference of two of them is a NaN.
 IMPOSSIBLE = -1e30

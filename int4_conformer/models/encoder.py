@@ -7,17 +7,17 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers.composite import Composite
-from int4_conformer.layers.dense import QuantDense
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.frames import Span
-from int4_conformer.layers.streaming import State, named, of_part
-from int4_conformer.models.config import EncoderConfig
-from int4_conformer.models.conformer import ConformerBlock
-from int4_conformer.models.lstm import LSTMBlock
-from int4_conformer.models.subsampling import ConvolutionSubsampling
-from int4_conformer.models.transformer import TransformerBlock
-from int4_conformer.quant.ops import sizes
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.layers.quant_dense import QuantDense
+from int4_conformer.layers.steppable import State, named, of_part
+from int4_conformer.models.conformer_block import ConformerBlock
+from int4_conformer.models.convolution_subsampling import ConvolutionSubsampling
+from int4_conformer.models.lstm_block import LSTMBlock
+from int4_conformer.models.model_config import EncoderConfig
+from int4_conformer.models.transformer_block import TransformerBlock
+from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.shapes import sizes
 
 
 class Encoder(Composite, keras.layers.Layer):

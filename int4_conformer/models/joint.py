@@ -5,12 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from int4_conformer.layers.dense import QuantDense
-from int4_conformer.layers.embedding import QuantEmbedding
+from int4_conformer.layers.quant_dense import QuantDense
+from int4_conformer.layers.quant_embedding import QuantEmbedding
 from int4_conformer.losses.joint_rnnt import joint_rnnt_loss
-from int4_conformer.models.config import JointConfig
-from int4_conformer.quant.loop import LoopProduct
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.models.model_config import JointConfig
+from int4_conformer.quant.products.loop_product import LoopProduct
+from int4_conformer.quant.spec.recipe import Recipe
 
 
 class Joint(keras.layers.Layer):

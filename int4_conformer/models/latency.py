@@ -18,7 +18,7 @@ comes that its frame waits for. It is longest for the first sample of a chunk.
 import dataclasses
 import math
 
-from int4_conformer.models.config import EncoderConfig, TransducerConfig
+from int4_conformer.models.model_config import EncoderConfig, TransducerConfig
 
 # First and last of the frames or samples that are seen; infinite without an end.
 Seen = tuple[float, float]

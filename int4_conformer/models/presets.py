@@ -21,13 +21,13 @@ parameters, not 150 M.
 import dataclasses
 
 from int4_conformer.errors import UserError
-from int4_conformer.models.config import (
+from int4_conformer.models.model_config import (
     EncoderConfig,
     JointConfig,
     PredictorConfig,
     TransducerConfig,
 )
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.quant.spec.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,11 @@ from int4_conformer.decoding.paths import Paths
 from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.losses.ctc import ctc_loss
-from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.encoder import Encoder
 from int4_conformer.models.joint import Joint
-from int4_conformer.models.predictors.base import Predictor
+from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.predictors.factory import make_predictor
+from int4_conformer.models.predictors.predictor import Predictor
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")

@@ -9,27 +9,4 @@ on the first use of an operation.
 
 from int4_conformer.lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "QTensor": "tensor",
-        "QuantConfig": "config",
-        "Recipe": "recipe",
-        "activation_einsum": "attention",
-        "activation_matmul": "attention",
-        "backend_table": "backends",
-        "checks": "finite",
-        "conv1d": "conv",
-        "conv2d": "conv",
-        "depthwise_conv1d": "conv",
-        "dot": "ops",
-        "einsum": "weight_einsum",
-        "int_matmul": "matmul",
-        "levels": "config",
-        "pack_int4": "pack",
-        "quantize": "tensor",
-        "quantize_rows": "activations",
-        "unpack_int4": "pack",
-        "without_xla": "backends",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -6,19 +6,29 @@ weight in the graph; whatever layers the model has, and however often they are c
 is deployed once, under the path of its variable.
 """
 
+import abc
 import contextlib
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 
 from int4_conformer.errors import UserError
-from int4_conformer.quant.config import QuantConfig
-from int4_conformer.quant.snap import quantize_weight
-from int4_conformer.quant.state import QuantState, StaticRanges
-from int4_conformer.quant.tensor import QTensor
+from int4_conformer.quant.context import changed
+from int4_conformer.quant.folding_barrier import FOLDING_BARRIER
+from int4_conformer.quant.numerics.activations import quantize_rows
+from int4_conformer.quant.numerics.tensor import QTensor
+from int4_conformer.quant.numerics.weight import quantize_weight
+from int4_conformer.quant.products.base import Products, QuantState, StaticRanges, Weight
+from int4_conformer.quant.products.depthwise import native_depthwise_conv
+from int4_conformer.quant.products.integer_product import integer_product
+from int4_conformer.quant.products.matmul import portable_backend
+from int4_conformer.quant.products.static import deployed_static_product
+from int4_conformer.quant.products.trained import TrainedProducts
+from int4_conformer.quant.spec.quant_config import Backend, QuantConfig, levels
 
 Target = Literal["float_twin", "integers"]
 
@@ -43,17 +53,16 @@ class DeployedMatrix:
     in_graph: tf.Variable | QTensor
 
 
-class Deployment:
-    """Collects the weights of a model while its graph is traced.
+# For what is float in any graph.
+_TRAINED = TrainedProducts()
 
-    Args:
-        target: "float_twin" makes a float32 graph whose weights lie on their grids and whose
-            8-bit activations are left to the runtime, as a TFLite file is packed from;
-            "integers" makes a graph of integer products that needs no XLA, for a SavedModel.
-    """
 
-    def __init__(self, target: Target):
-        self.target = target
+class Deployment(Products):
+    """Collects the weights of a model while its graph is traced."""
+
+    trains = False
+
+    def __init__(self) -> None:
         # By name: weights that matmuls and look-ups read, which a file can hold in integers.
         self.matrices: dict[str, DeployedMatrix] = {}
         # By name: weights of depthwise convolutions, for which no runtime has integer kernels that
@@ -80,37 +89,59 @@ class Deployment:
             known.append(weight)
         return f"{path}~{index}" if index else path
 
-    def matrix(
-        self,
-        name: str,
-        read: Callable[[], tf.Tensor],
-        config: QuantConfig,
-        axis: int,
-        state: QuantState,
-        read_bias: Callable[[], tf.Tensor] | None = None,
-    ) -> DeployedMatrix:
-        """The deployed form of the matrix that `read` returns when called outside any graph."""
-        return self._held(self.matrices, name, read, config, axis, state, read_bias)
+    def matrix_product(
+        self, x: tf.Tensor, weight: Weight, config: QuantConfig, state: QuantState
+    ) -> tf.Tensor:
+        if config.weight_bits is None:
+            return _TRAINED.matrix_product(x, weight, config, state)
+        held = self._held(self.matrices, weight, config, state)
+        if config.activation == "int8_static" and held.ranges is None:
+            raise UserError(
+                f"{held.name} has static activations but no range yet; train the model for some "
+                "steps, or call it with training=True on a few batches."
+            )
+        return self._product(x, held, weight.vector())
 
-    def depthwise_matrix(
-        self, name: str, read: Callable[[], tf.Tensor], config: QuantConfig, state: QuantState
-    ) -> DeployedMatrix:
-        """The same for a depthwise kernel, [taps, channels]."""
-        return self._held(self.depthwise, name, read, config, 0, state)
+    @abc.abstractmethod
+    def _product(self, x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
+        """float32 [rows, in] times a deployed matrix."""
+
+    def before_loop(self, kernel: tf.Tensor, config: QuantConfig, state: QuantState) -> tf.Tensor:
+        return kernel
+
+    def lookup(
+        self, ids: tf.Tensor, table: tf.Tensor, config: QuantConfig, state: QuantState
+    ) -> tf.Tensor:
+        held = self._held(self.matrices, Weight(variable=table, axis=1), config, state)
+        return self._looked_up(ids, held)
+
+    @abc.abstractmethod
+    def _looked_up(self, ids: tf.Tensor, held: DeployedMatrix) -> tf.Tensor:
+        """Rows of a deployed table."""
+
+    def depthwise_kernel(self, weight: Weight, config: QuantConfig, state: QuantState) -> tf.Tensor:
+        return self._values(self._held(self.depthwise, weight, config, state))
+
+    @abc.abstractmethod
+    def _values(self, held: DeployedMatrix) -> tf.Tensor:
+        """float32: what the codes of a deployed matrix stand for."""
+
+    def depthwise_conv(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        # TFLite has a kernel for it.
+        return native_depthwise_conv(x, kernel)
 
     def _held(
         self,
         weights: dict[str, DeployedMatrix],
-        name: str,
-        read: Callable[[], tf.Tensor],
+        weight: Weight,
         config: QuantConfig,
-        axis: int,
         state: QuantState,
-        read_bias: Callable[[], tf.Tensor] | None = None,
     ) -> DeployedMatrix:
+        """The deployed form of a weight, which is made of it once, outside any graph."""
+        name = self.name(weight.variable) + weight.part
         if name not in weights:
             with tf.init_scope():
-                tensor = quantize_weight(read(), config, axis, clip=state.clip)
+                tensor = quantize_weight(weight.matrix(), config, weight.axis, clip=state.clip)
                 ranges = _fixed(state.ranges)
                 if config.activation == "int8_static" and ranges is None:
                     # A table in which vectors are looked up, and nothing else.
@@ -118,24 +149,101 @@ class Deployment:
                 weights[name] = DeployedMatrix(
                     name=name,
                     tensor=tensor,
-                    axis=axis,
+                    axis=weight.axis,
                     config=config,
                     ranges=ranges,
-                    bias=None if read_bias is None else read_bias(),
-                    in_graph=self._in_graph(name, tensor),
+                    bias=weight.vector(),
+                    # Not every sign of a name may stand in that of a variable.
+                    in_graph=self._in_graph(re.sub(r"[^\w./-]", "_", name), tensor),
                 )
         return weights[name]
 
+    @abc.abstractmethod
     def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable | QTensor:
-        # Not every sign of a name may stand in that of a variable.
-        name = re.sub(r"[^\w./-]", "_", name)
-        if self.target == "float_twin":
-            return tf.Variable(tensor.dequantize(), trainable=False, name=name)
+        """What the graph reads."""
+
+
+class FloatTwin(Deployment):
+    """A float32 graph whose weights lie on their grids and whose 8-bit activations are left to the
+    runtime, as a TFLite file is packed from."""
+
+    def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable:
+        return tf.Variable(tensor.dequantize(), trainable=False, name=name)
+
+    def _product(self, x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
+        if held.config.activation == "int4":
+            # No runtime has kernels for 4-bit activations.
+            x = quantize_rows(x, held.config.activation).dequantize()
+        x = tf.minimum(x, FOLDING_BARRIER)
+        y = tf.matmul(x, held.in_graph, transpose_b=held.axis == 1)
+        return tf.minimum(y if bias is None else y + bias, FOLDING_BARRIER)
+
+    def _looked_up(self, ids: tf.Tensor, held: DeployedMatrix) -> tf.Tensor:
+        return tf.gather(held.in_graph, ids)
+
+    def _values(self, held: DeployedMatrix) -> tf.Tensor:
+        return tf.convert_to_tensor(held.in_graph)
+
+    def product_of_codes(self, a: QTensor, b: QTensor, backend: Backend) -> tf.Tensor:
+        # No runtime has integer kernels for two operands that are quantized at run time.
+        return tf.matmul(tf.cast(a.codes, tf.float32), tf.cast(b.codes, tf.float32))
+
+    def with_row(self, rows: tf.Tensor, index: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
+        # The converter makes one operator of this, and ten of a scatter; TensorFlow has no kernel.
+        start = tf.stack([index] + [0] * row.shape.rank)
+        return xla.dynamic_update_slice(rows, row[None], start)
+
+
+class IntegerGraph(Deployment):
+    """A graph of integer products that needs no XLA, for a SavedModel."""
+
+    def _in_graph(self, name: str, tensor: QTensor) -> QTensor:
         return dataclasses.replace(
             tensor,
             codes=tf.Variable(tensor.codes, trainable=False, name=f"{name}/codes"),
             scale=tf.Variable(tensor.scale, trainable=False, name=f"{name}/scale"),
         )
+
+    def _product(self, x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
+        config, axis, weight = held.config, held.axis, held.in_graph
+        if config.activation == "int8_static":
+            return deployed_static_product(x, weight, axis, bias, held.ranges)
+        if config.is_integer:
+            backend = portable_backend(weight.codes.shape[axis], levels(weight.bits))
+            return integer_product(quantize_rows(x, config.activation), weight, axis, backend, bias)
+        y = tf.matmul(x, weight.dequantize(), transpose_b=axis == 1)
+        return y if bias is None else y + bias
+
+    def _looked_up(self, ids: tf.Tensor, held: DeployedMatrix) -> tf.Tensor:
+        table = held.in_graph
+        scale = table.scale if table.scale.shape[0] == 1 else tf.gather(table.scale, ids)
+        rows = QTensor(codes=tf.gather(table.codes, ids), scale=scale, bits=table.bits)
+        return rows.dequantize()
+
+    def _values(self, held: DeployedMatrix) -> tf.Tensor:
+        return held.in_graph.dequantize()
+
+    def product_of_codes(self, a: QTensor, b: QTensor, backend: Backend) -> tf.Tensor:
+        backend = portable_backend(a.codes.shape[-1], levels(b.bits))
+        return _TRAINED.product_of_codes(a, b, backend)
+
+    def with_row(self, rows: tf.Tensor, index: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
+        return _TRAINED.with_row(rows, index, row)
+
+
+_TARGETS = {"float_twin": FloatTwin, "integers": IntegerGraph}
+
+
+@contextlib.contextmanager
+def deploying(target: Target) -> Iterator[Deployment]:
+    """Within this context, traced products use deployed weights, which the deployment collects.
+
+    Args:
+        target: "float_twin" (`FloatTwin`) or "integers" (`IntegerGraph`).
+    """
+    deployment = _TARGETS[target]()
+    with changed(products=deployment):
+        yield deployment
 
 
 def _fixed(ranges: StaticRanges | None) -> tuple[tf.Tensor, tf.Tensor] | None:
@@ -144,22 +252,3 @@ def _fixed(ranges: StaticRanges | None) -> tuple[tf.Tensor, tf.Tensor] | None:
         return None
     fixed = tf.convert_to_tensor(ranges.input), tf.convert_to_tensor(ranges.output)
     return None if any(low == high for low, high in fixed) else fixed
-
-
-_current: Deployment | None = None
-
-
-@contextlib.contextmanager
-def deploying(target: Target) -> Iterator[Deployment]:
-    """Within this context, traced products use deployed weights, which the deployment collects."""
-    global _current
-    before, _current = _current, Deployment(target)
-    try:
-        yield _current
-    finally:
-        _current = before
-
-
-def deployment() -> Deployment | None:
-    """The deployment that a graph is being traced for, if any."""
-    return _current

@@ -2,13 +2,4 @@
 
 from int4_conformer.lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "BatchedEvaluator": "evaluation",
-        "Trainer": "trainer",
-        "TrainingConfig": "config",
-        "Workdir": "workdir",
-        "strategy_from_name": "strategy",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

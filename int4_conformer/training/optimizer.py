@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.training_config import TrainingConfig
 
 
 def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:

@@ -13,20 +13,20 @@ import tensorflow as tf
 from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import Utterances
-from int4_conformer.evaluation import Evaluation
+from int4_conformer.evaluation.batched import BatchedEvaluator
+from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.layers.paths import quantized_layers
-from int4_conformer.models.config import TransducerConfig
+from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.quant.backends import without_xla
-from int4_conformer.quant.schedule import at_step
+from int4_conformer.progress import Progress
+from int4_conformer.quant.context import at_step
 from int4_conformer.text.tokenizer import Tokenizer
-from int4_conformer.training.average import WeightAverage
-from int4_conformer.training.config import TrainingConfig
-from int4_conformer.training.evaluation import BatchedEvaluator
 from int4_conformer.training.initial_weights import InitialWeights
 from int4_conformer.training.optimizer import clip, make_optimizer
-from int4_conformer.training.progress import Progress
+from int4_conformer.training.training_config import TrainingConfig
+from int4_conformer.training.weight_average import WeightAverage
 from int4_conformer.training.workdir import Workdir, weights_of
+from int4_conformer.xla import without_xla
 
 # Batches from which the features' mean and deviation are taken.
 _STATISTICS_BATCHES = 32
@@ -218,8 +218,7 @@ class Trainer:
             yield self._strategy.experimental_distribute_values_from_function(part)
 
     def _distributed_step(self, batch: Any, stage: int) -> tf.Tensor:
-        with contextlib.nullcontext() if self._config.xla else without_xla():
-            loss = self._strategy.run(self._run_replica, args=(batch, stage))
+        loss = self._strategy.run(self._run_replica, args=(batch, stage))
         return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
 
     def _replica_step(self, batch: Batch, stage: int) -> tf.Tensor:
@@ -246,9 +245,12 @@ class Trainer:
         self, batch: Batch, seed: tf.Tensor, stage: int
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Mean loss of a replica's batch and its gradients."""
-        with at_step(stage), tf.GradientTape() as tape:
-            loss = self._loss(batch, seed)
-        return loss, tape.gradient(loss, self.model.trainable_variables)
+        # Entered here, since every replica has a thread of its own.
+        compiles = contextlib.nullcontext() if self._config.xla else without_xla()
+        with compiles, at_step(stage):
+            with tf.GradientTape() as tape:
+                loss = self._loss(batch, seed)
+            return loss, tape.gradient(loss, self.model.trainable_variables)
 
     def _loss(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
         share = self._config.first_pass_weight

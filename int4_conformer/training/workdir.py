@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
-from int4_conformer.models.config import TransducerConfig
+from int4_conformer.layers.variables import by_path
+from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.models.variables import by_path
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
-from int4_conformer.training.average import WeightAverage
+from int4_conformer.training.weight_average import WeightAverage
 
 _PARTS = {"model", "tokenizer", "training"}
 

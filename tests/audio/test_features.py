@@ -5,7 +5,7 @@ import tensorflow as tf
 from int4_conformer.audio.features import LogMel, mel_matrix
 from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.errors import UserError
-from tests import streaming
+from tests.support import streaming
 
 CONFIGS = [
     FrontEndConfig(),

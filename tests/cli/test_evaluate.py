@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from int4_conformer.audio import files
-from tests import commands, tflite_models
+from int4_conformer.audio import audio_files
+from tests.support import commands, tflite_models
 
 ARPA = "\\data\\\nngram 1=5\n\n\\1-grams:\n" + "".join(
     f"-0.7\t{word}\n" for word in ("<s>", "</s>", "a", "b", "\u2581")
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
         ("three", [1], "", 44100),
         ("four", [1, 3], "é", 48000),
     ]:
-        samples = files.resample(tflite_models.pcm(tokens), 16000, rate)
+        samples = audio_files.resample(tflite_models.pcm(tokens), 16000, rate)
         if name == "two":
             samples = np.stack([samples, np.zeros_like(samples)], axis=1)
         soundfile.write(folder / f"{name}.wav", samples, rate)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from int4_conformer.lite.inspection import inspect
 from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.tflite.inspection import inspect_tflite
 from int4_conformer.training.workdir import Workdir
-from tests import commands, tiny
+from tests.support import commands, tiny
 
 PROGRAMS = Path(__file__).resolve().parents[2] / "export"
 
@@ -62,7 +62,7 @@ def test_the_checkpoint_and_the_recipe_asked_for(trained, tmp_path):
     line = commands.refusal("export", workdir, *flags, "--checkpoint=best")
     assert "has no checkpoint yet (best)" in line
     assert commands.run("export", workdir, *flags, "--checkpoint=last").status == 0
-    facts = inspect(output)
+    facts = inspect_tflite(output)
     assert facts.metadata.recipe == "float"
     assert {total.dtype for total in facts.totals} <= {"float32", "int32", "int64", "bool"}
 

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from int4_conformer.cli import main
-from tests import tflite_models
+from tests.support import tflite_models
 
 
 def run(*arguments):

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from int4_conformer.cli import main as main_lib
-from tests import tflite_models
+from tests.support import tflite_models
 
 
 def run(*arguments):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
-from int4_conformer.serving.tflite import export_tflite
-from tests import commands, tflite_models, tiny
-from tests.pairs import LENGTHS, PCM, W4A8, built
+from tests.support import commands, tflite_models, tiny
+from tests.support.pairs import LENGTHS, PCM, W4A8, built
 
 
 @pytest.fixture(scope="module")

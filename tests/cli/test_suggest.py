@@ -3,9 +3,9 @@ import re
 
 import pytest
 
-from int4_conformer.lite.inspection import inspect
 from int4_conformer.quant import Recipe
-from tests import commands
+from int4_conformer.tflite.inspection import inspect_tflite
+from tests.support import commands
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_its_recipe_is_exported_and_trained_with(suggested, trained, tmp_path):
     file = tmp_path / "mixed.tflite"
     result = commands.run("export", trained.workdir, f"--output={file}", f"--recipe={suggested[0]}")
     assert result.status == 0, result.err
-    facts = inspect(file)
+    facts = inspect_tflite(file)
     assert facts.metadata.recipe == recipe.name == "suggested"
     assert {"int4", "int8"} <= {total.dtype for total in facts.totals}
     # The folder holds another recipe: the file's has reached the trainer.

@@ -1,4 +1,4 @@
-from tests import commands
+from tests.support import commands
 
 
 def test_lines_become_tokens(trained, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests import commands, tiny
+from tests.support import commands, tiny
 
 
 def metrics(workdir):

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from int4_conformer.cli import main
-from tests import tflite_models
+from tests.support import tflite_models
 
 
 def run(*arguments):

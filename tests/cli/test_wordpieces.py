@@ -4,7 +4,7 @@ import pytest
 import soundfile
 
 from int4_conformer.text.wordpieces import Wordpieces
-from tests import commands
+from tests.support import commands
 
 TEXTS = (
     ("Play some music!", "train"),

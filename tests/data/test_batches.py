@@ -8,7 +8,7 @@ import soundfile
 import tensorflow as tf
 
 from int4_conformer.data.batches import Bucket, batches, make_buckets
-from int4_conformer.data.manifest import Utterance, read_manifest
+from int4_conformer.data.sources.manifest import Utterance, read_manifest
 from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.normalize import normalize

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from int4_conformer.data.corpus import SYNTHETIC_SIZES, read_corpus
-from int4_conformer.data.synthetic import synthetic_corpus
+from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from int4_conformer.decoding.beam import BeamSearch
-from int4_conformer.decoding.config import BeamConfig
+from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.errors import UserError
 from tests.decoding.networks import DIM, LENGTHS, TIME, Network
 

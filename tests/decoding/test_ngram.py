@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.decoding import ngram
 from int4_conformer.decoding.beam import BeamSearch
-from int4_conformer.decoding.config import BeamConfig
+from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.ngram import NGram
 from int4_conformer.errors import UserError
 from int4_conformer.text.vocabulary import Vocabulary

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers import Span
-from tests.frames import seen_by
+from tests.support.frames import seen_by
 
 TIME = 12
 MASK = np.arange(TIME) < np.array([[TIME], [7]])

@@ -1,7 +1,7 @@
 import keras
 
 from int4_conformer.layers.paths import layers_by_path
-from tests import tiny
+from tests.support import tiny
 
 
 def test_a_path_joins_the_names_below_the_root():

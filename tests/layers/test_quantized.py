@@ -11,11 +11,11 @@ import tensorflow as tf
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantDense, QuantEmbedding
 from int4_conformer.quant import QuantConfig
+from int4_conformer.quant.context import at_step
 from int4_conformer.quant.deploy import deploying
-from int4_conformer.quant.schedule import at_step
-from tests.deployments import traced
 from tests.layers import battery
 from tests.quant import reference
+from tests.support.deployments import traced
 
 
 def each(cases):

@@ -3,11 +3,11 @@ import concurrent.futures
 import numpy as np
 import pytest
 
-from int4_conformer.audio import files
+from int4_conformer.audio import audio_files
 from int4_conformer.errors import UserError
 from int4_conformer.lite import recognizer as recognizer_lib
 from int4_conformer.lite.recognizer import Recognizer
-from tests import tflite_models
+from tests.support import tflite_models
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_words_have_times_and_confidence(recognizer):
 @pytest.mark.parametrize("rate", [8000, 48000])
 def test_times_are_those_of_what_was_given(recognizer, rate):
     # The last block is padded; its word ends with the utterance.
-    samples = files.resample(tflite_models.pcm([0, 1, 3])[:-100], 16000, rate)
+    samples = audio_files.resample(tflite_models.pcm([0, 1, 3])[:-100], 16000, rate)
     first, second = recognizer.recognize(samples, rate).words
     assert (first.start, first.end) == pytest.approx((0.04, 0.08))
     assert second.end == pytest.approx(len(samples) / rate)
@@ -104,7 +104,7 @@ def test_overshoot_is_clipped():
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
 def test_other_rates_are_resampled(recognizer, rate):
     samples = tflite_models.pcm([1, 3, 2, 1])
-    resampled = files.resample(samples, 16000, rate)
+    resampled = audio_files.resample(samples, 16000, rate)
     assert recognizer.tokens(resampled, rate).tolist() == [1, 3, 2, 1]
 
 
@@ -114,7 +114,7 @@ def test_a_model_of_another_rate(tmp_path):
     recognizer = Recognizer(path)
     samples = tflite_models.pcm([1, 3, 2, 1])
     assert recognizer.tokens(samples, 8000).tolist() == [1, 3, 2, 1]
-    assert recognizer.tokens(files.resample(samples, 8000, 16000)).tolist() == [1, 3, 2, 1]
+    assert recognizer.tokens(audio_files.resample(samples, 8000, 16000)).tolist() == [1, 3, 2, 1]
 
 
 def test_threads_may_share_a_recogniser(recognizer):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.biasing import PhraseBias
-from int4_conformer.decoding.config import BeamConfig
 from int4_conformer.losses.rnnt import rnnt_loss
-from tests import tiny
+from tests.support import tiny
 
 LENGTHS = np.int32([640 * 12, 640 * 5 + 1])
 PCM = np.stack([tiny.speech(12, seed) for seed in (0, 1)])

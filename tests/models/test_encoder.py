@@ -9,8 +9,8 @@ from int4_conformer.errors import UserError
 from int4_conformer.layers import Span
 from int4_conformer.models import Encoder, EncoderConfig
 from int4_conformer.quant import QuantConfig, Recipe
-from tests import streaming
-from tests.frames import seen_by
+from tests.support import streaming
+from tests.support.frames import seen_by
 
 CONFIG = EncoderConfig(dim=8, blocks=2, heads=2, kernel_size=3, expansion=2, dropout=0.1)
 STACK, BINS = 3, 4

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.models import EncoderConfig, JointConfig, PredictorConfig, Transducer
-from int4_conformer.models.config import TransducerConfig
 from int4_conformer.models.latency import latencies, seen_samples
+from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.presets import preset
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.quant.spec.recipe import Recipe
 
 ENCODER = EncoderConfig(dim=8, blocks=2, heads=2, kernel_size=4, expansion=1)
 CONFIG = TransducerConfig(

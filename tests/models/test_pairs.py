@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
-from int4_conformer.models.config import PredictorKind
-from int4_conformer.models.stream import TransducerStream
+from int4_conformer.models.model_config import PredictorKind
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.models.transducer_stream import TransducerStream
 from int4_conformer.quant import Recipe
-from int4_conformer.serving.tflite import export_tflite
-from tests import tiny
-from tests.pairs import BLOCK, ENCODERS, LABELS, LENGTHS, PCM, W4A8, W8A8, built, padded
+from tests.support import tiny
+from tests.support.pairs import BLOCK, ENCODERS, LABELS, LENGTHS, PCM, W4A8, W8A8, built, padded
 
 BATCH = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
 PAIRS = list(itertools.product(ENCODERS, get_args(PredictorKind)))

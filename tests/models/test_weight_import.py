@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from int4_conformer.errors import UserError
+from int4_conformer.layers.variables import by_path
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.models.variables import by_path
 from int4_conformer.models.weight_import import grouped, import_weights
 from int4_conformer.models.weight_mapping import WeightMapping, WeightRule
-from int4_conformer.quant.config import QuantConfig
-from int4_conformer.quant.recipe import Recipe
-from tests import tiny
+from int4_conformer.quant.spec.quant_config import QuantConfig
+from int4_conformer.quant.spec.recipe import Recipe
+from tests.support import tiny
 
 MAPPING = WeightMapping.load(Path(__file__).parents[2] / "examples" / "weight_mapping.json")
 

@@ -1,3 +1,5 @@
+import concurrent.futures
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,8 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.quant import QuantConfig, dot
-from int4_conformer.quant.deploy import deploying, deployment
+from int4_conformer.quant.deploy import deploying
+from int4_conformer.quant.products.trained import TrainedProducts, products
 from tests.quant import reference
 
 W4 = QuantConfig(weight_bits=4)
@@ -40,12 +43,17 @@ def test_variables_of_one_path_are_told_apart():
 
 
 def test_deployments_nest():
-    assert deployment() is None
+    assert isinstance(products(), TrainedProducts)
     with deploying("integers") as outer:
         with deploying("float_twin") as inner:
-            assert deployment() is inner
-        assert deployment() is outer
-    assert deployment() is None
+            assert products() is inner
+        assert products() is outer
+    assert isinstance(products(), TrainedProducts)
+
+
+def test_deployments_are_of_their_thread():
+    with deploying("integers"), concurrent.futures.ThreadPoolExecutor() as pool:
+        assert isinstance(pool.submit(products).result(), TrainedProducts)
 
 
 def test_a_weight_without_a_name():

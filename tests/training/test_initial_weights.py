@@ -8,12 +8,12 @@ import tensorflow as tf
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import normalized
 from int4_conformer.errors import UserError
-from int4_conformer.models.variables import by_path
-from int4_conformer.training.config import TrainingConfig
+from int4_conformer.layers.variables import by_path
 from int4_conformer.training.initial_weights import InitialWeights, read_weights
 from int4_conformer.training.trainer import Trainer
+from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
-from tests import commands, tiny
+from tests.support import commands, tiny
 
 
 def weights(model):

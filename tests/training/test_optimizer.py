@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.training.config import TrainingConfig
 from int4_conformer.training.optimizer import clip, make_optimizer
+from int4_conformer.training.training_config import TrainingConfig
 
 
 def learning_rates(config):

@@ -10,10 +10,10 @@ import tensorflow as tf
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import normalized
 from int4_conformer.losses import rnnt_loss
-from int4_conformer.training.config import TrainingConfig
 from int4_conformer.training.trainer import Trainer
+from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
-from tests import commands, tiny
+from tests.support import commands, tiny
 
 CONFIG = dataclasses.replace(
     tiny.config("float"),

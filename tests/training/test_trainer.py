@@ -13,13 +13,13 @@ import tensorflow as tf
 from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import normalized
-from int4_conformer.evaluation import Evaluation
+from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.losses import ctc_loss, rnnt_loss
 from int4_conformer.text.metrics import WordErrors
-from int4_conformer.training.config import TrainingConfig
 from int4_conformer.training.trainer import Trainer
+from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
-from tests import tiny
+from tests.support import tiny
 
 
 @pytest.fixture(scope="module")
@@ -141,14 +141,15 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 import dataclasses
-from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.batches import batches
+from int4_conformer.data.batches import make_buckets
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.prepare import normalized
-from int4_conformer.training.config import TrainingConfig
-from int4_conformer.training.strategy import strategy_from_name
+from int4_conformer.training.training_config import TrainingConfig
+from int4_conformer.training.strategies import strategy_from_name
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.workdir import Workdir
-from tests import tiny
+from tests.support import tiny
 
 folder = pathlib.Path(sys.argv[1])
 manifest = tiny.write_corpus(folder)

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
-from int4_conformer.training.config import TrainingConfig
+from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
-from tests import tiny
+from tests.support import tiny
 
 SETTINGS = TrainingConfig(steps=3).to_config()
 

@@ -2,14 +2,4 @@
 
 from int4_conformer.lazy import lazy_exports
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "AveragedEmbeddingPredictor": "averaged",
-        "LSTMPredictor": "lstm",
-        "LookupPredictor": "lookup",
-        "Predictor": "base",
-        "SelfAttentionPredictor": "self_attention",
-        "make_predictor": "factory",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

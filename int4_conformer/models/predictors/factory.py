@@ -1,12 +1,12 @@
 """From a config to its prediction network."""
 
-from int4_conformer.models.config import PredictorConfig
-from int4_conformer.models.predictors.averaged import AveragedEmbeddingPredictor
-from int4_conformer.models.predictors.base import Predictor
-from int4_conformer.models.predictors.lookup import LookupPredictor
-from int4_conformer.models.predictors.lstm import LSTMPredictor
-from int4_conformer.models.predictors.self_attention import SelfAttentionPredictor
-from int4_conformer.quant.recipe import Recipe
+from int4_conformer.models.model_config import PredictorConfig
+from int4_conformer.models.predictors.averaged_predictor import AveragedEmbeddingPredictor
+from int4_conformer.models.predictors.lookup_predictor import LookupPredictor
+from int4_conformer.models.predictors.lstm_predictor import LSTMPredictor
+from int4_conformer.models.predictors.predictor import Predictor
+from int4_conformer.models.predictors.self_attention_predictor import SelfAttentionPredictor
+from int4_conformer.quant.spec.recipe import Recipe
 
 _KINDS = {
     "averaged": AveragedEmbeddingPredictor,

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.models import make_predictor
-from int4_conformer.models.config import PredictorKind
+from int4_conformer.models.model_config import PredictorKind
 from int4_conformer.quant import Recipe
-from tests import deployments, tiny
+from tests.support import deployments, tiny
 
 KINDS = get_args(PredictorKind)
 VOCAB, OUTPUT = tiny.TOKENIZER.vocabulary.size, 6

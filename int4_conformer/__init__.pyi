@@ -1,0 +1,33 @@
+from . import audio as audio
+from . import data as data
+from . import decoding as decoding
+from . import evaluation as evaluation
+from . import export as export
+from . import layers as layers
+from . import lite as lite
+from . import losses as losses
+from . import mixed_precision as mixed_precision
+from . import models as models
+from . import quant as quant
+from . import quantize as quantize
+from . import text as text
+from . import tflite as tflite
+from . import training as training
+from .errors import UserError as UserError
+from .evaluation.one_by_one import evaluate as evaluate
+from .export.keras_tflite import export_keras_tflite as export_keras_tflite
+from .export.recognizer_tflite import export_tflite as export_tflite
+from .export.saved_model import export_saved_model as export_saved_model
+from .lite.recognizer import Recognizer as Recognizer
+from .models.model_config import TransducerConfig as TransducerConfig
+from .models.presets import preset as preset
+from .models.transducer import Transducer as Transducer
+from .quant.spec.quant_config import QuantConfig as QuantConfig
+from .quant.spec.recipe import Recipe as Recipe
+from .quantize import quantize_model as quantize_model
+from .text.vocabulary import Vocabulary as Vocabulary
+from .tflite.inspection import Inspection as Inspection
+from .tflite.inspection import inspect_tflite as inspect_tflite
+from .tflite.metadata import Metadata as Metadata
+
+__version__: str

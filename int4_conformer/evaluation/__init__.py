@@ -1,0 +1,5 @@
+"""Word errors of a recogniser on a corpus."""
+
+from int4_conformer.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -1,0 +1,5 @@
+"""Taking a trained model to what it is served on: TFLite and SavedModel."""
+
+from int4_conformer.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

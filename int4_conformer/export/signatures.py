@@ -1,0 +1,72 @@
+"""What a served recogniser computes, by signature.
+
+`serving_default` recognises a whole utterance. Recognisers whose encoders see no further than a
+chunk also have `first_pass` and, with two passes, `second_pass`, which are given an utterance piece
+by piece with the state of the piece before, zeros before the first (`models.stream`). Inputs and
+outputs of the state have the same names.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from int4_conformer.layers.steppable import State
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
+
+
+def signatures(model: Transducer, piece_seconds: float) -> dict[str, Any]:
+    """A `tf.function` for each signature.
+
+    Args:
+        model: trained.
+        piece_seconds: as `TransducerStream`.
+    """
+    functions = {"serving_default": recognition(model)}
+    if not model.is_streamable:
+        return functions
+    stream = TransducerStream(model, piece_seconds)
+    states = stream.initial_states(batch=1)
+    pcm = tf.TensorSpec([1, stream.samples], tf.float32, name="pcm")
+    functions["first_pass"] = _step(stream.first_pass, pcm, states[0])
+    if model.second_pass is not None:
+        shape = [1, stream.second_frames, model.config.encoder.dim]
+        encoded = tf.TensorSpec(shape, tf.float32, name="encoded")
+        functions["second_pass"] = _step(stream.second_pass, encoded, states[1])
+    return functions
+
+
+def _step(step: Callable[..., Any], given: tf.TensorSpec, state: State) -> Any:
+    """Runs a pass on a piece; one flat dictionary of outputs and state comes out."""
+    length = tf.TensorSpec([1], tf.int32, name="length")
+    # LiteRT cannot give back a tensor of no values, as states of no left context are.
+    empty = {name: x for name, x in state.items() if not x.shape.num_elements()}
+    specs = {
+        name: tf.TensorSpec(x.shape, x.dtype, name=name)
+        for name, x in state.items()
+        if name not in empty
+    }
+
+    @tf.function(input_signature=[given, length, specs], autograph=False)
+    def run(given: tf.Tensor, length: tf.Tensor, state: State) -> dict[str, tf.Tensor]:
+        outputs, after = step(given, length, state | empty)
+        return outputs | {name: after[name] for name in state}
+
+    return run
+
+
+def recognition(model: Transducer) -> Any:
+    """A `tf.function` of greedy recognition of one utterance.
+
+    Input `pcm` float32 [samples], whole blocks; outputs `tokens` int32 [capacity], `count`
+    int32 [], and of each token its frame, `frames` int32 [capacity], and `log_probs` float32
+    [capacity].
+    """
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")], autograph=False)
+    def recognize(pcm: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = model.recognize(pcm[None])
+        return {name: x[0] for name, x in as_outputs(found).items()}
+
+    return recognize

@@ -1,0 +1,79 @@
+"""From a graph to a `.tflite` file with the trained integers: the way of every export."""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from int4_conformer.errors import UserError
+from int4_conformer.export.trace import save_graph
+from int4_conformer.export.traced_weights import deployed_weights
+from int4_conformer.files import require_place, write_beside
+from int4_conformer.tflite import flatbuffer, metadata
+from int4_conformer.tflite.deployed_weight import DeployedWeight
+from int4_conformer.tflite.metadata import Metadata
+from int4_conformer.tflite.packing import pack
+from int4_conformer.tflite.verification import verify
+
+
+def write_tflite(
+    functions: Mapping[str, Any],
+    model: keras.layers.Layer,
+    output: str | os.PathLike,
+    describe: Callable[[str], Metadata] | None = None,
+) -> None:
+    """Traces, converts, packs, verifies and writes.
+
+    Args:
+        functions: `tf.function`s with input signatures, by the name of the file's signature.
+        model: whose weights it uses.
+        output: path of the file; replaced whole or not at all.
+        describe: gives the metadata to seal the file with, from whose kernels compute it.
+
+    Raises:
+        UserError: the graph cannot be converted, its layers mix symmetric and asymmetric int8
+            activations, which no one runtime computes, the file does not hold the model's
+            integers, or it cannot be written.
+    """
+    require_place(output)
+    with tempfile.TemporaryDirectory() as folder:
+        deployment = save_graph(functions, folder, "float_twin")
+        parsed = flatbuffer.load(_converted(folder, list(functions)))
+    weights = deployed_weights(deployment, model)
+    delegate = _delegate(weights)
+    if describe is not None:
+        metadata.attach(parsed, describe(delegate))
+    content = pack(parsed, weights)
+    if describe is not None:
+        content = metadata.seal(content)
+    verify(content, weights)
+    write_beside(output, content)
+
+
+def _converted(folder: str, signatures: list[str]) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=signatures)
+    try:
+        return converter.convert()
+    except Exception as error:
+        operations = dict.fromkeys(re.findall(r"'tf\.(\w+)' op", str(error)))
+        if not operations:
+            raise
+        raise UserError(
+            f"TFLite has no builtin operators for {', '.join(operations)} in this model; replace "
+            "these operations or, where sizes are left open, give the batch size."
+        ) from error
+
+
+def _delegate(weights: Sequence[DeployedWeight]) -> str:
+    """Whose kernels compute the scheme: XNNPACK's are asymmetric, the builtin ones symmetric."""
+    schemes = {weight.activation for weight in weights if weight.integer_kernel}
+    if "int8" in schemes and len(schemes) > 1:
+        raise UserError(
+            "The recipe has both symmetric and asymmetric int8 activations; a TFLite runtime "
+            "computes one of them, so choose one for all layers."
+        )
+    return "none" if schemes == {"int8"} else "xnnpack"

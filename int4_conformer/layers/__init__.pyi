@@ -1,0 +1,16 @@
+from .convolution_module import ConvolutionModule as ConvolutionModule
+from .dropout import Dropout as Dropout
+from .feed_forward import FeedForward as FeedForward
+from .frames import Frames as Frames
+from .frames import Span as Span
+from .projected_lstm import ProjectedLSTM as ProjectedLSTM
+from .quant_conv import QuantConv1D as QuantConv1D
+from .quant_conv import QuantConv2D as QuantConv2D
+from .quant_conv import QuantDepthwiseConv1D as QuantDepthwiseConv1D
+from .quant_dense import QuantDense as QuantDense
+from .quant_einsum_dense import QuantEinsumDense as QuantEinsumDense
+from .quant_embedding import QuantEmbedding as QuantEmbedding
+from .quant_lstm import QuantLSTM as QuantLSTM
+from .quant_lstm import QuantLSTMCell as QuantLSTMCell
+from .quant_multi_head_attention import QuantMultiHeadAttention as QuantMultiHeadAttention
+from .relative_attention import RelativeAttention as RelativeAttention

@@ -1,0 +1,95 @@
+"""Multi-head attention in integers."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from int4_conformer.layers.quant_einsum_dense import QuantEinsumDense
+from int4_conformer.quant.products.activation_products import (
+    BScale,
+    Scheme,
+    activation_einsum,
+    require_scheme,
+)
+from int4_conformer.quant.spec.quant_config import QuantConfig
+from int4_conformer.quant.spec.recipe import Recipe, resolve
+
+
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class QuantMultiHeadAttention(keras.layers.MultiHeadAttention):
+    """`keras.layers.MultiHeadAttention` whose projections are `QuantEinsumDense`.
+
+    Arguments, calls and weights are those of the Keras layer, and beside its arguments:
+
+    Args:
+        quant: how the projections `query`, `key`, `value`, `attention_output` and, with `use_gate`,
+            `gate` are quantized: a `Recipe`, asked for each at its path below this layer's, or
+            what `QuantEinsumDense` takes, for all of them.
+        activation_scheme: how the operands of scores and of context are quantized, "int8" or
+            "int4" (`quant.activation_matmul`); None computes both in float.
+
+    Raises:
+        UserError: a name is unknown, or the recipe has no rule for a projection.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        quant: Recipe | QuantConfig | str | None = None,
+        activation_scheme: Scheme | None = None,
+        **kwargs: Any,
+    ):
+        if activation_scheme is not None:
+            require_scheme(activation_scheme)
+        super().__init__(*args, **kwargs)
+        self.activation_scheme = activation_scheme
+        if not isinstance(quant, Recipe):
+            quant = Recipe(name=self.name, rules=((".*", resolve(quant)),))
+        names = ["query", "key", "value", "attention_output"] + ["gate"] * self._use_gate
+        # The rules that matter here, by names that no longer depend on where this layer is.
+        self.quant = Recipe(
+            name=quant.name,
+            rules=tuple((name, quant.at(name).config()) for name in names),
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Of each projection that the Keras layer makes, its quantized counterpart takes the place.
+        if type(value) is keras.layers.EinsumDense:
+            config = self.quant.at(value.name).config()
+            value = QuantEinsumDense.from_config(value.get_config() | {"quant": config.to_config()})
+        super().__setattr__(name, value)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "quant": self.quant.to_config(),
+            "activation_scheme": self.activation_scheme,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "QuantMultiHeadAttention":
+        return cls(**(config | {"quant": Recipe.from_config(config["quant"])}))
+
+    def _compute_attention(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        attention_mask: tf.Tensor | None = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        if self.activation_scheme is None:
+            return super()._compute_attention(
+                query, key, value, attention_mask, training, return_attention_scores
+            )
+        query *= tf.cast(self._inverse_sqrt_key_dim, query.dtype)
+        logits = self._product(self._dot_product_equation, key, query, "column")
+        scores = self._masked_softmax(logits, attention_mask)
+        dropped = self._dropout_layer(scores, training=training)
+        # With a scale for each frame of the values, since masked ones must not matter.
+        return self._product(self._combine_equation, dropped, value, "row"), scores
+
+    def _product(self, equation: str, a: tf.Tensor, b: tf.Tensor, b_scale: BScale) -> tf.Tensor:
+        y = activation_einsum(equation, a, b, self.activation_scheme, b_scale=b_scale)
+        return tf.cast(y, self.compute_dtype)

@@ -1,0 +1,103 @@
+"""Self-attention with relative positions that needs no relative shift.
+
+Transformer-XL (arXiv 1901.02860, section 3.3) scores a query at frame i against a key at frame j by
+
+    q_i k_j + (q_i + v) W R(i - j)
+
+with R(d) the sines and cosines of w_n d. Here the second query comes from a projection of its own,
+u_i = U x_i + b; Transformer-XL is the case U = W' W_q, and both have the same number of weights.
+Writing u_i as sine and cosine halves (s_n, c_n), the addition theorems give
+
+    u_i R(i - j) = sum_n (s_n sin w_n i + c_n cos w_n i) cos w_n j
+                       + (c_n sin w_n i - s_n cos w_n i) sin w_n j
+
+so the position term is u_i rotated by its own position, times a fixed table of key positions: one
+plain matmul, nothing of size 2 time - 1 to project and shift, and only differences of positions
+matter, so that any frame may be called zero.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from int4_conformer.layers.composite import Composite
+from int4_conformer.layers.dropout import Dropout
+from int4_conformer.layers.frames import Frames, Positions
+from int4_conformer.layers.quant_dense import QuantDense
+from int4_conformer.layers.steppable import State, follow
+from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.shapes import sizes
+
+
+class RelativeAttention(Composite, keras.layers.Layer):
+    """Layer norm and multi-head self-attention with relative positions.
+
+    Args:
+        dim: width of input and output, a multiple of 2 * heads.
+        heads: number of heads.
+        dropout: rate at the end.
+        recipe: quantization recipe at this layer's path.
+
+    Call: x float [batch, time, dim], `Frames` of a `Span` of dim / heads -> [batch, time, dim],
+        without the residual.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float, recipe: Recipe, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.heads = heads
+        self.head_dim = dim // heads
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        for name in ("query", "position", "key", "value", "output"):
+            # A bias on the key shifts all scores of a query alike, which softmax ignores.
+            layer = QuantDense(dim, use_bias=name != "key", quant=recipe.at(name), name=name)
+            setattr(self, f"{name}_dense", layer)
+        self.dropout = Dropout(dropout)
+
+    def call(self, x: tf.Tensor, frames: Frames, training: bool = False) -> tf.Tensor:
+        x = self.norm(x)
+        return self._attend(x, self.key_dense(x), self.value_dense(x), frames, training)
+
+    def initial_state(self, batch: int, left_context: int) -> State:
+        """`key` and `value` float [batch, left_context, dim] of the frames before the piece."""
+        dim = self.heads * self.head_dim
+        return {name: tf.zeros([batch, left_context, dim]) for name in ("key", "value")}
+
+    def step(self, x: tf.Tensor, frames: Frames, state: State) -> tuple[tf.Tensor, State]:
+        """As `call`, for a piece."""
+        x = self.norm(x)
+        keys, past_keys = follow(state["key"], self.key_dense(x))
+        values, past_values = follow(state["value"], self.value_dense(x))
+        y = self._attend(x, keys, values, frames, training=False)
+        return y, {"key": past_keys, "value": past_values}
+
+    def _attend(
+        self, x: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, frames: Frames, training: bool
+    ) -> tf.Tensor:
+        query, key, value = map(self._split_heads, (self.query_dense(x), keys, values))
+        sin, cos = (tf.cast(position, x.dtype) for position in frames.positions)
+        own = sin, cos
+        if x.shape[1] is not None:
+            # The frames of a piece are the last of those that may be seen.
+            own = sin[sin.shape[0] - x.shape[1] :], cos[cos.shape[0] - x.shape[1] :]
+        rotated = self._rotate(self._split_heads(self.position_dense(x)), own)
+        scores = tf.matmul(query, key, transpose_b=True)
+        scores += tf.matmul(rotated, tf.concat([cos, sin], axis=-1), transpose_b=True)
+        # In float32 under every dtype policy: it has the sum over all frames.
+        scores = tf.cast(scores, tf.float32) * self.head_dim**-0.5
+        if frames.bias is not None:
+            scores += frames.bias
+        context = tf.matmul(tf.cast(tf.nn.softmax(scores), value.dtype), value)
+        context = tf.transpose(context, [0, 2, 1, 3])
+        context = tf.reshape(context, [*sizes(x)[:2], self.heads * self.head_dim])
+        return self.dropout(self.output_dense(context), training=training)
+
+    def _split_heads(self, x: tf.Tensor) -> tf.Tensor:
+        """[batch, time, dim] -> [batch, heads, time, head_dim]."""
+        x = tf.reshape(x, [*sizes(x)[:2], self.heads, self.head_dim])
+        return tf.transpose(x, [0, 2, 1, 3])
+
+    def _rotate(self, u: tf.Tensor, positions: Positions) -> tf.Tensor:
+        """Turns sine and cosine halves [batch, heads, time, head_dim] by their own position."""
+        (sin, cos), (s, c) = positions, tf.split(u, 2, axis=-1)
+        return tf.concat([s * sin + c * cos, c * sin - s * cos], axis=-1)

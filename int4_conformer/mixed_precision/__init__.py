@@ -1,0 +1,5 @@
+"""Which layers are worth more bits."""
+
+from int4_conformer.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -1,0 +1,15 @@
+from .beam_transducer_stream import BeamTransducerStream as BeamTransducerStream
+from .encoder import Encoder as Encoder
+from .joint import Joint as Joint
+from .model_config import EncoderConfig as EncoderConfig
+from .model_config import JointConfig as JointConfig
+from .model_config import PredictorConfig as PredictorConfig
+from .model_config import TransducerConfig as TransducerConfig
+from .predictors.averaged_predictor import AveragedEmbeddingPredictor as AveragedEmbeddingPredictor
+from .predictors.factory import make_predictor as make_predictor
+from .predictors.lookup_predictor import LookupPredictor as LookupPredictor
+from .predictors.lstm_predictor import LSTMPredictor as LSTMPredictor
+from .predictors.predictor import Predictor as Predictor
+from .predictors.self_attention_predictor import SelfAttentionPredictor as SelfAttentionPredictor
+from .presets import preset as preset
+from .transducer import Transducer as Transducer

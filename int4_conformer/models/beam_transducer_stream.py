@@ -1,0 +1,87 @@
+"""Beam search in a transducer that is given an utterance piece by piece."""
+
+import tensorflow as tf
+
+from int4_conformer.decoding.beam import Beam, Bias, LanguageModel
+from int4_conformer.decoding.beam_config import BeamConfig
+from int4_conformer.decoding.committing import CommittingSearch, Waiting
+from int4_conformer.layers.steppable import State, named, of_part
+from int4_conformer.models.model_config import PIECE_SECONDS
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
+
+
+class BeamTransducerStream(TransducerStream):
+    """A `TransducerStream` whose passes search with a beam.
+
+    A pass gives the tokens that all of its hypotheses share, and never takes one back; `finish`
+    gives the rest at the end of the utterance. Together they are those of the best hypothesis of
+    `Transducer.beam_search`, unless `room` was too little.
+
+    The states do not begin as zeros, but as `initial_states` has them.
+
+    Args:
+        model: its encoders have a `chunk` and a `left_context`.
+        piece_seconds: what a piece of audio has at most, but at least a chunk.
+        config: how wide to search.
+        bias: phrases to prefer.
+        lm: language model over the same tokens.
+        room: most tokens that a hypothesis keeps back.
+
+    Raises:
+        UserError: frames of an encoder see without limit.
+    """
+
+    def __init__(
+        self,
+        model: Transducer,
+        piece_seconds: float = PIECE_SECONDS,
+        *,
+        config: BeamConfig,
+        bias: Bias | None = None,
+        lm: LanguageModel | None = None,
+        room: int = 64,
+    ):
+        self._searches = [
+            CommittingSearch(search=model.beam_searcher(config, index, bias=bias, lm=lm), room=room)
+            for index in range(len(model.config.encoders))
+        ]
+        super().__init__(model, piece_seconds)
+
+    def finish(self, index: int, state: State) -> dict[str, tf.Tensor]:
+        """What a pass says at the end of the utterance, beyond what it has said.
+
+        Args:
+            index: which pass.
+            state: after its last piece.
+
+        Returns:
+            `tokens`, `count`, `frames` and `log_probs` as of the passes.
+        """
+        return as_outputs(self._searches[index].finish(_waiting(state)))
+
+    def _initial_hypothesis(self, index: int, batch: int) -> State:
+        committing = self._searches[index]
+        predictor, _ = self._model.decoder(index)
+        return _state(committing.start(committing.search.start(batch, predictor.initial_state)))
+
+    def _decode(
+        self, index: int, encoded: tf.Tensor, lengths: tf.Tensor, state: State
+    ) -> tuple[dict[str, tf.Tensor], State]:
+        _, joint = self._model.decoder(index)
+        frames = joint.project_frames(encoded)
+        tokens, waiting = self._searches[index](frames, lengths, _waiting(state))
+        return as_outputs(tokens), _state(waiting)
+
+
+def _state(waiting: Waiting) -> State:
+    """A flat dictionary of what waits."""
+    fields, beam = waiting._asdict(), waiting.beam._asdict()
+    del fields["beam"], beam["state"]
+    return named("waiting", fields) | named("beam", beam) | named("predictor", waiting.beam.state)
+
+
+def _waiting(state: State) -> Waiting:
+    """The inverse of `_state`."""
+    beam = Beam(**of_part(state, "beam"), state=of_part(state, "predictor"))
+    return Waiting(**of_part(state, "waiting"), beam=beam)

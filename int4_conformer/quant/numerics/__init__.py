@@ -1,0 +1,1 @@
+"""How floats become integers, and what gradient they have."""

@@ -1,0 +1,1 @@
+"""How weights meet activations: in training, and in each form of deployment."""

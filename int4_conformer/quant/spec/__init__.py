@@ -1,0 +1,1 @@
+"""What is quantized how: plain Python, without TensorFlow."""

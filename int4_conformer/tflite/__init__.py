@@ -1,0 +1,5 @@
+"""The `.tflite` file: reading, editing, packing, checking and inspecting it."""
+
+from int4_conformer.lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(__name__, __file__)

@@ -1,0 +1,167 @@
+"""What a recogniser's `.tflite` file says about itself, sealed with a checksum.
+
+The file's metadata table has one entry "int4_conformer", a JSON object that ends with
+`"sha256": "<64 hex digits>"}`: the SHA-256 of the whole file with those digits written as zeros.
+The digest covers the final bytes, yet an entry cannot be added to them, as large files hold their
+weights at absolute offsets. So an exporter works in three steps:
+
+    model = flatbuffer.load(content)
+    metadata.attach(model, Metadata(...))   # The entry, its digest zeros.
+    content = metadata.seal(<model, serialized>)
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from int4_conformer.errors import UserError
+from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.tflite import flatbuffer
+
+NAME = "int4_conformer"
+FORMAT = 1  # Raised when older readers would misread the entry; the digest stays at its end.
+DELEGATES = ("xnnpack", "none")
+
+_ZEROS = b"0" * 64
+_END = b'"}'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What the runtime has to know of a model."""
+
+    # Rate of the model's input in Hz.
+    sample_rate: int
+    # The input's length is a multiple of this many samples.
+    block_samples: int
+    # What the output ids mean.
+    vocabulary: Vocabulary
+    # Name of the quantization recipe the model was trained with.
+    recipe: str
+    # Whose kernels compute the integers of training: "xnnpack" or, for the built-in ones, "none".
+    delegate: str
+    # The model's configuration, which only people read.
+    model: Mapping[str, Any]
+    # Samples from one frame in which tokens are emitted to the next; None in files of before tokens
+    # had frames.
+    frame_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "block_samples", "frame_samples"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise UserError(f"`{name}` must be positive. Received: {getattr(self, name)}")
+        if self.delegate not in DELEGATES:
+            raise UserError(f"`delegate` must be one of {DELEGATES}. Received: {self.delegate!r}")
+
+
+def attach(model: schema.ModelT, metadata: Metadata) -> None:
+    """Adds the entry, yet unsealed, to a parsed model in place.
+
+    Raises:
+      UserError: the model has such an entry already.
+    """
+    model.metadata = list(model.metadata or ())
+    if any(entry.name == NAME.encode() for entry in model.metadata):
+        raise UserError(f"The model has {NAME} metadata already; attach it to a fresh model.")
+    entry = {
+        "format": FORMAT,
+        "sample_rate": metadata.sample_rate,
+        "block_samples": metadata.block_samples,
+        "vocabulary": metadata.vocabulary.to_config(),
+        "recipe": metadata.recipe,
+        "delegate": metadata.delegate,
+        "model": dict(metadata.model),
+        "frame_samples": metadata.frame_samples,
+        "sha256": _ZEROS.decode(),
+    }
+    data = np.frombuffer(json.dumps(entry).encode(), np.uint8)
+    model.metadata.append(schema.MetadataT(name=NAME.encode(), buffer=len(model.buffers)))
+    model.buffers.append(schema.BufferT(data=data))
+
+
+def seal(content: bytes) -> bytes:
+    """Writes the checksum into a serialized model to which metadata was attached.
+
+    Raises:
+      UserError: the content is no TFLite model, or no metadata was attached to it.
+    """
+    start = _digest_start(content, _entry(content, "the model"))
+    return b"".join([content[:start], _digest(content, start), content[start + len(_ZEROS) :]])
+
+
+def find(content: bytes, source: str = "the model") -> Metadata | None:
+    """The metadata of a TFLite file, or None if it is not a recogniser of this package.
+
+    Args:
+      content: the whole file.
+      source: what errors call it, such as its path.
+
+    Raises:
+      UserError: the file is no TFLite model, is damaged, or is of a newer format.
+    """
+    entry = flatbuffer.metadata(content, NAME, source)
+    if entry is None:
+        return None
+    if entry[-len(_END + _ZEROS) : -len(_END)] != _digest(content, _digest_start(content, entry)):
+        raise UserError(
+            f"{source} is damaged: its SHA-256 is not the one sealed into it; copy or export the "
+            "file again."
+        )
+    fields = json.loads(entry)
+    if fields["format"] > FORMAT:
+        raise UserError(
+            f"{source} has metadata of format {fields['format']} and this version reads up to "
+            f"{FORMAT}; upgrade int4-conformer."
+        )
+    return Metadata(
+        sample_rate=fields["sample_rate"],
+        block_samples=fields["block_samples"],
+        vocabulary=Vocabulary.from_config(fields["vocabulary"]),
+        recipe=fields["recipe"],
+        delegate=fields["delegate"],
+        model=fields["model"],
+        frame_samples=fields.get("frame_samples"),
+    )
+
+
+def read(content: bytes, source: str = "the model") -> Metadata:
+    """The metadata of a recogniser's file.
+
+    Raises:
+      UserError: as `find`, or the TFLite model is not a recogniser of this package.
+    """
+    metadata = find(content, source)
+    if metadata is None:
+        raise _foreign(source)
+    return metadata
+
+
+def _entry(content: bytes, source: str) -> bytes:
+    entry = flatbuffer.metadata(content, NAME, source)
+    if entry is None:
+        raise _foreign(source)
+    return entry
+
+
+def _digest_start(content: bytes, entry: bytes) -> int:
+    return content.index(entry) + len(entry) - len(_END + _ZEROS)
+
+
+def _digest(content: bytes, start: int) -> bytes:
+    view = memoryview(content)
+    checksum = hashlib.sha256(view[:start])
+    checksum.update(_ZEROS)
+    checksum.update(view[start + len(_ZEROS) :])
+    return checksum.hexdigest().encode()
+
+
+def _foreign(source: str) -> UserError:
+    return UserError(
+        f"{source} is a TFLite model but not a recogniser of int4-conformer; give a file that "
+        "`int4-conformer export` wrote."
+    )

@@ -1,0 +1,108 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from int4_conformer.audio import audio_files
+from int4_conformer.errors import UserError
+
+
+def tone(rate, seconds=0.5, frequency=440.0, level=0.5):
+    return (level * np.sin(2 * np.pi * frequency * np.arange(int(rate * seconds)) / rate)).astype(
+        np.float32
+    )
+
+
+def test_reads_16_bit_samples_exactly(tmp_path):
+    codes = np.array([0, 1, -1, 12345, -32768, 32767], np.int16)
+    soundfile.write(tmp_path / "a.wav", codes, 16000)
+    samples = audio_files.read(tmp_path / "a.wav")
+    assert samples.dtype == np.float32
+    np.testing.assert_array_equal(samples, codes / np.float32(32768))
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "subtype", "rate"),
+    [
+        ("a.wav", "WAV", "PCM_24", 44100),
+        ("a.flac", "FLAC", "PCM_16", 8000),
+        ("a.ogg", "OGG", "VORBIS", 22050),
+        ("a.opus", "OGG", "OPUS", 48000),
+        ("a.mp3", "MP3", "MPEG_LAYER_III", 32000),
+    ],
+)
+def test_reads_each_format_at_any_rate(tmp_path, name, form, subtype, rate):
+    soundfile.write(tmp_path / name, tone(rate), rate, format=form, subtype=subtype)
+    samples = audio_files.read(tmp_path / name)
+    assert samples.shape == pytest.approx((8000,), abs=800)
+    assert audio_files.duration(tmp_path / name) == pytest.approx(0.5, abs=0.05)
+    spectrum = np.abs(np.fft.rfft(samples[1000:7000] * np.hanning(6000)))
+    assert np.argmax(spectrum) * 16000 / 6000 == pytest.approx(440, abs=3)
+    assert np.abs(samples[1000:7000]).max() == pytest.approx(0.5, abs=0.05)
+
+
+def test_averages_channels(tmp_path):
+    stereo = np.stack([tone(16000), np.zeros(8000, np.float32)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 16000, subtype="FLOAT")
+    np.testing.assert_allclose(audio_files.read(tmp_path / "a.wav"), stereo[:, 0] / 2)
+
+
+def test_clips_what_exceeds_full_scale(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(44100, level=1.5), 44100, subtype="FLOAT")
+    samples = audio_files.read(tmp_path / "a.wav")
+    assert samples.max() == 1.0
+    assert samples.min() == -1.0
+
+
+def test_resamples_to_the_rate_asked_for(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(16000), 16000)
+    assert audio_files.read(tmp_path / "a.wav", sample_rate=8000).size == 4000
+
+
+@pytest.mark.parametrize("function", [audio_files.read, audio_files.duration])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("missing", r"no audio file .*a\.wav"),
+        ("folder", r"a\.wav is not a file"),
+        ("text", r"a\.wav cannot be decoded as audio"),
+        ("nothing", r"a\.wav cannot be decoded as audio"),
+        ("no samples", r"a\.wav holds no audio samples"),
+    ],
+)
+def test_names_the_mistake(tmp_path, function, content, message):
+    path = tmp_path / "a.wav"
+    if content == "folder":
+        path.mkdir()
+    elif content == "text":
+        path.write_text("not audio")
+    elif content == "nothing":
+        path.touch()
+    elif content == "no samples":
+        soundfile.write(path, np.zeros(0, np.float32), 16000)
+    with pytest.raises(UserError, match=message):
+        function(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_refuses_samples_that_are_not_finite(tmp_path, value):
+    soundfile.write(tmp_path / "a.wav", np.array([0, value], np.float32), 16000, subtype="FLOAT")
+    with pytest.raises(UserError, match="NaN or infinite"):
+        audio_files.read(tmp_path / "a.wav")
+
+
+def test_reads_real_speech(shared_data):
+    path = next((shared_data / "an4" / "audio").rglob("*.opus"))
+    samples = audio_files.read(path)
+    assert samples.size / 16000 == pytest.approx(audio_files.duration(path), abs=1e-3)
+    assert 0.01 < np.abs(samples).max() <= 1
+
+
+def test_needs_no_tensorflow():
+    program = (
+        "import sys, int4_conformer.audio.audio_files, int4_conformer.audio.synthesis;"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

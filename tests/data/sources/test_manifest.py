@@ -1,0 +1,110 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from int4_conformer.data.sources.manifest import Utterance, read_manifest
+from int4_conformer.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "audio").mkdir()
+    for name, samples in (("a", 8000), ("b", 4000)):
+        soundfile.write(tmp_path / "audio" / f"{name}.wav", np.full(samples, 0.25), 16000)
+    return tmp_path
+
+
+def write(folder, *entries):
+    path = folder / "manifest.jsonl"
+    lines = [entry if isinstance(entry, str) else json.dumps(entry) for entry in entries]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_reads_every_key(folder):
+    entry = {
+        "audio": "audio/a.wav",
+        "text": "Hello, there\u2028!",
+        "duration": 0.6,
+        "speaker": "ann",
+        "split": "dev",
+        "note": "ignored",
+    }
+    path = folder / "manifest.jsonl"
+    path.write_text(json.dumps(entry, ensure_ascii=False) + "\n\n", encoding="utf-8")
+    assert read_manifest(path) == [
+        Utterance(
+            audio=str(folder / "audio" / "a.wav"),
+            text="Hello, there\u2028!",
+            duration=0.6,
+            speaker="ann",
+            split="dev",
+        )
+    ]
+
+
+def test_fills_in_what_is_absent(folder):
+    absolute = str(folder / "audio" / "b.wav")
+    (utterance,) = read_manifest(write(folder, {"audio": absolute, "text": ""}))
+    assert utterance == Utterance(audio=absolute, text="", duration=0.25, speaker="", split="train")
+    np.testing.assert_array_equal(utterance.samples(), np.full(4000, 0.25, np.float32))
+    assert utterance.samples(8000).size == 2000
+
+
+def test_keeps_one_split(folder):
+    path = write(
+        folder,
+        {"audio": "audio/a.wav", "text": "a", "split": "dev"},
+        {"audio": "audio/b.wav", "text": "b"},
+    )
+    assert [u.text for u in read_manifest(path)] == ["a", "b"]
+    assert [u.text for u in read_manifest(path, "dev")] == ["a"]
+    assert [u.text for u in read_manifest(path, "train")] == ["b"]
+    with pytest.raises(UserError, match="no split 'test'; it has 'dev', 'train'"):
+        read_manifest(path, "test")
+
+
+GOOD = {"audio": "audio/a.wav", "text": "a"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("not json", "Line 2 of .* is not JSON"),
+        ('["a"]', "Line 2 of .* is not a JSON object"),
+        ({"text": "a"}, "Line 2 of .* has no key 'audio'"),
+        ({"audio": "audio/a.wav"}, "Line 2 of .* has no key 'text'"),
+        ({**GOOD, "text": 5}, "Line 2 of .*: 'text' must be a string. Received: 5"),
+        ({**GOOD, "duration": "1"}, "'duration' must be a number of seconds. Received: '1'"),
+        ({**GOOD, "duration": True}, "'duration' must be a number of seconds. Received: True"),
+        ({**GOOD, "duration": 0}, "'duration' must be positive and finite. Received: 0"),
+        ({**GOOD, "duration": float("nan")}, "positive and finite. Received: nan"),
+        ({**GOOD, "split": None}, "'split' must be a string. Received: None"),
+        ({**GOOD, "audio": "audio/c.wav"}, "Line 2 of .* names the audio file .*c.wav, which does"),
+    ],
+)
+def test_names_the_line(folder, bad, message):
+    with pytest.raises(UserError, match=message):
+        read_manifest(write(folder, GOOD, bad))
+
+
+def test_refuses_what_is_no_manifest(folder):
+    with pytest.raises(UserError, match=r"no manifest .*absent"):
+        read_manifest(folder / "absent.jsonl")
+    with pytest.raises(UserError, match="is a folder"):
+        read_manifest(folder)
+    with pytest.raises(UserError, match="is empty"):
+        read_manifest(write(folder, "", " "))
+    (folder / "manifest.jsonl").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="not UTF-8"):
+        read_manifest(folder / "manifest.jsonl")
+
+
+@pytest.mark.parametrize("corpus", ["an4", "fsdd"])
+def test_reads_real_corpora(shared_data, corpus):
+    utterances = read_manifest(shared_data / corpus / "manifest.jsonl", "train")
+    assert len(utterances) == {"an4": 870, "fsdd": 2700}[corpus]
+    first = utterances[0]
+    assert first.samples().size / 16000 == pytest.approx(first.duration, abs=0.051)

@@ -1,0 +1,75 @@
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from int4_conformer.data.sources.manifest import Utterance
+from int4_conformer.evaluation.one_by_one import Evaluation, evaluate, score
+from int4_conformer.text.metrics import WordErrors
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Silence(Utterance):
+    """An utterance without a file."""
+
+    def samples(self, sample_rate=16000):
+        return np.zeros(round(self.duration * sample_rate), np.float32)
+
+
+def utterances(*texts):
+    return [
+        Silence(audio=f"/{index}.wav", text=text, duration=1.0 + index)
+        for index, text in enumerate(texts)
+    ]
+
+
+def test_evaluate_transcribes_in_order_and_reports_each():
+    heard, done = [], []
+
+    def transcribe(samples):
+        heard.append(samples.size)
+        return f"word {len(heard)}"
+
+    evaluation = evaluate(transcribe, utterances("Word one.", "word 2", "word"), done.append)
+    assert heard == [16000, 32000, 48000]
+    assert done == [1, 2, 3]
+    assert evaluation.hypotheses == ("word 1", "word 2", "word 3")
+    assert evaluation.errors == WordErrors(substitutions=1, insertions=1, words=5)
+
+
+def test_the_real_time_factor_is_of_transcribing_alone(monkeypatch):
+    clock = iter([10.0, 11.0, 100.0, 100.5])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    evaluation = evaluate(lambda samples: "", utterances("a", "a"))
+    assert evaluation.rtf == 1.5 / 3.0
+
+
+def test_score_normalises_both_sides():
+    errors = score(utterances("It's  ONE, two!"), ["its ONE. two"])
+    assert errors == WordErrors(substitutions=1, words=3)
+
+
+def test_words_heard_where_nothing_was_said_are_insertions():
+    errors = score(utterances("", "...", "a"), ["b c", "d", "a"])
+    assert errors == WordErrors(insertions=3, words=1)
+    assert score(utterances(""), ["b"]).wer == math.inf
+
+
+@pytest.mark.parametrize(("words", "wer"), [(4, 0.75), (0, None)])
+def test_to_json(words, wer):
+    evaluation = Evaluation(
+        errors=WordErrors(substitutions=1, insertions=2, words=words),
+        hypotheses=("a", "b"),
+        rtf=0.25,
+    )
+    assert json.loads(json.dumps(evaluation.to_json(), allow_nan=False)) == {
+        "wer": wer,
+        "utterances": 2,
+        "substitutions": 1,
+        "deletions": 0,
+        "insertions": 2,
+        "words": words,
+        "rtf": 0.25,
+    }

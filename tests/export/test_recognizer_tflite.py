@@ -1,0 +1,246 @@
+import dataclasses
+import functools
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.errors import UserError
+from int4_conformer.export import write_tflite
+from int4_conformer.export.recognizer_tflite import export_tflite
+from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.lite.words import Token, timed_words
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.quant.spec.quant_config import QuantConfig
+from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.tflite import flatbuffer
+from int4_conformer.tflite.metadata import read
+from int4_conformer.tflite.verification import verify
+from tests.quant import reference
+from tests.support import tiny
+
+RECIPES = ["w4a8", "w8a8", "float", "w4a4", "w4", "w4a8s", tiny.ENCODER_ALONE]
+# One recogniser has an output layer of its own.
+UNTIED = "w8a8"
+TABLE = "predictor/embedding/embeddings"
+
+
+def model_of(recipe):
+    return tiny.shared_model(recipe, recipe != UNTIED)
+
+
+def weights_of(recipe):
+    return tiny.shared_weights(recipe, recipe != UNTIED)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Gives the model of a recipe and its exported file; each is made once."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    @functools.cache
+    def export(recipe):
+        model = model_of(recipe)
+        path = folder / f"{model.config.recipe.name}.tflite"
+        export_tflite(model, tiny.TOKENIZER.vocabulary, path)
+        return model, path
+
+    return export
+
+
+def constants(path):
+    return list(flatbuffer.constants(flatbuffer.load(path.read_bytes())))
+
+
+def named(path, name):
+    """The constants of a weight in all subgraphs."""
+    return [c for c in constants(path) if c.name.partition("@")[0] == name]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: getattr(recipe, "name", recipe))
+def test_tokens_are_those_of_the_model(exported, recipe):
+    model, path = exported(recipe)
+    recognizer = Recognizer(path)
+    lengths = set()
+    recognize = tiny.recognition(model)
+    for seed, blocks in enumerate((1, 2, 25, 60)):
+        pcm = tiny.speech(blocks, seed)
+        expected = recognize(pcm)
+        np.testing.assert_array_equal(recognizer.tokens(pcm), expected)
+        lengths.add(expected.size)
+    # The model neither is silent nor says all that it may in every frame.
+    assert 0 < max(lengths) < 60 * model.config.max_symbols
+
+
+@pytest.mark.parametrize("recipe", ["w4a8", "float"])
+def test_words_have_the_times_and_confidence_of_the_model(exported, recipe):
+    model, path = exported(recipe)
+    pcm = tiny.speech(60)
+    found = tf.function(model.recognize)(pcm[None])
+    tokens = [
+        Token(id=int(i), frame=int(frame), log_prob=float(log_prob))
+        for i, frame, log_prob, _ in zip(
+            found.ids[0], found.frames[0], found.log_probs[0], range(found.count[0]), strict=False
+        )
+    ]
+    expected = timed_words(tiny.TOKENIZER.vocabulary, tokens, 0.04)
+    words = Recognizer(path).recognize(pcm).words
+    assert [(w.text, w.start, w.end) for w in words] == [(w.text, w.start, w.end) for w in expected]
+    assert [w.confidence for w in words] == pytest.approx(
+        [w.confidence for w in expected], abs=0.01
+    )
+    assert words
+
+
+@pytest.mark.parametrize("recipe", ["w4a8", "w8a8", "w4a4", "w4"])
+def test_integers_are_those_of_the_checkpoint(exported, recipe):
+    model, path = exported(recipe)
+    bits = model.config.recipe.rules[0][1].weight_bits
+    checked = 0
+    for variable in model.trainable_variables:
+        name = variable.path.removeprefix("test/")
+        if not name.endswith(("/kernel", TABLE)):
+            continue
+        value = variable.numpy() if name == TABLE else variable.numpy().T
+        codes, scale = reference.quantize(value, bits, axes=(1,))
+        assert named(path, name)
+        for constant in named(path, name):
+            assert constant.dtype == ("int4" if bits <= 4 else "int8")
+            np.testing.assert_array_equal(constant.values(), codes)
+            np.testing.assert_array_equal(constant.scale, scale[:, 0])
+        # Neither the float weight nor its snapped twin is left.
+        for constant in constants(path):
+            if constant.dtype == "float32" and constant.size == value.size:
+                for left in (value, codes * scale):
+                    assert not np.allclose(
+                        np.sort(constant.values().ravel()), np.sort(left.ravel())
+                    )
+        checked += 1
+    assert checked == len(weights_of(recipe)) == (16 if recipe == UNTIED else 15)
+
+
+def test_a_tied_table_is_stored_once(exported):
+    _, path = exported("w4a8")
+    tables = named(path, TABLE)
+    assert len({constant.buffer for constant in tables}) == 1
+    of_its_size = [c for c in constants(path) if c.size == tables[0].size and c.dtype == "int4"]
+    assert {constant.buffer for constant in of_its_size} == {tables[0].buffer}
+    assert not named(path, "joint/output/kernel")
+    assert named(exported(UNTIED)[1], "joint/output/kernel")
+
+
+@pytest.mark.parametrize("recipe", ["w4a8", "w4a8s", "w8a8"])
+def test_every_quantized_matmul_is_a_fully_connected(exported, recipe):
+    _, path = exported(recipe)
+    parsed = flatbuffer.load(path.read_bytes())
+    operators = list(flatbuffer.operators(parsed))
+    quantized = {
+        (constant.subgraph, constant.name.partition("@")[0])
+        for constant in flatbuffer.constants(parsed)
+        if constant.dtype in ("int4", "int8") and constant.size > 1
+    }
+    assert {name for _, name in quantized} == {weight.name for weight in weights_of(recipe)}
+    assert not [operator for operator in operators if operator.name == "DEQUANTIZE"]
+    connected = [operator for operator in operators if operator.name == "FULLY_CONNECTED"]
+    assert len(connected) >= len(weights_of(recipe))
+    assert [operator for operator in operators if operator.name == "EMBEDDING_LOOKUP"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "delegate"), [("w4a8", "xnnpack"), ("w4a8s", "none"), ("float", "xnnpack")]
+)
+def test_metadata(exported, recipe, delegate):
+    model, path = exported(recipe)
+    facts = read(path.read_bytes())
+    assert (facts.recipe, facts.delegate) == (recipe, delegate)
+    assert (facts.sample_rate, facts.block_samples, facts.frame_samples) == (16000, 640, 640)
+    assert facts.vocabulary == tiny.TOKENIZER.vocabulary
+    assert facts.model == json.loads(json.dumps(model.config.to_config()))
+
+
+def test_4_bits_make_the_smaller_file(exported):
+    small, large = (exported(recipe)[1].stat().st_size for recipe in ("w4a8", "float"))
+    codes = sum(weight.codes.size for weight in weights_of("w4a8"))
+    # Half a byte for four; scales and zero points cost a little again.
+    assert large - small == pytest.approx(3.5 * codes, rel=0.2)
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_one_changed_code_in_the_file_is_refused(exported, place):
+    _, path = exported("w4a8")
+    content = bytearray(path.read_bytes())
+    weights = weights_of("w4a8")
+    verify(bytes(content), weights)
+    constant = named(path, "encoder/block_0/ffn_start/up/kernel")[0]
+    start = bytes(content).index(constant.data.tobytes())
+    content[start + place % constant.nbytes] ^= 1
+    with pytest.raises(UserError, match=r"codes of encoder/block_0/ffn_start/up/kernel differ"):
+        verify(bytes(content), weights)
+    with pytest.raises(UserError, match="is damaged: its SHA-256"):
+        read(bytes(content))
+
+
+def test_one_changed_scale_in_the_file_is_refused(exported):
+    _, path = exported("w4a8")
+    content = bytearray(path.read_bytes())
+    constant = named(path, "joint/encoder/kernel")[0]
+    start = bytes(content).index(constant.scale.tobytes())
+    content[start] ^= 1
+    with pytest.raises(UserError, match="scales of joint/encoder/kernel differ"):
+        verify(bytes(content), weights_of("w4a8"))
+
+
+def test_symmetric_beside_asymmetric(tmp_path):
+    symmetric, asymmetric = (
+        QuantConfig(weight_bits=4, activation=scheme) for scheme in ("int8", "int8_asymmetric")
+    )
+    recipe = Recipe(name="mixed", rules=(("encoder/.*", symmetric), (".*", asymmetric)))
+    with pytest.raises(UserError, match="both symmetric and asymmetric int8 activations"):
+        export_tflite(tiny.model(recipe), tiny.TOKENIZER.vocabulary, tmp_path / "mixed.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_fails_the_comparison_is_not_written(tmp_path, monkeypatch):
+    path = tmp_path / "recognizer.tflite"
+    path.write_bytes(b"old")
+
+    def refuse(content, weights):
+        raise UserError("differs")
+
+    monkeypatch.setattr(write_tflite, "verify", refuse)
+    with pytest.raises(UserError, match="differs"):
+        export_tflite(tiny.shared_model("float"), tiny.TOKENIZER.vocabulary, path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_place_for_the_file(exported, tmp_path):
+    model, _ = exported("float")
+    for path, complaint in [
+        (tmp_path, "is a folder; name the file"),
+        (tmp_path / "absent" / "m.tflite", "there is no folder"),
+    ]:
+        with pytest.raises(UserError, match=complaint):
+            export_tflite(model, tiny.TOKENIZER.vocabulary, path)
+
+
+def test_a_tied_file_has_the_values_of_the_table_fewer(tmp_path):
+    held = []
+    for tied in (True, False):
+        model = tiny.model(tied=tied)
+        path = tmp_path / f"{tied}.tflite"
+        export_tflite(model, tiny.TOKENIZER.vocabulary, path)
+        # Each buffer once, however many tensors read it.
+        buffers = {c.buffer: c.size for c in constants(path) if c.dtype == "int4"}
+        held.append((model.count_params(), sum(buffers.values())))
+    fewer = np.subtract(held[1], held[0])
+    np.testing.assert_array_equal(fewer, tiny.TOKENIZER.vocabulary.size * tiny.JOINT_DIM)
+
+
+def test_a_ctc_head_is_not_exported(tmp_path):
+    transducer = Transducer(dataclasses.replace(tiny.config("w4a8"), ctc=True))
+    transducer.create_weights()
+    path = tmp_path / "model.tflite"
+    export_tflite(transducer, tiny.TOKENIZER.vocabulary, path)
+    assert not any("ctc" in constant.name for constant in constants(path))

@@ -1,0 +1,84 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from int4_conformer.decoding.beam_config import BeamConfig
+from int4_conformer.models.beam_transducer_stream import BeamTransducerStream
+from int4_conformer.models.transducer import Transducer
+from int4_conformer.models.transducer_stream import TransducerStream
+from tests.support import tiny
+
+CHUNKED = dataclasses.replace(tiny.ENCODER, chunk=2, left_context=4)
+SECONDS = 0.08
+BLOCK = 640
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    config = dataclasses.replace(
+        tiny.config("float"), encoder=CHUNKED, second_pass=dataclasses.replace(CHUNKED, chunk=4)
+    )
+    model = Transducer(config)
+    model.create_weights()
+    # Both passes then say something in some frames.
+    model.joint.output_bias.assign(1.5 * np.eye(1, tiny.TOKENIZER.vocabulary.size)[0])
+    return model
+
+
+def streamed(stream, pcm):
+    """What each pass says of each piece, and the states after the last ones."""
+    states = stream.initial_states(1)
+    first_pass, second_pass = tf.function(stream.first_pass), tf.function(stream.second_pass)
+    outputs, encoded = ([], []), []
+    for start in range(0, pcm.shape[1], stream.samples):
+        piece = pcm[:, start : start + stream.samples]
+        found, states[0] = first_pass(piece, tf.constant([stream.samples]), states[0])
+        outputs[0].append(found)
+        encoded.append(found["encoded"])
+    encoded = tf.concat(encoded, axis=1)
+    for start in range(0, encoded.shape[1], stream.second_frames):
+        piece = encoded[:, start : start + stream.second_frames]
+        found, states[1] = second_pass(piece, tf.constant([stream.second_frames]), states[1])
+        outputs[1].append(found)
+    return outputs, states
+
+
+def assert_same(pieces, whole):
+    """Joined, the outputs are the tokens of the whole."""
+    count = int(whole.count[0])
+    assert count > 0
+    for name, expected in zip(
+        ("tokens", "frames", "log_probs"), whole[:1] + whole[2:], strict=True
+    ):
+        joined = [piece[name][0, : int(piece["count"][0])] for piece in pieces]
+        np.testing.assert_allclose(np.concatenate(joined), expected[0, :count], atol=1e-4)
+        assert not any(np.any(piece[name][0, int(piece["count"][0]) :]) for piece in pieces)
+
+
+def test_tokens_of_pieces_have_the_frames_of_the_whole(model):
+    pcm = tiny.speech(24)[None]
+    outputs, _ = streamed(TransducerStream(model, SECONDS), pcm)
+    for index, pieces in enumerate(outputs):
+        assert_same(pieces, model.recognize(pcm, index=index))
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_a_beam_says_in_pieces_what_it_says_of_the_whole(model, width):
+    pcm, config = tiny.speech(24)[None], BeamConfig(width=width)
+    stream = BeamTransducerStream(model, SECONDS, config=config, room=96)
+    outputs, states = streamed(stream, pcm)
+    for index, pieces in enumerate(outputs):
+        pieces.append(stream.finish(index, states[index]))
+        whole = model.beam_search(pcm, index=index, config=config).best
+        if width == 1:
+            assert_same(pieces, whole)
+            assert_same(pieces, model.recognize(pcm, index=index))
+        else:
+            joined = [piece["tokens"][0, : int(piece["count"][0])] for piece in pieces]
+            np.testing.assert_array_equal(
+                np.concatenate(joined), whole.ids[0, : int(whole.count[0])]
+            )
