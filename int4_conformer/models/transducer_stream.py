@@ -78,7 +78,7 @@ class TransducerStream:
         features, front_end = model.front_end.step(pcm, of_part(state, "front_end"))
         frames = -(-length // config.front_end.block)
         mask = tf.sequence_mask(frames, self.frames)
-        encoded, encoder = model.encoder.step(features, mask, of_part(state, "encoder"))
+        encoded, encoder = model.encoder.step(features, of_part(state, "encoder"), mask)
         lengths = -(-frames // config.encoder.reduction)
         found, hypothesis = self._decode(0, encoded, lengths, state)
         outputs = found | {"encoded": encoded, "length": lengths}
@@ -98,19 +98,19 @@ class TransducerStream:
             `tokens`, `count`, `frames` and `log_probs` as of the first pass; the state.
         """
         mask = tf.sequence_mask(length, self.second_frames)
-        encoded, encoder = self._model.second_pass.step(encoded, mask, of_part(state, "encoder"))
+        encoded, encoder = self._model.second_pass.step(encoded, of_part(state, "encoder"), mask)
         found, hypothesis = self._decode(1, encoded, length, state)
         return found, named("encoder", encoder) | hypothesis
 
     def _initial_hypothesis(self, index: int, batch: int) -> State:
-        label, predictor = self._model.initial_hypothesis(batch, index)
+        label, predictor = self._model.decoders[index].initial_hypothesis(batch)
         return {"label": label, "time": tf.zeros_like(label)} | named("predictor", predictor)
 
     def _decode(
         self, index: int, encoded: tf.Tensor, lengths: tf.Tensor, state: State
     ) -> tuple[dict[str, tf.Tensor], State]:
         start = state["label"], of_part(state, "predictor")
-        found, (label, predictor) = self._model.search(encoded, lengths, start, index)
+        found, (label, predictor) = self._model.decoders[index].greedy(encoded, lengths, start)
         time = state["time"]
         # Past the end all stays 0; a comparison keeps the shape that LiteRT knows of the tokens.
         frames = tf.where(found.ids > 0, found.frames + time[:, None], found.frames)

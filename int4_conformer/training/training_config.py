@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from int4_conformer.errors import UserError
+from int4_conformer.losses.loss_config import LossConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,21 +62,19 @@ class TrainingConfig:
                 raise UserError(
                     f"`{name}` must be positive. Received: {name}={getattr(self, name)}"
                 )
-        if not 0 <= self.first_pass_weight <= 1:
-            raise UserError(
-                "`first_pass_weight` must be in [0, 1]. Received: "
-                f"first_pass_weight={self.first_pass_weight}"
-            )
-        if not 0 <= self.label_smoothing < 1:
-            raise UserError(
-                "`label_smoothing` must be in [0, 1). Received: "
-                f"label_smoothing={self.label_smoothing}"
-            )
-        for name in ("warmup", "weight_decay", "average", "fast_emit", "ctc_weight"):
+        # It checks what it is given.
+        _ = self.loss
+        for name in ("warmup", "weight_decay", "average"):
             if not getattr(self, name) >= 0:
                 raise UserError(
                     f"`{name}` must not be negative. Received: {name}={getattr(self, name)}"
                 )
+
+    @property
+    def loss(self) -> LossConfig:
+        """What is minimised."""
+        names = [field.name for field in dataclasses.fields(LossConfig)]
+        return LossConfig(**{name: getattr(self, name) for name in names})
 
     def to_config(self) -> dict[str, Any]:
         """The fields as JSON values."""
