@@ -22,7 +22,7 @@ def export_keras_tflite(
 
     The file's signature `serving_default` takes the model's inputs by their names. Layers that are
     not quantized are computed in float32. The integers are those of training under LiteRT's
-    default, XNNPACK, or, if activations are symmetric ("a8ds"), without it
+    default, XNNPACK, or, if activations are symmetric ("a8dsym"), without it
     (`OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES`).
 
     Args:

@@ -20,6 +20,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from int4_conformer.errors import UserError
+from int4_conformer.quant.spec.recipe import renamed_recipe
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.tflite import flatbuffer
 
@@ -122,7 +123,7 @@ def find(content: bytes, source: str = "the model") -> Metadata | None:
         sample_rate=fields["sample_rate"],
         block_samples=fields["block_samples"],
         vocabulary=Vocabulary.from_config(fields["vocabulary"]),
-        recipe=fields["recipe"],
+        recipe=renamed_recipe(fields["recipe"]),
         delegate=fields["delegate"],
         model=fields["model"],
         frame_samples=fields.get("frame_samples"),

@@ -47,7 +47,7 @@ def test_float_activations_meet_the_kernel_on_its_grid():
     np.testing.assert_allclose(layer(X), X @ snapped + bias, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("quant", ["w4", "w4a4", "w4a8", "w4a8s", "w8a8"])
+@pytest.mark.parametrize("quant", ["w4", "w4a4sym", "w4a8", "w4a8sym", "w8a8"])
 def test_a_deployed_layer_computes_the_same_in_its_integers(quant):
     layer = built(quant)
     expected, kernel = layer(X).numpy(), layer.kernel.numpy()
@@ -116,7 +116,7 @@ def test_keras_trains_it():
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("scheme", ["w4c_a8d", "w4c_a8ds", "w4c_a4d"])
+@pytest.mark.parametrize("scheme", ["w4c_a8d", "w4c_a8dsym", "w4c_a4dsym"])
 def test_pieces_have_the_codes_of_the_whole(scheme):
     layer = QuantDense(5, quant=scheme)
     x = streaming.noise([3, 48, 32])

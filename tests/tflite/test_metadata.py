@@ -24,6 +24,12 @@ def test_a_large_vocabulary_is_stored_outside_the_flatbuffer():
     assert metadata.read(content) == facts
 
 
+def test_a_recipe_of_an_earlier_version_has_its_name_of_today():
+    model = flatbuffer.load(tflite_models.float_model())
+    metadata.attach(model, dataclasses.replace(tflite_models.facts(), recipe="w4a8s"))
+    assert metadata.read(metadata.seal(tflite_models.serialize(model))).recipe == "w4a8sym"
+
+
 def test_sealing_changes_only_the_digest():
     model = flatbuffer.load(tflite_models.float_model())
     metadata.attach(model, tflite_models.facts())

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from int4_conformer.errors import UserError
 
 Granularity = Literal["channel", "tensor", "block32", "block64", "block128"]
-Activation = Literal["float", "int8", "int8_asymmetric", "int8_static", "int4"]
+Activation = Literal["float", "int8_asymmetric", "int8_symmetric", "int4_symmetric", "int8_static"]
 Backend = Literal["auto", "native", "xla", "exact_float", "onednn"]
 BackwardDtype = Literal["float32", "bfloat16"]
 
@@ -20,10 +20,18 @@ _GRANULARITY_NAMES = {
 }
 _ACTIVATION_NAMES = {
     "int8_asymmetric": "a8d",
-    "int8": "a8ds",
-    "int8_static": "a8s",
-    "int4": "a4d",
+    "int8_symmetric": "a8dsym",
+    "int4_symmetric": "a4dsym",
+    "int8_static": "a8static",
 }
+# Names of earlier versions: read wherever a name or a config is, and written nowhere.
+_OLD_ACTIVATIONS = {"int8": "int8_symmetric", "int4": "int4_symmetric"}
+_OLD_ACTIVATION_NAMES = {"a8ds": "int8_symmetric", "a4d": "int4_symmetric", "a8s": "int8_static"}
+
+
+def renamed_activation(name: str | None) -> str | None:
+    """Today's name of a scheme of activations that a config of an earlier version may hold."""
+    return _OLD_ACTIVATIONS.get(name, name)
 
 
 def levels(bits: int) -> int:
@@ -47,10 +55,10 @@ class QuantConfig:
         weights     = "w" bits granularity      bits 2..8; "c" per channel, "t" per tensor,
                                                 "b32" "b64" "b128" per block of inputs
         activations = "a8d"                     8 bits, dynamic, asymmetric
-                    | "a8ds" | "a4d"            8 or 4 bits, dynamic, symmetric
-                    | "a8s"                     8 bits, static
+                    | "a8dsym" | "a4dsym"       8 or 4 bits, dynamic, symmetric
+                    | "a8static"                8 bits, static
 
-    as in `w4c_a8d`, `w4b32_a8d`, `w8c_a8s`, `w4t`.
+    as in `w4c_a8d`, `w4b32_a8d`, `w8c_a8static`, `w4t`.
     """
 
     # Width of the weight codes in bits, 2..8; None keeps the weight in float32.
@@ -59,10 +67,10 @@ class QuantConfig:
     # weight, "block32" (64, 128) that many successive inputs of an output.
     granularity: Granularity = "channel"
     # Scheme of the activations. At run time, one scale per row (token) over the contraction axis:
-    # "int8" and "int4" (symmetric, max|x|/127 and max|x|/7: the patent), "int8_asymmetric" (256
-    # codes between min and max: what LiteRT's XNNPACK kernels compute). Learned in training, one
-    # for the layer: "int8_static" (for accelerators of whole integer models; the layer's outputs
-    # are then int8 too). "float" is none.
+    # "int8_asymmetric" (256 codes between min and max: what LiteRT's XNNPACK kernels compute),
+    # "int8_symmetric" and "int4_symmetric" (max|x|/127 and max|x|/7: the patent). Learned in
+    # training, one for the layer: "int8_static" (for accelerators of whole integer models; the
+    # layer's outputs are then int8 too). "float" is none.
     activation: Activation = "float"
     # Which kernel multiplies the codes; all give the same int32 accumulators (`quant.matmul`).
     backend: Backend = "auto"
@@ -162,26 +170,27 @@ class QuantConfig:
 
     @classmethod
     def from_name(cls, name: str) -> "QuantConfig":
-        """The scheme of a short form such as `w4c_a8d`.
+        """The scheme of a short form such as `w4c_a8d`; old spellings are read, too.
 
         Raises:
             UserError: `name` does not follow the grammar.
         """
         if name == "float":
             return cls()
-        match = re.fullmatch(r"(?:w(\d)(c|t|b32|b64|b128))?(_?)(a8d|a8ds|a8s|a4d)?", name)
+        schemes = {short: long for long, short in _ACTIVATION_NAMES.items()}
+        schemes |= _OLD_ACTIVATION_NAMES
+        match = re.fullmatch(rf"(?:w(\d)(c|t|b32|b64|b128))?(_?)({'|'.join(schemes)})?", name)
         weights, activations = match and match[1], match and match[4]
         if not (weights or activations) or bool(match[3]) != bool(weights and activations):
             raise UserError(
                 f"{name!r} names no scheme; write weights and activations as in w4c_a8d, "
-                "w4b32_a8d, w8c_a8s, w4c or float."
+                "w4b32_a8d, w8c_a8static, w4c or float."
             )
         fields: dict[str, Any] = {}
         if weights:
             granularities = {short: long for long, short in _GRANULARITY_NAMES.items()}
             fields |= {"weight_bits": int(weights), "granularity": granularities[match[2]]}
         if activations:
-            schemes = {short: long for long, short in _ACTIVATION_NAMES.items()}
             fields["activation"] = schemes[activations]
         return cls(**fields)
 
@@ -191,7 +200,7 @@ class QuantConfig:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "QuantConfig":
-        """Inverse of `to_config`; fields left out have their defaults.
+        """Inverse of `to_config`; fields left out have their defaults, old values are read, too.
 
         Raises:
             UserError: there is no such field, or it does not allow the value.
@@ -202,4 +211,6 @@ class QuantConfig:
             raise UserError(
                 f"A quantization config has no field {unknown[0]!r}; it has {', '.join(names)}."
             )
+        if "activation" in config:
+            config = config | {"activation": renamed_activation(config["activation"])}
         return cls(**config)
