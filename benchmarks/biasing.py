@@ -112,7 +112,7 @@ def _recognized(
     """The texts of utterances: greedy search without a list of biases."""
     recognize = None
     if biases is not None:
-        config = BeamConfig(width=FLAGS.beam)
+        config = BeamConfig(beam_size=FLAGS.beam)
         bias = biases[0] if biases else None
 
         def recognize(pcm: tf.Tensor, length: tf.Tensor) -> Tokens:

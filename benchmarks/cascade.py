@@ -4,9 +4,9 @@
 
 trains `cascaded_tiny` with w4a8 from scratch on the training split of AN4, with the settings that
 benchmarks/wer.py has for `tiny`, exports the last weights and counts word errors of the .tflite
-file on the dev split, which training never sees: of the first pass and of both, fed piece by piece
-as from a microphone, and of the whole utterances. Prints a table for RESULTS.md. A run that is
-complete is not trained again.
+file on the dev split, which training never sees: of the first pass and of both, fed segment by
+segment as from a microphone, and of the whole utterances. Prints a table for RESULTS.md. A run that
+is complete is not trained again.
 """
 
 from pathlib import Path

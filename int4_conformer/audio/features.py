@@ -44,11 +44,11 @@ class LogMel(keras.layers.Layer):
         return (self.log_mel(pcm) - self.mean) * self.inverse_std
 
     def initial_state(self, batch: int) -> State:
-        """`blocks` float [batch, 2, hop]: the samples before the piece."""
+        """`blocks` float [batch, 2, hop]: the samples before the segment."""
         return {"blocks": tf.zeros([batch, _PAST_BLOCKS, self.config.hop])}
 
     def step(self, pcm: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """As `call`, for a piece."""
+        """As `call`, for a segment."""
         blocks, past = follow(state["blocks"], self._blocks(pcm))
         return (self._log_mel(blocks) - self.mean) * self.inverse_std, {"blocks": past}
 

@@ -2,8 +2,8 @@
 
 MODEL is a folder that `int4-conformer train` wrote, whose utterances are recognised in batches, or
 a .tflite file that `int4-conformer export` wrote, which hears them one by one, as a device would:
-whole, or with --stream in pieces, as from a microphone. Lower case, punctuation and the like do not
-count: transcripts are normalised on both sides.
+whole, or with --stream in segments, as from a microphone. Lower case, punctuation and the like do
+not count: transcripts are normalised on both sides.
 
 With --beam a training folder is searched by a beam instead of greedily, which may ask a language
 model over the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make
@@ -57,12 +57,14 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "first_pass", False, "Stop after the first of two passes.", flag_values=values
     )
-    flags.DEFINE_boolean("stream", False, "Feed a .tflite file piece by piece.", flag_values=values)
+    flags.DEFINE_boolean(
+        "stream", False, "Feed a .tflite file segment by segment.", flag_values=values
+    )
     flags.DEFINE_integer(
         "beam", None, "Hypotheses of a beam search.", lower_bound=1, flag_values=values
     )
     flags.DEFINE_boolean(
-        "rescore",
+        "full_sum",
         False,
         "Rank the hypotheses of a beam by the probability of all their alignments.",
         flag_values=values,
@@ -72,8 +74,8 @@ def _define_flags(values: flags.FlagValues) -> None:
         "lm_weight", BeamConfig.lm_weight, "Factor of its log-probabilities.", flag_values=values
     )
     flags.DEFINE_float(
-        "label_bonus",
-        BeamConfig.label_bonus,
+        "insertion_bonus",
+        BeamConfig.insertion_bonus,
         "Added for each token when there is a language model, in nats.",
         flag_values=values,
     )
@@ -106,7 +108,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
     else:
         if values.first_pass and not values.stream:
             raise UserError("A .tflite file has a first pass in streams alone; add --stream.")
-        for flag in ("checkpoint", "beam", "rescore", "lm", "bias"):
+        for flag in ("checkpoint", "beam", "full_sum", "lm", "bias"):
             if value := values[flag].value:
                 given = f"--{flag}" if value is True else f"--{flag}={value}"
                 raise UserError(f"{given} is for training folders; {model} is a file.")
@@ -125,11 +127,11 @@ def _evaluate_folder(
     if values.beam is not None:
         beam = BeamConfig(
             width=values.beam,
-            rescore=values.rescore,
+            full_sum=values.full_sum,
             lm_weight=values.lm_weight,
-            label_bonus=values.label_bonus,
+            insertion_bonus=values.insertion_bonus,
         )
-    for flag in ("lm", "bias", "rescore"):
+    for flag in ("lm", "bias", "full_sum"):
         if beam is None and values[flag].value:
             raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")
 

@@ -1,9 +1,9 @@
 """What a served recogniser computes, by signature.
 
 `serving_default` recognises a whole utterance. Recognisers whose encoders see no further than a
-chunk also have `first_pass` and, with two passes, `second_pass`, which are given an utterance piece
-by piece with the state of the piece before, zeros before the first (`models.stream`). Inputs and
-outputs of the state have the same names.
+chunk also have `first_pass` and, with two passes, `second_pass`, which are given an utterance
+segment by segment with the state of the segment before, zeros before the first (`models.stream`).
+Inputs and outputs of the state have the same names.
 """
 
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
 
 
-def signatures(model: Transducer, piece_seconds: float) -> dict[str, Any]:
+def signatures(model: Transducer, segment_seconds: float) -> dict[str, Any]:
     """A `tf.function` for each signature.
 
     Args:
         model: trained.
-        piece_seconds: as `TransducerStream`.
+        segment_seconds: as `TransducerStream`.
     """
     functions = {"serving_default": recognition(model)}
     if not model.is_streamable:
         return functions
-    stream = TransducerStream(model, piece_seconds)
+    stream = TransducerStream(model, segment_seconds)
     states = stream.initial_states(batch=1)
     pcm = tf.TensorSpec([1, stream.samples], tf.float32, name="pcm")
     functions["first_pass"] = _step(stream.first_pass, pcm, states[0])
@@ -38,7 +38,7 @@ def signatures(model: Transducer, piece_seconds: float) -> dict[str, Any]:
 
 
 def _step(step: Callable[..., Any], given: tf.TensorSpec, state: State) -> Any:
-    """Runs a pass on a piece; one flat dictionary of outputs and state comes out."""
+    """Runs a pass on a segment; one flat dictionary of outputs and state comes out."""
     length = tf.TensorSpec([1], tf.int32, name="length")
     # LiteRT cannot give back a tensor of no values, as states of no left context are.
     empty = {name: x for name, x in state.items() if not x.shape.num_elements()}

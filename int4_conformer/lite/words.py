@@ -84,8 +84,8 @@ def timed_words(
     return tuple(words)
 
 
-class GrowingWords:
-    """The words of tokens that come bit by bit.
+class WordAssembler:
+    """Assembles the words of tokens that come bit by bit.
 
     Words that are whole are kept as such: what a few more tokens cost does not grow with the
     utterance.

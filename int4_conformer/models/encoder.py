@@ -35,7 +35,7 @@ class Encoder(Composite, keras.layers.Layer):
 
     Call: float [batch, time * stack, bins], padding_mask bool [batch, time] (False: padding) or
         None -> [batch, time, dim]; half as many frames with `reduce_after`. The time is a multiple
-        of `config.piece` and of `config.reduction`.
+        of `config.segment` and of `config.reduction`.
 
     Raises:
         UserError: it is not.
@@ -75,7 +75,7 @@ class Encoder(Composite, keras.layers.Layer):
         self, features: tf.Tensor, padding_mask: tf.Tensor | None = None, training: bool = False
     ) -> tf.Tensor:
         x = self._stacked(features) if self.subsampling is None else self.subsampling(features)
-        whole = self.config.piece or self.config.reduction
+        whole = self.config.segment or self.config.reduction
         if x.shape[1] is not None and x.shape[1] % whole:
             raise UserError(
                 f"An utterance must have a multiple of {whole} frames, whole chunks and pairs; pad "
@@ -110,7 +110,7 @@ class Encoder(Composite, keras.layers.Layer):
         """As `call`, for a piece.
 
         Args:
-            features: float [batch, time * stack, bins], the time a multiple of `config.piece`.
+            features: float [batch, time * stack, bins], the time a multiple of `config.segment`.
             mask: bool [batch, time].
             state: of the piece before.
 

@@ -9,7 +9,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.quant.spec.recipe import Recipe
 
 # Audio that a stream waits for, unless it is told otherwise.
-PIECE_SECONDS = 0.32
+SEGMENT_SECONDS = 0.32
 
 EncoderKind = Literal["conformer", "transformer", "lstm"]
 Subsampling = Literal["stack", "convolution"]
@@ -90,8 +90,8 @@ class EncoderConfig:
         return self.chunk is not None and (self.left_context is not None or self.kind == "lstm")
 
     @property
-    def piece(self) -> int | None:
-        """A stream's pieces are multiples of so many frames; None if there is no streaming."""
+    def segment(self) -> int | None:
+        """A stream's segments are multiples of so many frames; None if there is no streaming."""
         return None if self.chunk is None else math.lcm(self.chunk, self.reduction)
 
 
@@ -170,6 +170,10 @@ class JointConfig:
     tied: bool = True
 
 
+# Fields of earlier versions, which saved configs hold.
+_OLD_FIELDS = {"max_symbols": "max_symbols_per_frame"}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransducerConfig:
     """A whole recogniser."""
@@ -191,7 +195,7 @@ class TransducerConfig:
     # Whether each encoder has a CTC head, which only training uses and no export has.
     ctc: bool = False
     # Most labels that a search emits in one encoder frame.
-    max_symbols: int = 4
+    max_symbols_per_frame: int = 4
 
     def __post_init__(self) -> None:
         if self.vocab_size < 2:
@@ -234,8 +238,8 @@ class TransducerConfig:
     @property
     def block_samples(self) -> int:
         """Utterances are padded to multiples of so many samples: whole chunks of every pass."""
-        first = self.encoder.piece or self.encoder.reduction
-        second = 1 if self.second_pass is None else self.second_pass.piece or 1
+        first = self.encoder.segment or self.encoder.reduction
+        second = 1 if self.second_pass is None else self.second_pass.segment or 1
         return self.front_end.block * math.lcm(first, self.encoder.reduction * second)
 
     def to_config(self) -> dict[str, Any]:
@@ -244,7 +248,8 @@ class TransducerConfig:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "TransducerConfig":
-        """Inverse of `to_config`."""
+        """Inverse of `to_config`; configs of earlier versions are read, too."""
+        config = {_OLD_FIELDS.get(name, name): value for name, value in config.items()}
         return cls(
             **config
             | {

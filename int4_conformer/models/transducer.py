@@ -277,7 +277,7 @@ class Transducer(Composite, keras.Model):
         predictor, joint = self.decoder(index)
         start = search.start(keras.ops.shape(encoded)[0], predictor.initial_state)
         paths, beam = search(joint.project_frames(encoded), lengths, start)
-        if config.rescore:
+        if config.full_sum:
             beam = self._rescored(encoded, lengths, paths, beam, index)
         return search.best(paths, beam)
 
@@ -330,7 +330,7 @@ class Transducer(Composite, keras.Model):
         return BeamSearch(
             predict=predictor.step,
             logits=joint.logits,
-            max_symbols=self.config.max_symbols,
+            max_symbols_per_frame=self.config.max_symbols_per_frame,
             config=config,
             bias=bias,
             lm=lm,
@@ -359,7 +359,7 @@ class Transducer(Composite, keras.Model):
             start=start,
             predict=predictor.step,
             logits=joint.logits,
-            max_symbols=self.config.max_symbols,
+            max_symbols_per_frame=self.config.max_symbols_per_frame,
         )
 
     def get_config(self) -> dict[str, Any]:

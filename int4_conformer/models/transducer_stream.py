@@ -7,7 +7,7 @@ import tensorflow as tf
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.errors import UserError
 from int4_conformer.layers.steppable import State, named, of_part
-from int4_conformer.models.model_config import PIECE_SECONDS
+from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.models.transducer import Transducer
 
 
@@ -20,29 +20,29 @@ class TransducerStream:
 
     Args:
         model: its encoders have a `chunk` and a `left_context`.
-        piece_seconds: what a piece of audio has at most, but at least a chunk.
+        segment_seconds: what a piece of audio has at most, but at least a chunk.
 
     Raises:
         UserError: frames of an encoder see without limit.
     """
 
-    def __init__(self, model: Transducer, piece_seconds: float = PIECE_SECONDS):
-        if piece_seconds <= 0:
-            raise UserError(f"A piece must be longer than 0 s. Received: {piece_seconds} s")
+    def __init__(self, model: Transducer, segment_seconds: float = SEGMENT_SECONDS):
+        if segment_seconds <= 0:
+            raise UserError(f"A segment must be longer than 0 s. Received: {segment_seconds} s")
         self._model = model
         first, front_end = model.config.encoder, model.config.front_end
         # The encoders know best what they cannot do.
         self.initial_states(batch=1)
-        chunk_seconds = first.piece * front_end.block / front_end.sample_rate
+        chunk_seconds = first.segment * front_end.block / front_end.sample_rate
         # Frames that go into the first encoder, and samples, of a piece.
-        self.frames = first.piece * max(1, int(piece_seconds / chunk_seconds + 1e-6))
+        self.frames = first.segment * max(1, int(segment_seconds / chunk_seconds + 1e-6))
         self.samples = self.frames * front_end.block
 
     @property
     def second_frames(self) -> int:
         """Frames of a piece of the second pass: whole pieces of the first, and whole chunks."""
         first = self.frames // self._model.config.encoder.reduction
-        return math.lcm(first, self._model.config.second_pass.piece)
+        return math.lcm(first, self._model.config.second_pass.segment)
 
     def initial_states(self, batch: int) -> list[State]:
         """What each pass starts with."""

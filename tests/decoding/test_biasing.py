@@ -116,8 +116,8 @@ def test_a_bias_changes_what_a_search_finds():
         BeamSearch(
             predict=network.predict,
             logits=network.logits,
-            max_symbols=2,
-            config=BeamConfig(width=8, threshold=math.inf),
+            max_symbols_per_frame=2,
+            config=BeamConfig(beam_size=8, threshold=math.inf),
             bias=bias,
         )
         for bias in (None, PhraseBias.of(phrases, LETTERS, 4.0))

@@ -70,7 +70,7 @@ def test_tokens_are_those_of_the_model(exported, recipe):
         np.testing.assert_array_equal(recognizer.tokens(pcm), expected)
         lengths.add(expected.size)
     # The model neither is silent nor says all that it may in every frame.
-    assert 0 < max(lengths) < 60 * model.config.max_symbols
+    assert 0 < max(lengths) < 60 * model.config.max_symbols_per_frame
 
 
 @pytest.mark.parametrize("recipe", ["w4a8", "float"])

@@ -117,7 +117,7 @@ def test_keras_trains_it():
 
 
 @pytest.mark.parametrize("scheme", ["w4c_a8d", "w4c_a8dsym", "w4c_a4dsym"])
-def test_pieces_have_the_codes_of_the_whole(scheme):
+def test_segments_have_the_codes_of_the_whole(scheme):
     layer = QuantDense(5, quant=scheme)
     x = streaming.noise([3, 48, 32])
     layer(x)
@@ -126,5 +126,5 @@ def test_pieces_have_the_codes_of_the_whole(scheme):
         initial_state=lambda _: {},
         step=lambda x, _, state: (layer(x), state),
     )
-    different, total = streaming.code_differences(streamed, x, time=48, piece=8)
+    different, total = streaming.code_differences(streamed, x, time=48, segment=8)
     assert (different, total) == (0, x.size)

@@ -87,7 +87,9 @@ def test_a_scheme_of_an_earlier_version_has_its_name_of_today():
 
 
 def test_an_unknown_activation_scheme():
-    with pytest.raises(UserError, match=r"quantized by int8_symmetric or int4_symmetric\. Received: 'a8d'"):
+    with pytest.raises(
+        UserError, match=r"quantized by int8_symmetric or int4_symmetric\. Received: 'a8d'"
+    ):
         QuantMultiHeadAttention(HEADS, HEAD_DIM, activation_scheme="a8d")
 
 

@@ -6,14 +6,14 @@ from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
 from int4_conformer.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(pieces=("<blank>", *"abcdefghijklmnopqrstuvwxyz"))
-# Samples of a frame, frames of a piece of the first pass and of the second.
+# Samples of a frame, frames of a segment of the first pass and of the second.
 FRAME, FIRST, SECOND = 2, 3, 6
 # Of a frame.
 SECONDS = 0.5
 
 
 def said_in(letters, start):
-    """The outputs that tell of the letters of a piece, 0 for none, each as probable as 1 in 2."""
+    """The outputs that tell of the letters of a segment, 0 for none, each as probable as 1 in 2."""
     frames = np.flatnonzero(letters).astype(np.int32)
     padding = (0, len(letters) - len(frames))
     return {
@@ -115,7 +115,7 @@ def test_final_words_have_times_from_the_start_of_the_stream(passes):
     assert word.confidence == pytest.approx(0.5)
 
 
-def test_an_utterance_that_ends_with_a_piece_loses_and_repeats_nothing():
+def test_an_utterance_that_ends_with_a_segment_loses_and_repeats_nothing():
     heard, _, _ = stream(2)
     heard.feed(spoken("abcabc"))
     assert heard.finish().text == "bcdbcd"
@@ -127,7 +127,7 @@ def test_the_end_is_padded_as_whole_utterances_are():
     heard, states, _ = stream(1, block=4 * FRAME)
     heard.feed(spoken("abcde"))
     heard.finish()
-    # Eight frames: two pieces, and two frames of the third.
+    # Eight frames: two segments, and two frames of the third.
     assert states == [0, 3, 6]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from int4_conformer.lite.words import GrowingWords, Token, read_tokens, timed_words
+from int4_conformer.lite.words import Token, WordAssembler, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(pieces=("<blank>", "\u2581", "a", "b", "\u2581c"))
@@ -53,17 +53,17 @@ ODD = Vocabulary(pieces=(*VOCABULARY.pieces, "a\u2581b"))
 @hypothesis.settings(deadline=None)
 def test_words_that_grow_are_those_of_all_tokens(ids, size):
     tokens = [Token(id=i, frame=t, log_prob=-0.1 * t) for t, i in enumerate(ids)]
-    growing = GrowingWords(ODD, 0.04)
+    assembler = WordAssembler(ODD, 0.04)
     for end in range(0, len(tokens) + size, size):
-        growing.add(tokens[max(0, end - size) : end])
+        assembler.add(tokens[max(0, end - size) : end])
         heard, following = tokens[:end], tokens[end : end + 2]
-        assert growing.words == timed_words(ODD, heard, 0.04)
-        assert growing.text() == ODD.detokenize(token.id for token in heard)
-        assert growing.text(following) == ODD.detokenize(token.id for token in heard + following)
+        assert assembler.words == timed_words(ODD, heard, 0.04)
+        assert assembler.text() == ODD.detokenize(token.id for token in heard)
+        assert assembler.text(following) == ODD.detokenize(token.id for token in heard + following)
 
 
 def test_whole_words_are_not_spelled_again(monkeypatch):
-    growing, spelled = GrowingWords(VOCABULARY, 0.04), []
+    assembler, spelled = WordAssembler(VOCABULARY, 0.04), []
     words = Vocabulary.words
 
     def counted(vocabulary, ids):
@@ -73,7 +73,7 @@ def test_whole_words_are_not_spelled_again(monkeypatch):
 
     monkeypatch.setattr(Vocabulary, "words", counted)
     for frame in range(300):
-        growing.add([Token(id=(1, 2, 3)[frame % 3], frame=frame, log_prob=-1.0)])
-        growing.text()
+        assembler.add([Token(id=(1, 2, 3)[frame % 3], frame=frame, log_prob=-1.0)])
+        assembler.text()
     assert max(spelled) < 8
-    assert growing.text() == " ".join(["ab"] * 100)
+    assert assembler.text() == " ".join(["ab"] * 100)

@@ -28,7 +28,7 @@ def test_shapes(name, dim, blocks, heads):
 def test_streaming_presets_see_so_far():
     for name in ("streaming_s", "cascaded_tiny", "cascaded_150m"):
         for encoder in preset(name).encoders:
-            assert encoder.piece is not None
+            assert encoder.segment is not None
             assert encoder.left_context is not None
     for name in ("cascaded_tiny", "cascaded_150m"):
         first, second = preset(name).encoders
