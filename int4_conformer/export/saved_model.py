@@ -21,12 +21,10 @@ def export_saved_model(
     *,
     segment_seconds: float = SEGMENT_SECONDS,
 ) -> None:
-    """Writes a SavedModel with the signature `serving_default`, and those of a stream.
+    """Writes a SavedModel with the signatures that `interface` describes.
 
-    Input `pcm` float32 [samples] at the model's rate, a multiple of `config.block_samples`;
-    outputs `tokens` int32 [capacity], `count` int32 [], `frames` int32 [capacity] and `log_probs`
-    float32 [capacity] (`Tokens`). Quantized weights are stored as their codes and scales and
-    multiplied as integers; the vocabulary lies beside as an asset, `assets/vocabulary.json`.
+    Quantized weights are stored as their codes and scales and multiplied as integers; the
+    vocabulary lies beside as an asset, `assets/vocabulary.json`.
 
     Args:
         model: trained.

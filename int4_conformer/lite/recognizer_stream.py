@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from int4_conformer import interface
 from int4_conformer.errors import UserError
 from int4_conformer.lite.words import Token, Word, WordAssembler, read_tokens
 from int4_conformer.text.vocabulary import Vocabulary
@@ -86,15 +87,15 @@ class RecognizerStream:
         if last:
             pcm = np.pad(pcm, (0, -self._samples % self._block_samples))
         for outputs in self._first.run(pcm, last):
-            length = int(outputs["length"][0])
+            length = int(outputs[interface.LENGTH][0])
             tokens = read_tokens(outputs)
             if self._second is None:
                 self._final.add(tokens)
             else:
                 self._pending.append((length, tokens))
-                self._correct(outputs["encoded"][0, :length], last=False)
+                self._correct(outputs[interface.ENCODED][0, :length], last=False)
         if last and self._second is not None:
-            self._correct(np.zeros_like(outputs["encoded"][0, :0]), last=True)
+            self._correct(np.zeros_like(outputs[interface.ENCODED][0, :0]), last=True)
 
     def _correct(self, encoded: np.ndarray, last: bool) -> None:
         """Gives the second pass frames of the first, whose words give way to its own."""
@@ -130,7 +131,7 @@ class Pass:
         self._waiting = zeros.pop(given)[0]
         self.segment = len(self._waiting)
         self._waiting = self._waiting[:0]
-        del zeros["length"]
+        del zeros[interface.LENGTH]
         self._state = zeros
 
     def run(self, values: np.ndarray, last: bool) -> Iterator[dict[str, np.ndarray]]:
@@ -147,7 +148,7 @@ class Pass:
         missing = self.segment - len(values)
         padded = np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))
         outputs = self._run(
-            **{self._given: padded[None], "length": np.array([len(values)], np.int32)},
+            **{self._given: padded[None], interface.LENGTH: np.array([len(values)], np.int32)},
             **self._state,
         )
         self._state = {name: outputs[name] for name in self._state}

@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from int4_conformer import interface
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.errors import UserError
 from int4_conformer.layers.steppable import State, named, of_part
@@ -81,7 +82,7 @@ class TransducerStream:
         encoded, encoder = model.encoder.step(features, mask, of_part(state, "encoder"))
         lengths = -(-frames // config.encoder.reduction)
         found, hypothesis = self._decode(0, encoded, lengths, state)
-        outputs = found | {"encoded": encoded, "length": lengths}
+        outputs = found | {interface.ENCODED: encoded, interface.LENGTH: lengths}
         return outputs, named("front_end", front_end) | named("encoder", encoder) | hypothesis
 
     def second_pass(
@@ -122,8 +123,8 @@ class TransducerStream:
 def as_outputs(found: Tokens) -> dict[str, tf.Tensor]:
     """Tokens as the outputs of a signature."""
     return {
-        "tokens": found.ids,
-        "count": found.count,
-        "frames": found.frames,
-        "log_probs": found.log_probs,
+        interface.TOKENS: found.ids,
+        interface.COUNT: found.count,
+        interface.FRAMES: found.frames,
+        interface.LOG_PROBS: found.log_probs,
     }

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
+from int4_conformer import interface
 from int4_conformer.lite.words import Token, WordAssembler, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
 
@@ -31,10 +32,10 @@ def test_no_tokens_are_no_words():
 @pytest.mark.parametrize("batch", [[], [1]], ids=["utterance", "batch"])
 def test_tokens_of_a_signature(batch):
     outputs = {
-        "tokens": np.reshape(np.int32([2, 3, 0]), [*batch, 3]),
-        "count": np.reshape(np.int32(2), batch),
-        "frames": np.reshape(np.int32([0, 4, 0]), [*batch, 3]),
-        "log_probs": np.reshape(np.float32([-0.5, -1, 0]), [*batch, 3]),
+        interface.TOKENS: np.reshape(np.int32([2, 3, 0]), [*batch, 3]),
+        interface.COUNT: np.reshape(np.int32(2), batch),
+        interface.FRAMES: np.reshape(np.int32([0, 4, 0]), [*batch, 3]),
+        interface.LOG_PROBS: np.reshape(np.float32([-0.5, -1, 0]), [*batch, 3]),
     }
     assert read_tokens(outputs) == [
         Token(id=2, frame=0, log_prob=-0.5),
