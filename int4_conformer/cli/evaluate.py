@@ -25,6 +25,7 @@ from int4_conformer.data.corpus import Utterances, read_corpus
 from int4_conformer.decoding.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation, evaluate
+from int4_conformer.fields import help_of
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.progress import Progress
 from int4_conformer.text.normalize import normalize
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from int4_conformer.decoding.greedy import Tokens
     from int4_conformer.models.transducer import Transducer
     from int4_conformer.text.tokenizer import Tokenizer
+
+# Fields of `BeamConfig` that are flags of the same name.
+_BEAM_SETTINGS = ("full_sum", "lm_weight", "insertion_bonus")
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -61,24 +65,14 @@ def _define_flags(values: flags.FlagValues) -> None:
         "stream", False, "Feed a .tflite file segment by segment.", flag_values=values
     )
     flags.DEFINE_integer(
-        "beam", None, "Hypotheses of a beam search.", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_boolean(
-        "full_sum",
-        False,
-        "Rank the hypotheses of a beam by the probability of all their alignments.",
+        "beam",
+        None,
+        f"Searches with a beam. {help_of(BeamConfig, 'beam_size')}",
+        lower_bound=1,
         flag_values=values,
     )
     flags.DEFINE_string("lm", None, "ARPA file of a language model.", flag_values=values)
-    flags.DEFINE_float(
-        "lm_weight", BeamConfig.lm_weight, "Factor of its log-probabilities.", flag_values=values
-    )
-    flags.DEFINE_float(
-        "insertion_bonus",
-        BeamConfig.insertion_bonus,
-        "Added for each token when there is a language model, in nats.",
-        flag_values=values,
-    )
+    app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
     flags.DEFINE_string("bias", None, "File of phrases to prefer, one a line.", flag_values=values)
     flags.DEFINE_float(
         "bias_score",
@@ -125,12 +119,8 @@ def _evaluate_folder(
 ) -> Evaluation:
     beam = None
     if values.beam is not None:
-        beam = BeamConfig(
-            width=values.beam,
-            full_sum=values.full_sum,
-            lm_weight=values.lm_weight,
-            insertion_bonus=values.insertion_bonus,
-        )
+        settings = app.given_fields(BeamConfig, values, _BEAM_SETTINGS)
+        beam = BeamConfig(beam_size=values.beam, **settings)
     for flag in ("lm", "bias", "full_sum"):
         if beam is None and values[flag].value:
             raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")

@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert import interpreter as litert
 
 from int4_conformer import interface
+from int4_conformer.checks import require_at_least, require_positive
 from int4_conformer.errors import UserError
 from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
 from int4_conformer.lite.words import Recognition, read_tokens, timed_words
@@ -36,8 +37,7 @@ class Recognizer:
     """
 
     def __init__(self, path: str | os.PathLike, num_threads: int = 1) -> None:
-        if num_threads < 1:
-            raise UserError(f"`num_threads` must be at least 1. Received: {num_threads}")
+        require_at_least(1, num_threads=num_threads)
         content = flatbuffer.read_file(path)
         self._metadata = metadata_lib.read(content, str(path))
         self._interpreter = litert.Interpreter(
@@ -153,8 +153,7 @@ class Recognizer:
         return Pass(run, runner.get_input_details(), given)
 
     def _resampler(self, sample_rate: int) -> Callable[[np.ndarray, bool], np.ndarray]:
-        if sample_rate < 1:
-            raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}")
+        require_positive(sample_rate=sample_rate)
         if sample_rate == self.sample_rate:
             return lambda samples, last: samples if last else _mono(np.asarray(samples))
         # Its library loads only when needed.
@@ -168,8 +167,7 @@ class Recognizer:
     def _pcm(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """float32 `[samples]` at the model's rate, padded with silence to whole blocks."""
         pcm = _mono(np.asarray(samples))
-        if sample_rate < 1:
-            raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}")
+        require_positive(sample_rate=sample_rate)
         if sample_rate != self.sample_rate:
             # Training resamples with this very function; its libraries load only when needed.
             from int4_conformer.audio.audio_files import resample

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from int4_conformer.checks import require_one_of, require_positive
 from int4_conformer.errors import UserError
 from int4_conformer.quant.spec.recipe import renamed_recipe
 from int4_conformer.text.vocabulary import Vocabulary
@@ -53,11 +54,10 @@ class Metadata:
     frame_samples: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "block_samples", "frame_samples"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UserError(f"`{name}` must be positive. Received: {getattr(self, name)}")
-        if self.delegate not in DELEGATES:
-            raise UserError(f"`delegate` must be one of {DELEGATES}. Received: {self.delegate!r}")
+        require_positive(sample_rate=self.sample_rate, block_samples=self.block_samples)
+        if self.frame_samples is not None:
+            require_positive(frame_samples=self.frame_samples)
+        require_one_of(DELEGATES, delegate=self.delegate)
 
 
 def attach(model: schema.ModelT, metadata: Metadata) -> None:

@@ -139,7 +139,7 @@ def test_refused_searches(trained, tmp_path):
         (["--beam=4", f"--bias={tmp_path}/foreign.txt"], "The symbol 'z' of the text 'z'"),
         (
             ["--beam=4", f"--bias={tmp_path}/foreign.txt", "--bias_score=0"],
-            "The score of a bias must be positive",
+            "`score` must be positive",
         ),
     ]:
         arguments = (trained.workdir, f"--manifest={trained.manifest}", *flags)

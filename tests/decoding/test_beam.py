@@ -218,9 +218,12 @@ def test_in_a_graph_it_finds_the_same(jit_compile, shape):
         ({"n_best": 0}, "`n_best` must be at least 1"),
         ({"beam_size": 4, "n_best": 5}, "no more hypotheses than it holds. Received: n_best=5"),
         ({"threshold": 0.0}, "`threshold` must be positive. Received: threshold=0"),
-        ({"lm_weight": -1.0}, "`lm_weight` must be finite and not negative. Received: -1"),
+        ({"lm_weight": -1.0}, "`lm_weight` must not be negative. Received: lm_weight=-1"),
         ({"lm_weight": math.nan}, "`lm_weight` must be finite"),
-        ({"insertion_bonus": math.inf}, "`insertion_bonus` must be finite. Received: inf"),
+        (
+            {"insertion_bonus": math.inf},
+            "`insertion_bonus` must be finite. Received: insertion_bonus=inf",
+        ),
         ({"lm_candidates": 0}, "`lm_candidates` must be at least 1"),
     ],
 )

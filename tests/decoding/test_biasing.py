@@ -144,7 +144,7 @@ def ids_text(ids):
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(UserError, match=r"score of a bias must be positive. Received: 0"):
+    with pytest.raises(UserError, match=r"`score` must be positive. Received: score=0"):
         PhraseBias.of(["a"], LETTERS, 0.0)
     with pytest.raises(UserError, match=r"holds no word. Received: 2 phrases"):
         PhraseBias.of(["", " ! "], LETTERS, 1.0)

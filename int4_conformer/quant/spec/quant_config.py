@@ -4,7 +4,9 @@ import dataclasses
 import re
 from typing import Any, Literal, get_args
 
+from int4_conformer.checks import require_in, require_not_negative, require_one_of
 from int4_conformer.errors import UserError
+from int4_conformer.fields import setting
 
 Granularity = Literal["channel", "tensor", "block32", "block64", "block128"]
 Activation = Literal["float", "int8_asymmetric", "int8_symmetric", "int4_symmetric", "int8_static"]
@@ -61,68 +63,83 @@ class QuantConfig:
     as in `w4c_a8d`, `w4b32_a8d`, `w8c_a8static`, `w4t`.
     """
 
-    # Width of the weight codes in bits, 2..8; None keeps the weight in float32.
-    weight_bits: int | None = None
-    # What shares a weight's scale: "channel" is all inputs of an output, "tensor" the whole
-    # weight, "block32" (64, 128) that many successive inputs of an output.
-    granularity: Granularity = "channel"
-    # Scheme of the activations. At run time, one scale per row (token) over the contraction axis:
-    # "int8_asymmetric" (256 codes between min and max: what LiteRT's XNNPACK kernels compute),
-    # "int8_symmetric" and "int4_symmetric" (max|x|/127 and max|x|/7: the patent). Learned in
-    # training, one for the layer: "int8_static" (for accelerators of whole integer models; the
-    # layer's outputs are then int8 too). "float" is none.
-    activation: Activation = "float"
-    # Which kernel multiplies the codes; all give the same int32 accumulators (`quant.matmul`).
-    backend: Backend = "auto"
-    # Type of the two matmuls of the backward pass; sums are kept in float32.
-    backward_dtype: BackwardDtype = "float32"
-    # Whether the weight's gradient also flows through its scale max|w|/L into the largest weight
-    # of each channel; False takes the scale for a constant, as plain straight-through does.
-    scale_gradient: bool = False
-    # Whether values beyond the largest code get no gradient. Scales from the maximum clip nothing;
-    # learned clipping and static ranges do.
-    clip_gradient: bool = True
-    # Whether scales are multiplied by a learned factor per channel (LSQ, arXiv 1902.08153, with
-    # the maximum as the unit), so that rare large weights may be clipped.
-    learned_clip: bool = False
-    # Whether training rounds weights up or down at random, with the mean at the weight (arXiv
-    # 1502.02551). Evaluation and export round to nearest.
-    stochastic_rounding: bool = False
-    # Standard deviation, in units of the scale, of Gaussian noise on the weights in training.
-    weight_noise: float = 0.0
-    # Training step at which quantization sets in; before it the layer computes in float.
-    start_step: int = 0
-    # Decay of the running averages of a static range's ends, per training step.
-    range_decay: float = 0.99
+    weight_bits: int | None = setting(
+        None, "Width of the weight codes in bits, 2 to 8; `None` keeps the weight in float32."
+    )
+    granularity: Granularity = setting(
+        "channel",
+        "What shares a weight's scale: `channel` is all inputs of an output, `tensor` the whole "
+        "weight, `block32` (`64`, `128`) that many successive inputs of an output.",
+    )
+    activation: Activation = setting(
+        "float",
+        "Scheme of the activations. At run time, one scale per row (token) over the contraction "
+        "axis: `int8_asymmetric` (256 codes between min and max: what LiteRT's XNNPACK kernels "
+        "compute), `int8_symmetric` and `int4_symmetric` (max|x|/127 and max|x|/7: the patent). "
+        "Learned in training, one for the layer: `int8_static` (for accelerators of whole integer "
+        "models; the layer's outputs are then int8 too). `float` is none.",
+    )
+    backend: Backend = setting(
+        "auto",
+        "Which kernel multiplies the codes; all give the same int32 accumulators.",
+    )
+    backward_dtype: BackwardDtype = setting(
+        "float32",
+        "Type of the two matmuls of the backward pass, `float32` or `bfloat16`; sums are kept in "
+        "float32.",
+    )
+    scale_gradient: bool = setting(
+        False,
+        "Whether the weight's gradient also flows through its scale max|w|/L into the largest "
+        "weight of each channel (the chain rule, with the derivative by the scale of LSQ, arXiv "
+        "1902.08153); `False` takes the scale for a constant, as plain straight-through does "
+        "(Bengio et al., arXiv 1308.3432; US20230298569A1).",
+    )
+    clip_gradient: bool = setting(
+        True,
+        "Whether values beyond the largest code get no gradient (PACT, arXiv 1805.06085). Scales "
+        "from the maximum clip nothing; learned clipping and static ranges do.",
+    )
+    learned_clip: bool = setting(
+        False,
+        "Whether scales are multiplied by a learned factor per channel (LSQ, arXiv 1902.08153, "
+        "with the maximum as the unit), so that rare large weights may be clipped.",
+    )
+    stochastic_rounding: bool = setting(
+        False,
+        "Whether training rounds weights up or down at random, with the mean at the weight (arXiv "
+        "1502.02551). Evaluation and export round to nearest.",
+    )
+    weight_noise: float = setting(
+        0.0,
+        "Standard deviation, in units of the scale, of Gaussian noise on the weights in training "
+        "(arXiv 2104.09987).",
+    )
+    start_step: int = setting(
+        0,
+        "Training step at which quantization sets in; before it the layer computes in float. Give "
+        "rules different ones to start layer by layer (arXiv 1806.08342).",
+    )
+    range_decay: float = setting(
+        0.99,
+        "Decay of the running averages of a static range's ends, per training step (arXiv "
+        "1712.05877).",
+    )
 
     def __post_init__(self) -> None:
         if self.weight_bits is not None:
             levels(self.weight_bits)
-        for field, allowed in (
-            ("granularity", get_args(Granularity)),
-            ("activation", get_args(Activation)),
-            ("backend", get_args(Backend)),
-            ("backward_dtype", get_args(BackwardDtype)),
-        ):
-            value = getattr(self, field)
-            if value not in allowed:
-                raise UserError(
-                    f"`{field}` must be one of {', '.join(allowed)}. Received: {field}={value!r}"
-                )
+        require_one_of(get_args(Granularity), granularity=self.granularity)
+        require_one_of(get_args(Activation), activation=self.activation)
+        require_one_of(get_args(Backend), backend=self.backend)
+        require_one_of(get_args(BackwardDtype), backward_dtype=self.backward_dtype)
         for field in ("scale_gradient", "clip_gradient", "learned_clip", "stochastic_rounding"):
             if not isinstance(getattr(self, field), bool):
                 raise UserError(
                     f"`{field}` must be true or false. Received: {field}={getattr(self, field)!r}"
                 )
-        for field in ("weight_noise", "start_step"):
-            if getattr(self, field) < 0:
-                raise UserError(
-                    f"`{field}` must not be negative. Received: {field}={getattr(self, field)}"
-                )
-        if not 0 <= self.range_decay < 1:
-            raise UserError(
-                f"`range_decay` must be in [0, 1). Received: range_decay={self.range_decay}"
-            )
+        require_not_negative(weight_noise=self.weight_noise, start_step=self.start_step)
+        require_in("[0, 1)", range_decay=self.range_decay)
         if self.activation == "int8_static" and self.weight_bits is None:
             raise UserError(
                 "Static int8 activations need integer weights: int8_static exists for whole "
