@@ -26,8 +26,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from int4_conformer.data.corpus import Utterances, read_corpus
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import Utterances, normalized, read_corpus
 from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.evaluation.one_by_one import score

@@ -16,8 +16,7 @@ from types import ModuleType
 import numpy as np
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE, resample
-from int4_conformer.checks import require_in, require_one_of
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_in, require_one_of
 
 # espeak-ng ships about a hundred voice variants. These are the clear, human ones. Left out beside
 # the distorted ones below are: robots and monsters (robosoft*, UniRobot, anikaRobot, Demonic,

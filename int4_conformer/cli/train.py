@@ -8,8 +8,7 @@ resumes it. `int4-conformer evaluate` and `export` take that folder.
 from absl import flags
 
 from int4_conformer.cli import app
-from int4_conformer.data.corpus import read_corpus
-from int4_conformer.data.prepare import hold_out, normalized
+from int4_conformer.data.corpus import hold_out, normalized, read_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.models.model_config import JointConfig
 from int4_conformer.models.presets import PRESETS, preset

@@ -13,11 +13,10 @@ import tensorflow as tf
 from absl import logging
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.checks import require_at_least
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.sources.manifest import Utterance
 from int4_conformer.data.sources.synthetic import SyntheticUtterance
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_at_least
 from int4_conformer.text.tokenizer import Tokenizer
 
 # From the place of an utterance, int32 [], to that and its int16 `[samples]`.

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.greedy import Tokens
-from int4_conformer.decoding.paths import Paths, Round, Rounds
+from int4_conformer.decoding.rounds import Paths, Round, Rounds
 from int4_conformer.layers.steppable import State, where_rows
 
 # The score of no hypothesis; finite, so that differences of two are no NaN.

@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from int4_conformer.checks import (
+from int4_conformer.errors import (
+    UserError,
     require_at_least,
     require_finite,
     require_not_negative,
     require_positive,
 )
-from int4_conformer.errors import UserError
 from int4_conformer.fields import setting
 
 # Bonus for each token of a preferred phrase, in nats.

@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.checks import require_finite, require_positive
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_finite, require_positive
 from int4_conformer.text.normalize import normalize
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary

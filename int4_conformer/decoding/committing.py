@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from int4_conformer.decoding.beam import NOTHING, Beam, BeamSearch
 from int4_conformer.decoding.greedy import Tokens
-from int4_conformer.decoding.paths import Paths
+from int4_conformer.decoding.rounds import Paths
 
 
 class Waiting(NamedTuple):

@@ -8,8 +8,7 @@ import numpy as np
 from ai_edge_litert import interpreter as litert
 
 from int4_conformer import interface
-from int4_conformer.checks import require_at_least, require_positive
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_at_least, require_positive
 from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
 from int4_conformer.lite.words import Recognition, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary

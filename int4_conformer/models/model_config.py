@@ -5,8 +5,7 @@ import math
 from typing import Any, Literal, get_args
 
 from int4_conformer.audio.geometry import FrontEndConfig
-from int4_conformer.checks import require_at_least, require_one_of
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_at_least, require_one_of
 from int4_conformer.fields import required, setting
 from int4_conformer.quant.spec.recipe import Recipe
 

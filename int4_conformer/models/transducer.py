@@ -17,7 +17,7 @@ from int4_conformer.decoding.beam import (
     NBest,
 )
 from int4_conformer.decoding.greedy import Hypothesis, Tokens, greedy_search
-from int4_conformer.decoding.paths import Paths
+from int4_conformer.decoding.rounds import Paths
 from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.losses.ctc import ctc_loss

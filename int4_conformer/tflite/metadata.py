@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from int4_conformer.checks import require_one_of, require_positive
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_one_of, require_positive
 from int4_conformer.quant.spec.recipe import renamed_recipe
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.tflite import flatbuffer

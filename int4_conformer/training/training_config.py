@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from int4_conformer.checks import (
+from int4_conformer.errors import (
     require_at_least,
     require_in,
     require_not_negative,

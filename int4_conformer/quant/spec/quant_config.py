@@ -4,8 +4,7 @@ import dataclasses
 import re
 from typing import Any, Literal, get_args
 
-from int4_conformer.checks import require_in, require_not_negative, require_one_of
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_in, require_not_negative, require_one_of
 from int4_conformer.fields import setting
 
 Granularity = Literal["channel", "tensor", "block32", "block64", "block128"]
