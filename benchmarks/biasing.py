@@ -21,8 +21,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from absl import app, flags
 
-from int4_conformer.data.corpus import Utterances, read_corpus
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import Utterances, normalized, read_corpus
 from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.biasing import PhraseBias
 from int4_conformer.decoding.greedy import Tokens
@@ -112,7 +111,7 @@ def _recognized(
     """The texts of utterances: greedy search without a list of biases."""
     recognize = None
     if biases is not None:
-        config = BeamConfig(width=FLAGS.beam)
+        config = BeamConfig(beam_size=FLAGS.beam)
         bias = biases[0] if biases else None
 
         def recognize(pcm: tf.Tensor, length: tf.Tensor) -> Tokens:

@@ -4,9 +4,9 @@
 
 trains `cascaded_tiny` with w4a8 from scratch on the training split of AN4, with the settings that
 benchmarks/wer.py has for `tiny`, exports the last weights and counts word errors of the .tflite
-file on the dev split, which training never sees: of the first pass and of both, fed piece by piece
-as from a microphone, and of the whole utterances. Prints a table for RESULTS.md. A run that is
-complete is not trained again.
+file on the dev split, which training never sees: of the first pass and of both, fed segment by
+segment as from a microphone, and of the whole utterances. Prints a table for RESULTS.md. A run that
+is complete is not trained again.
 """
 
 from pathlib import Path
@@ -15,8 +15,7 @@ import numpy as np
 from absl import app, flags
 from training import SETTINGS, trained
 
-from int4_conformer.data.corpus import read_corpus
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.evaluation.one_by_one import evaluate
 from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer

@@ -17,8 +17,7 @@ from absl import app, flags
 from training import trained
 
 from int4_conformer.data.batches import batches, make_buckets
-from int4_conformer.data.corpus import Utterances, read_corpus
-from int4_conformer.data.prepare import hold_out, normalized
+from int4_conformer.data.corpus import Utterances, hold_out, normalized, read_corpus
 from int4_conformer.evaluation.batched import BatchedEvaluator
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import QuantConfig, Recipe

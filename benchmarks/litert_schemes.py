@@ -28,7 +28,17 @@ flags.DEFINE_integer("rows", 256, "Rows to compare.")
 _SCHEMES = (
     *(f"w{bits}c_a8d" for bits in range(2, 9)),
     *("w4b32_a8d", "w4b64_a8d", "w4b128_a8d", "w4t_a8d"),
-    *("w4c_a8ds", "w8c_a8ds", "w4c_a8s", "w8c_a8s", "w4c_a4d", "w4c", "w8c", "w4b32", "w8b32_a8d"),
+    *(
+        "w4c_a8dsym",
+        "w8c_a8dsym",
+        "w4c_a8static",
+        "w8c_a8static",
+        "w4c_a4dsym",
+        "w4c",
+        "w8c",
+        "w4b32",
+        "w8b32_a8d",
+    ),
 )
 _KERNELS = (OpResolverType.BUILTIN, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
 _TOLERANCE = 1e-5
@@ -53,7 +63,7 @@ def _compare(scheme: str) -> list[np.ndarray]:
     model = keras.Sequential([keras.Input([FLAGS.width]), QuantDense(FLAGS.units, quant=scheme)])
     rng = np.random.default_rng(0)
     x = rng.standard_normal([FLAGS.rows, FLAGS.width]).astype(np.float32)
-    if not scheme.endswith("a8s"):
+    if not scheme.endswith("a8static"):
         # Scales per row follow it.
         x *= np.exp(rng.uniform(-3, 3, [FLAGS.rows, 1])).astype(np.float32)
     for _ in range(3):

@@ -22,7 +22,9 @@ from int4_conformer.lite.recognizer_stream import RecognizerStream
 FLAGS = flags.FLAGS
 flags.DEFINE_string("manifest", None, "The corpus.", required=True)
 flags.DEFINE_string("split", "dev", "Its split.")
-flags.DEFINE_float("step", 0.64, "Seconds of audio that a step feeds: whole pieces of every pass.")
+flags.DEFINE_float(
+    "step", 0.64, "Seconds of audio that a step feeds: whole segments of every pass."
+)
 flags.DEFINE_integer("minutes", 10, "Length of the long stream.")
 
 

@@ -17,8 +17,7 @@ import numpy as np
 from absl import app, flags
 from training import SETTINGS, trained
 
-from int4_conformer.data.corpus import read_corpus
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.evaluation.one_by_one import evaluate, score
 from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.files import write_beside

@@ -47,7 +47,7 @@ def test_no_gradient_comes_through():
 
 @pytest.mark.skipif(not onednn_available(), reason="this TensorFlow has no 8-bit oneDNN matmul")
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("scheme", ["w4c_a8d", "w4c_a8ds", "w4c_a4d", "w8t_a8d", "w4b32_a8d"])
+@pytest.mark.parametrize("scheme", ["w4c_a8d", "w4c_a8dsym", "w4c_a4dsym", "w8t_a8d", "w4b32_a8d"])
 def test_a_graph_of_fused_pieces_trains_as_eager_calls_do(scheme, transposed):
     rng = np.random.default_rng(0)
     config = dataclasses.replace(QuantConfig.from_name(scheme), backend="onednn")

@@ -62,7 +62,7 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 
 class StreamResampler:
-    """`resample` for audio that comes piece by piece.
+    """`resample` for audio that comes segment by segment.
 
     Args:
         rate: of the audio, in Hz.

@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE, resample
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_in, require_one_of
 
 # espeak-ng ships about a hundred voice variants. These are the clear, human ones. Left out beside
 # the distorted ones below are: robots and monsters (robosoft*, UniRobot, anikaRobot, Demonic,
@@ -79,22 +79,10 @@ class Voice:
     rate: int = 175
 
     def __post_init__(self) -> None:
-        variants = CLEAR_VARIANTS + DISTORTED_VARIANTS
-        if self.variant not in variants:
-            raise UserError(
-                f"`variant` must be one of {', '.join(variants)}. "
-                f"Received: variant={self.variant!r}"
-            )
-        if self.accent not in ACCENTS:
-            raise UserError(
-                f"`accent` must be one of {', '.join(ACCENTS)}. Received: accent={self.accent!r}"
-            )
-        if not 0 <= self.pitch <= 99:
-            raise UserError(f"`pitch` must be in 0..99. Received: pitch={self.pitch}")
-        if not 80 <= self.rate <= 450:
-            raise UserError(
-                f"`rate` must be in 80..450 words per minute. Received: rate={self.rate}"
-            )
+        require_one_of(CLEAR_VARIANTS + DISTORTED_VARIANTS, variant=self.variant)
+        require_one_of(ACCENTS, accent=self.accent)
+        require_in("[0, 99]", pitch=self.pitch)
+        require_in("[80, 450]", rate=self.rate)
 
 
 def synthesize(text: str, voice: Voice) -> np.ndarray:

@@ -17,20 +17,23 @@ A command is a module that ends with
 It runs as `int4-conformer train` and as `python -m int4_conformer.cli.train`. Its flags live in
 `FlagValues` made afresh for each run, not in absl's global ones, so that commands may share names
 and run one after another in a process. Flags may precede or follow arguments, "--" ends them, and
-`--flagfile` works as in any absl program.
+`--flagfile` works as in any absl program. Flags that are fields of a config have their names,
+defaults and help from there (`define_fields`).
 """
 
 import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
 from int4_conformer.errors import UserError
+from int4_conformer.fields import help_of
 
 PROGRAM = "int4-conformer"
+_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,27 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def define_fields(
+    config: type, values: flags.FlagValues, names: Sequence[str] | None = None
+) -> None:
+    """Defines a flag for each field of a config class, or for those that are named."""
+    for field in dataclasses.fields(config):
+        if names is None or field.name in names:
+            define, help_text = _DEFINE[field.type], help_of(config, field.name)
+            define(field.name, field.default, help_text, flag_values=values)
+
+
+def given_fields(
+    config: type, values: flags.FlagValues, names: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """What the flags of `define_fields` were given, as arguments of the config class."""
+    return {
+        field.name: values[field.name].value
+        for field in dataclasses.fields(config)
+        if names is None or field.name in names
+    }
 
 
 def fail(message: str) -> NoReturn:

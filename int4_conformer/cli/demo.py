@@ -13,7 +13,7 @@ from typing import Any
 from absl import flags
 
 from int4_conformer.cli import app
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import normalized
 from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside

@@ -2,8 +2,8 @@
 
 MODEL is a folder that `int4-conformer train` wrote, whose utterances are recognised in batches, or
 a .tflite file that `int4-conformer export` wrote, which hears them one by one, as a device would:
-whole, or with --stream in pieces, as from a microphone. Lower case, punctuation and the like do not
-count: transcripts are normalised on both sides.
+whole, or with --stream in segments, as from a microphone. Lower case, punctuation and the like do
+not count: transcripts are normalised on both sides.
 
 With --beam a training folder is searched by a beam instead of greedily, which may ask a language
 model over the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make
@@ -25,6 +25,7 @@ from int4_conformer.data.corpus import Utterances, read_corpus
 from int4_conformer.decoding.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation, evaluate
+from int4_conformer.fields import help_of
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.progress import Progress
 from int4_conformer.text.normalize import normalize
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from int4_conformer.decoding.greedy import Tokens
     from int4_conformer.models.transducer import Transducer
     from int4_conformer.text.tokenizer import Tokenizer
+
+# Fields of `BeamConfig` that are flags of the same name.
+_BEAM_SETTINGS = ("full_sum", "lm_weight", "insertion_bonus")
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -57,26 +61,18 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "first_pass", False, "Stop after the first of two passes.", flag_values=values
     )
-    flags.DEFINE_boolean("stream", False, "Feed a .tflite file piece by piece.", flag_values=values)
-    flags.DEFINE_integer(
-        "beam", None, "Hypotheses of a beam search.", lower_bound=1, flag_values=values
-    )
     flags.DEFINE_boolean(
-        "rescore",
-        False,
-        "Rank the hypotheses of a beam by the probability of all their alignments.",
+        "stream", False, "Feed a .tflite file segment by segment.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "beam",
+        None,
+        f"Searches with a beam. {help_of(BeamConfig, 'beam_size')}",
+        lower_bound=1,
         flag_values=values,
     )
     flags.DEFINE_string("lm", None, "ARPA file of a language model.", flag_values=values)
-    flags.DEFINE_float(
-        "lm_weight", BeamConfig.lm_weight, "Factor of its log-probabilities.", flag_values=values
-    )
-    flags.DEFINE_float(
-        "label_bonus",
-        BeamConfig.label_bonus,
-        "Added for each token when there is a language model, in nats.",
-        flag_values=values,
-    )
+    app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
     flags.DEFINE_string("bias", None, "File of phrases to prefer, one a line.", flag_values=values)
     flags.DEFINE_float(
         "bias_score",
@@ -106,7 +102,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
     else:
         if values.first_pass and not values.stream:
             raise UserError("A .tflite file has a first pass in streams alone; add --stream.")
-        for flag in ("checkpoint", "beam", "rescore", "lm", "bias"):
+        for flag in ("checkpoint", "beam", "full_sum", "lm", "bias"):
             if value := values[flag].value:
                 given = f"--{flag}" if value is True else f"--{flag}={value}"
                 raise UserError(f"{given} is for training folders; {model} is a file.")
@@ -123,13 +119,9 @@ def _evaluate_folder(
 ) -> Evaluation:
     beam = None
     if values.beam is not None:
-        beam = BeamConfig(
-            width=values.beam,
-            rescore=values.rescore,
-            lm_weight=values.lm_weight,
-            label_bonus=values.label_bonus,
-        )
-    for flag in ("lm", "bias", "rescore"):
+        settings = app.given_fields(BeamConfig, values, _BEAM_SETTINGS)
+        beam = BeamConfig(beam_size=values.beam, **settings)
+    for flag in ("lm", "bias", "full_sum"):
         if beam is None and values[flag].value:
             raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")
 

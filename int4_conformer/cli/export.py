@@ -12,7 +12,7 @@ from absl import flags
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place
-from int4_conformer.models.model_config import PIECE_SECONDS
+from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.quant.spec.recipe import Recipe
 
 
@@ -37,8 +37,8 @@ def _define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_float(
-        "piece_seconds",
-        PIECE_SECONDS,
+        "segment_seconds",
+        SEGMENT_SECONDS,
         "Audio that a stream waits for at most, of a model that can stream.",
         flag_values=values,
     )
@@ -61,7 +61,7 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     if recipe is not None:
         model = with_recipe(model, recipe)
     export = export_tflite if values.format == "tflite" else export_saved_model
-    export(model, tokenizer.vocabulary, output, piece_seconds=values.piece_seconds)
+    export(model, tokenizer.vocabulary, output, segment_seconds=values.segment_seconds)
     size = _size(output)
     ratio = 4 * model.count_params() / size
     print(f"{output}: {size:,} bytes, {ratio:.2f}x smaller than its weights in float32")

@@ -15,8 +15,7 @@ import json
 from absl import flags
 
 from int4_conformer.cli import app
-from int4_conformer.data.corpus import read_corpus
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.quant.spec.quant_config import QuantConfig

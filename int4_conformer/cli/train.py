@@ -5,14 +5,12 @@ its configuration, checkpoints, metrics and TensorBoard scalars to --workdir; th
 resumes it. `int4-conformer evaluate` and `export` take that folder.
 """
 
-import dataclasses
-
 from absl import flags
 
 from int4_conformer.cli import app
-from int4_conformer.data.corpus import read_corpus
-from int4_conformer.data.prepare import hold_out, normalized
+from int4_conformer.data.corpus import hold_out, normalized, read_corpus
 from int4_conformer.errors import UserError
+from int4_conformer.models.model_config import JointConfig
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
 from int4_conformer.quant.spec.recipe import Recipe
@@ -20,28 +18,6 @@ from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.wordpieces import Wordpieces
 from int4_conformer.training.training_config import TrainingConfig
-
-_SETTINGS_HELP = {
-    "steps": "Optimizer steps.",
-    "batch_seconds": "Padded audio in a batch, in seconds.",
-    "buckets": "Distinct batch shapes; XLA compiles the step once for each.",
-    "max_seconds": "Leave out longer utterances.",
-    "learning_rate": "Highest learning rate.",
-    "warmup": "Steps until the highest learning rate.",
-    "weight_decay": "AdamW's decoupled weight decay.",
-    "clip_norm": "Norm to which gradients are clipped.",
-    "average": "Half-life of the weights' running average in steps; 0: none.",
-    "spec_augment": "Mask features at random (SpecAugment).",
-    "first_pass_weight": "Share of the first of two passes in the loss.",
-    "sample_passes": "Train one pass a step, drawn with that share, and not both.",
-    "fast_emit": "Lambda of FastEmit, which makes labels come earlier; such as 0.005.",
-    "label_smoothing": "Share of each label's score that goes to all symbols alike.",
-    "ctc_weight": "Weight of an additional CTC loss of the encoder; its head is not exported.",
-    "evaluate_every": "Steps between evaluations on the dev set, each with a checkpoint.",
-    "xla": "Compile the step by XLA; without, wide models can be faster on a CPU.",
-    "seed": "Seed of weights, order and masks.",
-}
-_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean}
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -72,9 +48,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         "graphemes, or a file that `int4-conformer wordpieces` wrote.",
         flag_values=values,
     )
-    flags.DEFINE_boolean(
-        "tied", True, "Share the label embedding with the output layer.", flag_values=values
-    )
+    app.define_fields(JointConfig, values, ["tied"])
     flags.DEFINE_string(
         "init_from",
         None,
@@ -92,19 +66,14 @@ def _define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_string("strategy", "auto", "auto, mirrored or tpu.", flag_values=values)
-    for field in dataclasses.fields(TrainingConfig):
-        _DEFINE[field.type](
-            field.name, field.default, _SETTINGS_HELP[field.name], flag_values=values
-        )
+    app.define_fields(TrainingConfig, values)
     flags.mark_flags_as_required(["manifest", "workdir"], flag_values=values)
 
 
 def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"train takes flags only. Received: {arguments[0]!r}")
-    config = TrainingConfig(
-        **{field.name: values[field.name].value for field in dataclasses.fields(TrainingConfig)}
-    )
+    config = TrainingConfig(**app.given_fields(TrainingConfig, values))
     train = normalized(read_corpus(values.manifest, values.split))
     if values.dev_fraction:
         train, dev = hold_out(train, values.dev_fraction, seed=config.seed)

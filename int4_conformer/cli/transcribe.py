@@ -8,9 +8,9 @@ seconds; of several files each line begins with "file<TAB>". With --json it prin
 file: {"audio": file, "text": text, "words": [{"text", "start", "end", "confidence"}, ...]}. The
 confidence of a word, 0 to 1, is the geometric mean of its tokens' probabilities.
 
-With --stream the file is heard piece by piece, as from a microphone, and its words are shown while
-they come: on a terminal in one line that grows, else in a line "seconds<TAB>words" whenever they
-change.
+With --stream the file is heard segment by segment, as from a microphone, and its words are shown
+while they come: on a terminal in one line that grows, else in a line "seconds<TAB>words" whenever
+they change.
 """
 
 import dataclasses
@@ -84,9 +84,9 @@ def _streamed(recognizer: Recognizer, samples: np.ndarray) -> str:
     stream, shown = recognizer.stream(recognizer.sample_rate), ""
     step = max(1, int(_STEP_SECONDS * recognizer.sample_rate))
     for start in range(0, len(samples), step):
-        words = stream.feed(samples[start : start + step])
-        if words.text != shown:
-            shown = words.text
+        partial = stream.feed(samples[start : start + step])
+        if partial.text != shown:
+            shown = partial.text
             seconds = min(start + step, len(samples)) / recognizer.sample_rate
             _show(shown, seconds)
     text = stream.finish().text

@@ -16,7 +16,7 @@ from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.sources.manifest import Utterance
 from int4_conformer.data.sources.synthetic import SyntheticUtterance
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_at_least
 from int4_conformer.text.tokenizer import Tokenizer
 
 # From the place of an utterance, int32 [], to that and its int16 `[samples]`.
@@ -42,10 +42,7 @@ class Bucket:
     batch_size: int
 
     def __post_init__(self) -> None:
-        for name in ("samples", "labels", "batch_size"):
-            value = getattr(self, name)
-            if value < 1:
-                raise UserError(f"`{name}` must be at least 1. Received: {name}={value}")
+        require_at_least(1, samples=self.samples, labels=self.labels, batch_size=self.batch_size)
 
 
 def make_buckets(
@@ -71,8 +68,7 @@ def make_buckets(
       UserError: not exactly one of `batch_size` and `seconds_per_batch` is given, a text has a
         symbol outside the vocabulary, or no utterance is left.
     """
-    if count < 1:
-        raise UserError(f"`count` of buckets must be at least 1. Received: count={count}")
+    require_at_least(1, count=count)
     if (batch_size is None) == (seconds_per_batch is None):
         raise UserError(
             "Give either `batch_size` or `seconds_per_batch`. Received: "

@@ -3,8 +3,9 @@
 Time-synchronous: the hypotheses of an utterance look at the same frame. In a round, each one that
 is not done with the frame offers its successors: by the blank, which is done with the frame, or by
 a label. Hypotheses that are done stay as they are. The best of all of them are the next beam, and
-the next frame comes once all are done; after `max_symbols` labels only the blank is left. So a beam
-of one takes the better of the blank and the best label again and again, which is greedy search.
+the next frame comes once all are done; after `max_symbols_per_frame` labels only the blank is left.
+So a beam of one takes the better of the blank and the best label again and again, which is greedy
+search.
 
 Hypotheses that are done and have the same labels become one, whose log-probability is that of
 either: a hypothesis stands for all its alignments that the search has seen.
@@ -23,7 +24,7 @@ import tensorflow as tf
 
 from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.greedy import Tokens
-from int4_conformer.decoding.paths import Paths, Round, Rounds
+from int4_conformer.decoding.rounds import Paths, Round, Rounds
 from int4_conformer.layers.steppable import State, where_rows
 
 # The score of no hypothesis; finite, so that differences of two are no NaN.
@@ -65,11 +66,11 @@ class LanguageModel(Protocol):
 
 
 class Beam(NamedTuple):
-    """Hypotheses between two frames, the best first; all [batch, width] unless said."""
+    """Hypotheses between two frames, the best first; all [batch, beam_size] unless said."""
 
     # int32, what the prediction network is fed next: the last label.
     label: tf.Tensor
-    # The prediction network's before that label, each [batch * width, ...].
+    # The prediction network's before that label, each [batch * beam_size, ...].
     state: State
     # float32, the model's; that of no hypothesis is not above `NOTHING`.
     log_prob: tf.Tensor
@@ -105,7 +106,7 @@ class NBest(NamedTuple):
     # float32 [batch, n_best], by which they are ranked; -inf where there is no hypothesis.
     scores: tf.Tensor
     # float32 [batch, n_best], the model's part of the score: the logarithm of the probability of
-    # all alignments that the search has seen or, rescored, of all that there are.
+    # all alignments that the search has seen or, with `full_sum`, of all that there are.
     model_scores: tf.Tensor
 
     @property
@@ -120,12 +121,12 @@ class _Turn(NamedTuple):
     # int32 [batch], the frame, and labels that hypotheses not done with it have emitted in it.
     time: tf.Tensor
     emitted: tf.Tensor
-    # bool [batch, width].
+    # bool [batch, beam_size].
     done: tf.Tensor
 
 
 class _Offers(NamedTuple):
-    """Successors of a beam: first by the blank, then by labels; all [batch, width, 1 + labels]."""
+    """Successors of a beam, first by the blank, then by labels: [batch, beam_size, 1 + labels]."""
 
     symbol: tf.Tensor
     log_prob: tf.Tensor
@@ -140,29 +141,29 @@ class _Offers(NamedTuple):
 class BeamSearch:
     """A beam search in the frames of a transducer; the blank is 0.
 
-    Frames may be a piece of a stream: pieces, each started from what the one before returned, have
-    the hypotheses of the whole.
+    Frames may be a segment of a stream: segments, each started from what the one before returned,
+    have the hypotheses of the whole.
     """
 
     # As `greedy_search`.
     predict: Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
     logits: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     # Most labels emitted in one frame.
-    max_symbols: int
+    max_symbols_per_frame: int
     config: BeamConfig
     bias: Bias | None = None
     lm: LanguageModel | None = None
 
     def start(self, batch: int, initial_state: Callable[[int], State]) -> Beam:
         """A beam of one hypothesis without labels; `initial_state` is the prediction network's."""
-        width = self.config.width
-        zeros = tf.zeros([batch, width], tf.int32)
+        beam_size = self.config.beam_size
+        zeros = tf.zeros([batch, beam_size], tf.int32)
         first = tf.cumsum(zeros + 1, axis=1) == 1
         return Beam(
             label=zeros,
-            state=initial_state(batch * width),
+            state=initial_state(batch * beam_size),
             log_prob=tf.where(first, 0.0, NOTHING),
-            extra=tf.zeros([batch, width]),
+            extra=tf.zeros([batch, beam_size]),
             key=tf.cast(zeros, tf.uint64),
             greedy=first,
             bias=zeros + (0 if self.bias is None else self.bias.start),
@@ -187,7 +188,7 @@ class BeamSearch:
             lengths = time + tf.shape(frames)[1]
         turn = _Turn(time=time, emitted=time, done=~beam.is_alive | (time >= lengths)[:, None])
         capacity = tf.shape(frames)[1] if frames.shape[1] is None else frames.shape[1]
-        rounds = Rounds.empty(beam.label, capacity * (self.max_symbols + 1))
+        rounds = Rounds.empty(beam.label, capacity * (self.max_symbols_per_frame + 1))
 
         def unfinished(turn: _Turn, beam: Beam, rounds: Rounds) -> tf.Tensor:
             return tf.reduce_any(turn.time < lengths)
@@ -208,8 +209,8 @@ class BeamSearch:
             return following, successors, rounds.add(happened)
 
         _, beam, rounds = tf.while_loop(unfinished, advance, (turn, beam, rounds))
-        paths = rounds.paths(capacity * self.max_symbols)
-        order = tf.math.top_k(beam.score, self.config.width).indices
+        paths = rounds.paths(capacity * self.max_symbols_per_frame)
+        order = tf.math.top_k(beam.score, self.config.beam_size).indices
         return paths.at(order), _select(beam, order)
 
     def best(self, paths: Paths, beam: Beam) -> NBest:
@@ -240,10 +241,10 @@ class BeamSearch:
 
     def _round(self, frames: tf.Tensor, turn: _Turn, beam: Beam) -> tuple[Beam, Round]:
         """The best successors of a beam."""
-        width = self.config.width
+        beam_size = self.config.beam_size
         last = tf.shape(frames)[1] - 1
         frame = tf.gather(frames, tf.minimum(turn.time, last)[:, None], axis=1, batch_dims=1)
-        frame = tf.repeat(frame[:, 0], width, axis=0)
+        frame = tf.repeat(frame[:, 0], beam_size, axis=0)
         prediction, after = self.predict(tf.reshape(beam.label, [-1]), beam.state)
         logits = tf.cast(self.logits(frame, prediction), tf.float32)
         offers = self._merged(beam, turn, self._offers(beam, turn, logits))
@@ -253,7 +254,7 @@ class BeamSearch:
         score = tf.where(score < best - self.config.threshold, NOTHING, score)
         score = tf.where(offers.greedy, _RESERVED, score)
         # Of equals the first, which is the blank and then the likelier label.
-        ranked, places = tf.math.top_k(_flat(score), width)
+        ranked, places = tf.math.top_k(_flat(score), beam_size)
         parent = places // score.shape[2]
         symbol = tf.gather(_flat(offers.symbol), places, batch_dims=1)
         log_prob = tf.gather(_flat(offers.log_prob), places, batch_dims=1)
@@ -287,7 +288,7 @@ class BeamSearch:
         if self.bias is not None:
             bias = self.bias.scores(tf.reshape(beam.bias, [-1]))
             fused += bias
-        count = self.config.width
+        count = self.config.beam_size
         if self.lm is not None:
             count = max(count, self.config.lm_candidates)
         count = min(count, vocab - 1)
@@ -299,7 +300,7 @@ class BeamSearch:
         if bias is not None:
             extra += tf.gather(bias, labels, batch_dims=1)
         if self.lm is not None:
-            lm = self.config.label_bonus + self.config.lm_weight * self.lm.scores(
+            lm = self.config.insertion_bonus + self.config.lm_weight * self.lm.scores(
                 tf.reshape(beam.lm, [-1]), labels
             )
             extra += lm
@@ -308,7 +309,7 @@ class BeamSearch:
         shape = tf.concat([batch_width, [count]], axis=0)
         labels, step, extra, values = (tf.reshape(x, shape) for x in (labels, step, extra, values))
         blank = tf.reshape(logits[:, :1], tf.concat([batch_width, [1]], axis=0))
-        may_emit = ~turn.done & (turn.emitted < self.max_symbols)[:, None]
+        may_emit = ~turn.done & (turn.emitted < self.max_symbols_per_frame)[:, None]
         # As argmax has it: the blank, which comes first, unless a label is likelier.
         emits = beam.greedy & may_emit & (tf.reduce_max(values, axis=2) > blank[:, :, 0])
         is_best = tf.one_hot(tf.argmax(values, axis=2), count, on_value=True, off_value=False)
@@ -358,7 +359,7 @@ def _log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def _flat(x: tf.Tensor) -> tf.Tensor:
-    """[batch, width, offers] -> [batch, width * offers]."""
+    """[batch, beam_size, offers] -> [batch, beam_size * offers]."""
     return tf.reshape(x, [-1, x.shape[1] * x.shape[2]])
 
 
@@ -382,7 +383,7 @@ def _uint64(value: int, like: tf.Tensor) -> tf.Tensor:
 def _advanced(
     scorer: Bias | LanguageModel | None, states: tf.Tensor, symbols: tf.Tensor
 ) -> tf.Tensor:
-    """States after the labels among symbols [batch, width]; the blank changes nothing."""
+    """States after the labels among symbols [batch, beam_size]; the blank changes nothing."""
     if scorer is None:
         return states
     after = scorer.advance(tf.reshape(states, [-1]), tf.reshape(symbols, [-1]))
@@ -390,15 +391,15 @@ def _advanced(
 
 
 def _select(beam: Beam, places: tf.Tensor) -> Beam:
-    """The hypotheses at places int32 [batch, width]."""
+    """The hypotheses at places int32 [batch, beam_size]."""
     state = _rows(beam.state, places)
     chosen = [tf.gather(x, places, batch_dims=1) for x in beam._replace(state=beam.label)]
     return Beam(*chosen)._replace(state=state)
 
 
 def _rows(state: State, places: tf.Tensor) -> State:
-    """The rows of a state, [batch * width, ...], at places int32 [batch, width]."""
-    width = places.shape[1]
-    starts = tf.cumsum(tf.zeros_like(places[:, :1]) + width, axis=0, exclusive=True)
+    """The rows of a state, [batch * beam_size, ...], at places int32 [batch, beam_size]."""
+    beam_size = places.shape[1]
+    starts = tf.cumsum(tf.zeros_like(places[:, :1]) + beam_size, axis=0, exclusive=True)
     rows = tf.reshape(starts + places, [-1])
     return tf.nest.map_structure(lambda x: tf.gather(x, rows), state)

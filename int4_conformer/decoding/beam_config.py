@@ -1,9 +1,15 @@
 """Settings of searches; plain Python, so that commands know them without TensorFlow."""
 
 import dataclasses
-import math
 
-from int4_conformer.errors import UserError
+from int4_conformer.errors import (
+    UserError,
+    require_at_least,
+    require_finite,
+    require_not_negative,
+    require_positive,
+)
+from int4_conformer.fields import setting
 
 # Bonus for each token of a preferred phrase, in nats.
 BIAS_SCORE = 0.5
@@ -13,40 +19,39 @@ BIAS_SCORE = 0.5
 class BeamConfig:
     """How wide to search, and what else to ask than the model."""
 
-    # Hypotheses of an utterance; 1 is greedy search.
-    width: int = 8
-    # Hypotheses that are returned, the best first.
-    n_best: int = 1
-    # Hypotheses that are so much less probable than the best are dropped, in nats; infinite keeps
-    # all that the width holds. Fewer hypotheses take fewer rounds.
-    threshold: float = 12.0
-    # Whether hypotheses are ranked by the probability of all their alignments in the end, also of
-    # those that the search dropped. Then no best hypothesis is below greedy search's.
-    rescore: bool = False
-    # Factor of the language model's log-probabilities.
-    lm_weight: float = 0.3
-    # Labels of each hypothesis that the language model is asked about, the likeliest by the model
-    # and the biases, at least `width`; other labels do not follow.
-    lm_candidates: int = 16
-    # Added for each label when there is a language model, which by itself prefers short texts.
-    label_bonus: float = 0.0
+    beam_size: int = setting(8, "Hypotheses of an utterance; 1 is greedy search.")
+    n_best: int = setting(1, "Hypotheses that are returned, the best first.")
+    threshold: float = setting(
+        12.0,
+        "Hypotheses that are so much less probable than the best are dropped, in nats; infinite "
+        "keeps all that the beam holds. Fewer hypotheses take fewer rounds.",
+    )
+    full_sum: bool = setting(
+        False,
+        "Whether hypotheses are ranked in the end by the sum over all their alignments, also over "
+        "those that the search dropped. Then no best hypothesis is below greedy search's.",
+    )
+    lm_weight: float = setting(0.3, "Factor of the language model's log-probabilities.")
+    lm_candidates: int = setting(
+        16,
+        "Labels of each hypothesis that the language model is asked about, the likeliest by the "
+        "model and the biases, at least `beam_size`; other labels do not follow.",
+    )
+    insertion_bonus: float = setting(
+        0.0,
+        "Added for each label when there is a language model, which by itself prefers short "
+        "texts, in nats.",
+    )
 
     def __post_init__(self) -> None:
-        for field in ("width", "n_best", "lm_candidates"):
-            if getattr(self, field) < 1:
-                raise UserError(
-                    f"`{field}` must be at least 1. Received: {field}={getattr(self, field)}"
-                )
-        if self.n_best > self.width:
+        require_at_least(
+            1, beam_size=self.beam_size, n_best=self.n_best, lm_candidates=self.lm_candidates
+        )
+        if self.n_best > self.beam_size:
             raise UserError(
-                "A beam has no more hypotheses than it is wide. Received: "
-                f"n_best={self.n_best}, width={self.width}"
+                "A beam returns no more hypotheses than it holds. Received: "
+                f"n_best={self.n_best}, beam_size={self.beam_size}"
             )
-        if not self.threshold > 0:
-            raise UserError(f"`threshold` must be positive. Received: threshold={self.threshold}")
-        if not (math.isfinite(self.lm_weight) and self.lm_weight >= 0):
-            raise UserError(
-                f"`lm_weight` must be finite and not negative. Received: {self.lm_weight}"
-            )
-        if not math.isfinite(self.label_bonus):
-            raise UserError(f"`label_bonus` must be finite. Received: {self.label_bonus}")
+        require_positive(threshold=self.threshold)
+        require_not_negative(lm_weight=self.lm_weight)
+        require_finite(lm_weight=self.lm_weight, insertion_bonus=self.insertion_bonus)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_finite, require_positive
 from int4_conformer.text.normalize import normalize
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
@@ -58,8 +58,8 @@ class PhraseBias:
             UserError: `score` is no positive number, no phrase holds a word, or one has a symbol
                 that the tokenizer does not know.
         """
-        if not (np.isfinite(score) and score > 0):
-            raise UserError(f"The score of a bias must be positive. Received: {score}")
+        require_positive(score=score)
+        require_finite(score=score)
         texts = sorted({normalize(phrase) for phrase in phrases} - {""})
         if not texts:
             raise UserError(f"The list of phrases holds no word. Received: {len(phrases)} phrases")

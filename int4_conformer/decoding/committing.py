@@ -1,8 +1,8 @@
 """Beam search over a stream, whose words are final once they are out.
 
-After each piece, tokens that all hypotheses of an utterance share are committed: whatever is heard
-later, every text of the search begins with them, so that committing changes nothing of what it
-finds. The others wait, with their hypotheses. They have so much room and no more: where the best
+After each segment, tokens that all hypotheses of an utterance share are committed: whatever is
+heard later, every text of the search begins with them, so that committing changes nothing of what
+it finds. The others wait, with their hypotheses. They have so much room and no more: where the best
 hypothesis has more tokens waiting, its first ones are committed, and hypotheses that begin
 otherwise are dropped.
 """
@@ -14,15 +14,15 @@ import tensorflow as tf
 
 from int4_conformer.decoding.beam import NOTHING, Beam, BeamSearch
 from int4_conformer.decoding.greedy import Tokens
-from int4_conformer.decoding.paths import Paths
+from int4_conformer.decoding.rounds import Paths
 
 
 class Waiting(NamedTuple):
-    """What a stream remembers between two pieces."""
+    """What a stream remembers between two segments."""
 
     beam: Beam
-    # Tokens that are not committed, each [batch, width, room] and 0 past the end, and their count
-    # int32 [batch, width].
+    # Tokens that are not committed, each [batch, beam_size, room] and 0 past the end, and their
+    # count int32 [batch, beam_size].
     ids: tf.Tensor
     frames: tf.Tensor
     log_probs: tf.Tensor
@@ -33,26 +33,26 @@ class Waiting(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CommittingSearch:
-    """A beam search that is given frames piece by piece, and commits to tokens."""
+    """A beam search that is given frames segment by segment, and commits to tokens."""
 
     search: BeamSearch
     # Most tokens of a hypothesis that wait.
     room: int = 64
 
     def start(self, beam: Beam) -> Waiting:
-        """Before the first piece; `beam` is the search's start."""
+        """Before the first segment; `beam` is the search's start."""
         none = tf.repeat(tf.zeros_like(beam.label)[:, :, None], self.room, axis=2)
         return Waiting(beam, none, none, tf.cast(none, tf.float32), none[:, :, 0], none[:, 0, 0])
 
     def __call__(
         self, frames: tf.Tensor, lengths: tf.Tensor | None, waiting: Waiting
     ) -> tuple[Tokens, Waiting]:
-        """Hears a piece.
+        """Hears a segment.
 
         Args:
             frames: float [batch, time, dim], the joint network's view of the encoder.
             lengths: int32 [batch], or None if no frame is padding.
-            waiting: after the piece before.
+            waiting: after the segment before.
 
         Returns:
             the tokens that are final now, their frames counted from the stream's first, and what
@@ -104,7 +104,7 @@ def _length_of_prefix(flags: tf.Tensor) -> tf.Tensor:
 
 
 def _joined(waiting: Waiting, paths: Paths, beam: Beam) -> Waiting:
-    """The tokens of a piece behind those of the hypotheses that they continue."""
+    """The tokens of a segment behind those of the hypotheses that they continue."""
     old, room = tf.gather(waiting.count, paths.origin, batch_dims=1), waiting.ids.shape[2]
     count = old + paths.count
     places = _places(tf.concat([waiting.ids, paths.ids], axis=2))

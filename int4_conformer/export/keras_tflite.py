@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer import interface
 from int4_conformer.errors import UserError
 from int4_conformer.export.write_tflite import write_tflite
 
@@ -22,7 +23,7 @@ def export_keras_tflite(
 
     The file's signature `serving_default` takes the model's inputs by their names. Layers that are
     not quantized are computed in float32. The integers are those of training under LiteRT's
-    default, XNNPACK, or, if activations are symmetric ("a8ds"), without it
+    default, XNNPACK, or, if activations are symmetric ("a8dsym"), without it
     (`OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES`).
 
     Args:
@@ -48,7 +49,7 @@ def export_keras_tflite(
     infer = tf.function(
         lambda *inputs: model(*inputs, training=False), input_signature=specs, autograph=False
     )
-    write_tflite({"serving_default": infer}, model, output)
+    write_tflite({interface.SERVING_DEFAULT: infer}, model, output)
 
 
 def _input_signature(model: keras.Model) -> list[Any]:

@@ -4,7 +4,7 @@ import os
 
 from int4_conformer.export.signatures import signatures
 from int4_conformer.export.write_tflite import write_tflite
-from int4_conformer.models.model_config import PIECE_SECONDS
+from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.tflite.metadata import Metadata
@@ -15,7 +15,7 @@ def export_tflite(
     vocabulary: Vocabulary,
     output: str | os.PathLike,
     *,
-    piece_seconds: float = PIECE_SECONDS,
+    segment_seconds: float = SEGMENT_SECONDS,
 ) -> None:
     """Writes a recogniser: PCM in, token ids out, quantized weights as the trained integers.
 
@@ -25,7 +25,7 @@ def export_tflite(
         model: trained.
         vocabulary: what its output ids mean.
         output: path of the file; replaced whole or not at all.
-        piece_seconds: audio that a stream waits for at most, if the model can stream.
+        segment_seconds: audio that a stream waits for at most, if the model can stream.
 
     Raises:
         UserError: the recipe mixes symmetric and asymmetric int8 activations, which no one runtime
@@ -43,4 +43,4 @@ def export_tflite(
             frame_samples=model.config.frame_samples,
         )
 
-    write_tflite(signatures(model, piece_seconds), model, output, facts)
+    write_tflite(signatures(model, segment_seconds), model, output, facts)

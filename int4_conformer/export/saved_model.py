@@ -9,7 +9,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.export.signatures import signatures
 from int4_conformer.export.trace import save_graph
 from int4_conformer.files import require_place, write_beside
-from int4_conformer.models.model_config import PIECE_SECONDS
+from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.vocabulary import Vocabulary
 
@@ -19,20 +19,18 @@ def export_saved_model(
     vocabulary: Vocabulary,
     output: str | os.PathLike,
     *,
-    piece_seconds: float = PIECE_SECONDS,
+    segment_seconds: float = SEGMENT_SECONDS,
 ) -> None:
-    """Writes a SavedModel with the signature `serving_default`, and those of a stream.
+    """Writes a SavedModel with the signatures that `interface` describes.
 
-    Input `pcm` float32 [samples] at the model's rate, a multiple of `config.block_samples`;
-    outputs `tokens` int32 [capacity], `count` int32 [], `frames` int32 [capacity] and `log_probs`
-    float32 [capacity] (`Tokens`). Quantized weights are stored as their codes and scales and
-    multiplied as integers; the vocabulary lies beside as an asset, `assets/vocabulary.json`.
+    Quantized weights are stored as their codes and scales and multiplied as integers; the
+    vocabulary lies beside as an asset, `assets/vocabulary.json`.
 
     Args:
         model: trained.
         vocabulary: what its output ids mean.
         output: path of the folder, which must not exist.
-        piece_seconds: audio that a stream waits for at most, if the model can stream.
+        segment_seconds: audio that a stream waits for at most, if the model can stream.
 
     Raises:
         UserError: `output` exists, or the folder that should hold it does not.
@@ -44,7 +42,7 @@ def export_saved_model(
     try:
         with tempfile.TemporaryDirectory(prefix=output.name, dir=output.parent) as folder:
             beside = Path(folder) / "model"
-            save_graph(signatures(model, piece_seconds), beside, "integers")
+            save_graph(signatures(model, segment_seconds), beside, "integers")
             write_beside(
                 beside / "assets" / "vocabulary.json", json.dumps(vocabulary.to_config()).encode()
             )

@@ -1,45 +1,40 @@
-"""What a served recogniser computes, by signature.
-
-`serving_default` recognises a whole utterance. Recognisers whose encoders see no further than a
-chunk also have `first_pass` and, with two passes, `second_pass`, which are given an utterance piece
-by piece with the state of the piece before, zeros before the first (`models.stream`). Inputs and
-outputs of the state have the same names.
-"""
+"""The signatures of an exported recogniser, as `interface` describes them."""
 
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from int4_conformer import interface
 from int4_conformer.layers.steppable import State
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
 
 
-def signatures(model: Transducer, piece_seconds: float) -> dict[str, Any]:
+def signatures(model: Transducer, segment_seconds: float) -> dict[str, Any]:
     """A `tf.function` for each signature.
 
     Args:
         model: trained.
-        piece_seconds: as `TransducerStream`.
+        segment_seconds: as `TransducerStream`.
     """
-    functions = {"serving_default": recognition(model)}
+    functions = {interface.SERVING_DEFAULT: recognition(model)}
     if not model.is_streamable:
         return functions
-    stream = TransducerStream(model, piece_seconds)
+    stream = TransducerStream(model, segment_seconds)
     states = stream.initial_states(batch=1)
-    pcm = tf.TensorSpec([1, stream.samples], tf.float32, name="pcm")
-    functions["first_pass"] = _step(stream.first_pass, pcm, states[0])
+    pcm = tf.TensorSpec([1, stream.samples], tf.float32, name=interface.PCM)
+    functions[interface.FIRST_PASS] = _step(stream.first_pass, pcm, states[0])
     if model.second_pass is not None:
         shape = [1, stream.second_frames, model.config.encoder.dim]
-        encoded = tf.TensorSpec(shape, tf.float32, name="encoded")
-        functions["second_pass"] = _step(stream.second_pass, encoded, states[1])
+        encoded = tf.TensorSpec(shape, tf.float32, name=interface.ENCODED)
+        functions[interface.SECOND_PASS] = _step(stream.second_pass, encoded, states[1])
     return functions
 
 
 def _step(step: Callable[..., Any], given: tf.TensorSpec, state: State) -> Any:
-    """Runs a pass on a piece; one flat dictionary of outputs and state comes out."""
-    length = tf.TensorSpec([1], tf.int32, name="length")
+    """Runs a pass on a segment; one flat dictionary of outputs and state comes out."""
+    length = tf.TensorSpec([1], tf.int32, name=interface.LENGTH)
     # LiteRT cannot give back a tensor of no values, as states of no left context are.
     empty = {name: x for name, x in state.items() if not x.shape.num_elements()}
     specs = {
@@ -57,14 +52,10 @@ def _step(step: Callable[..., Any], given: tf.TensorSpec, state: State) -> Any:
 
 
 def recognition(model: Transducer) -> Any:
-    """A `tf.function` of greedy recognition of one utterance.
+    """A `tf.function` of greedy recognition of one utterance: `serving_default`."""
+    pcm = tf.TensorSpec([None], tf.float32, name=interface.PCM)
 
-    Input `pcm` float32 [samples], whole blocks; outputs `tokens` int32 [capacity], `count`
-    int32 [], and of each token its frame, `frames` int32 [capacity], and `log_probs` float32
-    [capacity].
-    """
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")], autograph=False)
+    @tf.function(input_signature=[pcm], autograph=False)
     def recognize(pcm: tf.Tensor) -> dict[str, tf.Tensor]:
         found = model.recognize(pcm[None])
         return {name: x[0] for name, x in as_outputs(found).items()}

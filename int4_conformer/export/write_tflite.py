@@ -71,9 +71,9 @@ def _converted(folder: str, signatures: list[str]) -> bytes:
 def _delegate(weights: Sequence[DeployedWeight]) -> str:
     """Whose kernels compute the scheme: XNNPACK's are asymmetric, the builtin ones symmetric."""
     schemes = {weight.activation for weight in weights if weight.integer_kernel}
-    if "int8" in schemes and len(schemes) > 1:
+    if "int8_symmetric" in schemes and len(schemes) > 1:
         raise UserError(
             "The recipe has both symmetric and asymmetric int8 activations; a TFLite runtime "
             "computes one of them, so choose one for all layers."
         )
-    return "none" if schemes == {"int8"} else "xnnpack"
+    return "none" if schemes == {"int8_symmetric"} else "xnnpack"

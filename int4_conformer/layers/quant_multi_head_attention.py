@@ -12,7 +12,7 @@ from int4_conformer.quant.products.activation_products import (
     activation_einsum,
     require_scheme,
 )
-from int4_conformer.quant.spec.quant_config import QuantConfig
+from int4_conformer.quant.spec.quant_config import QuantConfig, renamed_activation
 from int4_conformer.quant.spec.recipe import Recipe, resolve
 
 
@@ -26,8 +26,9 @@ class QuantMultiHeadAttention(keras.layers.MultiHeadAttention):
         quant: how the projections `query`, `key`, `value`, `attention_output` and, with `use_gate`,
             `gate` are quantized: a `Recipe`, asked for each at its path below this layer's, or
             what `QuantEinsumDense` takes, for all of them.
-        activation_scheme: how the operands of scores and of context are quantized, "int8" or
-            "int4" (`quant.activation_matmul`); None computes both in float.
+        activation_scheme: how the operands of scores and of context are quantized,
+            "int8_symmetric" or "int4_symmetric" (`quant.activation_matmul`); None computes both in
+            float.
 
     Raises:
         UserError: a name is unknown, or the recipe has no rule for a projection.
@@ -68,7 +69,9 @@ class QuantMultiHeadAttention(keras.layers.MultiHeadAttention):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "QuantMultiHeadAttention":
-        return cls(**(config | {"quant": Recipe.from_config(config["quant"])}))
+        scheme = renamed_activation(config["activation_scheme"])
+        quant = Recipe.from_config(config["quant"])
+        return cls(**(config | {"quant": quant, "activation_scheme": scheme}))
 
     def _compute_attention(
         self,

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
-from int4_conformer.errors import UserError
+from int4_conformer import interface
+from int4_conformer.errors import UserError, require_at_least, require_positive
 from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
 from int4_conformer.lite.words import Recognition, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
@@ -15,9 +16,6 @@ from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite import metadata as metadata_lib
 from int4_conformer.tflite.metadata import Metadata
 
-_SIGNATURE = "serving_default"
-# Signatures of streams.
-FIRST_PASS, SECOND_PASS = "first_pass", "second_pass"
 _MAX_CHANNELS = 8
 # Resamplers and float files overshoot 1 by a little; 16-bit samples cast to float by thousands.
 _MAX_PEAK = 4.0
@@ -38,8 +36,7 @@ class Recognizer:
     """
 
     def __init__(self, path: str | os.PathLike, num_threads: int = 1) -> None:
-        if num_threads < 1:
-            raise UserError(f"`num_threads` must be at least 1. Received: {num_threads}")
+        require_at_least(1, num_threads=num_threads)
         content = flatbuffer.read_file(path)
         self._metadata = metadata_lib.read(content, str(path))
         self._interpreter = litert.Interpreter(
@@ -53,7 +50,7 @@ class Recognizer:
                 else litert.OpResolverType.BUILTIN
             ),
         )
-        self._recognize = self._interpreter.get_signature_runner(_SIGNATURE)
+        self._recognize = self._interpreter.get_signature_runner(interface.SERVING_DEFAULT)
         self._lock = threading.Lock()
 
     @property
@@ -100,7 +97,7 @@ class Recognizer:
     def tokens(self, samples: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
         """The output ids of one utterance, int32 `[tokens]`; arguments as `transcribe`."""
         outputs = self._outputs(samples, sample_rate)
-        return outputs["tokens"][: outputs["count"]]
+        return outputs[interface.TOKENS][: outputs[interface.COUNT]]
 
     def stream(self, sample_rate: int = 16000, second_pass: bool = True) -> RecognizerStream:
         """Recognises an utterance while it is spoken.
@@ -116,17 +113,14 @@ class Recognizer:
         """
         frame_seconds = self._frame_seconds()
         signatures = self._interpreter.get_signature_list()
-        if FIRST_PASS not in signatures:
+        if interface.FIRST_PASS not in signatures:
             raise UserError(
                 "This model hears whole utterances only; train one whose encoder has a chunk and a "
                 "left context, such as the preset streaming_s."
             )
-        passes = [
-            self._pass(name, given)
-            for name, given in ((FIRST_PASS, "pcm"), (SECOND_PASS, "encoded"))
-            if name in signatures and (second_pass or name == FIRST_PASS)
-        ]
-        first, second = (*passes, None)[:2]
+        first, second = self._pass(interface.FIRST_PASS, interface.PCM), None
+        if second_pass and interface.SECOND_PASS in signatures:
+            second = self._pass(interface.SECOND_PASS, interface.ENCODED)
         return RecognizerStream(
             first,
             second,
@@ -139,7 +133,7 @@ class Recognizer:
     def _outputs(self, samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
         pcm = self._pcm(samples, sample_rate)
         with self._lock:
-            return self._recognize(pcm=pcm)
+            return self._recognize(**{interface.PCM: pcm})
 
     def _frame_seconds(self) -> float:
         if self._metadata.frame_samples is None:
@@ -158,8 +152,7 @@ class Recognizer:
         return Pass(run, runner.get_input_details(), given)
 
     def _resampler(self, sample_rate: int) -> Callable[[np.ndarray, bool], np.ndarray]:
-        if sample_rate < 1:
-            raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}")
+        require_positive(sample_rate=sample_rate)
         if sample_rate == self.sample_rate:
             return lambda samples, last: samples if last else _mono(np.asarray(samples))
         # Its library loads only when needed.
@@ -173,8 +166,7 @@ class Recognizer:
     def _pcm(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """float32 `[samples]` at the model's rate, padded with silence to whole blocks."""
         pcm = _mono(np.asarray(samples))
-        if sample_rate < 1:
-            raise UserError(f"`sample_rate` must be positive. Received: {sample_rate}")
+        require_positive(sample_rate=sample_rate)
         if sample_rate != self.sample_rate:
             # Training resamples with this very function; its libraries load only when needed.
             from int4_conformer.audio.audio_files import resample

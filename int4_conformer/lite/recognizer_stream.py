@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from int4_conformer import interface
 from int4_conformer.errors import UserError
-from int4_conformer.lite.words import GrowingWords, Token, Word, read_tokens
+from int4_conformer.lite.words import Token, Word, WordAssembler, read_tokens
 from int4_conformer.text.vocabulary import Vocabulary
 
 # A signature: inputs by name -> outputs by name.
@@ -15,7 +16,7 @@ Run = Callable[..., dict[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Words:
+class PartialResult:
     """The words of an utterance so far."""
 
     # What stays as it is.
@@ -28,7 +29,7 @@ class Words:
 
 
 class RecognizerStream:
-    """One utterance that is heard piece by piece; `Recognizer.stream` makes it.
+    """One utterance that is heard segment by segment; `Recognizer.stream` makes it.
 
     Args:
       first: the first pass.
@@ -55,12 +56,12 @@ class RecognizerStream:
         self._block_samples = block_samples
         self._to_pcm = to_pcm
         self._samples = 0
-        self._final = GrowingWords(vocabulary, frame_seconds)
-        # Frames and tokens of each piece that the second pass has not seen.
-        self._partial: list[tuple[int, list[Token]]] = []
+        self._final = WordAssembler(vocabulary, frame_seconds)
+        # Frames and tokens of each segment that the second pass has not seen.
+        self._pending: list[tuple[int, list[Token]]] = []
         self._ended = False
 
-    def feed(self, samples: np.ndarray) -> Words:
+    def feed(self, samples: np.ndarray) -> PartialResult:
         """Hears what follows, and returns the words so far.
 
         Args:
@@ -72,55 +73,55 @@ class RecognizerStream:
         if self._ended:
             raise UserError("The utterance has ended; begin a new stream for the next one.")
         self._hear(self._to_pcm(samples, False), last=False)
-        return self._words()
+        return self._result()
 
-    def finish(self) -> Words:
+    def finish(self) -> PartialResult:
         """Ends the utterance, and returns its words, all of them final."""
         if not self._ended:
             self._hear(self._to_pcm(np.zeros([0], np.float32), True), last=True)
             self._ended = True
-        return self._words()
+        return self._result()
 
     def _hear(self, pcm: np.ndarray, last: bool) -> None:
         self._samples += len(pcm)
         if last:
             pcm = np.pad(pcm, (0, -self._samples % self._block_samples))
         for outputs in self._first.run(pcm, last):
-            length = int(outputs["length"][0])
+            length = int(outputs[interface.LENGTH][0])
             tokens = read_tokens(outputs)
             if self._second is None:
                 self._final.add(tokens)
             else:
-                self._partial.append((length, tokens))
-                self._correct(outputs["encoded"][0, :length], last=False)
+                self._pending.append((length, tokens))
+                self._correct(outputs[interface.ENCODED][0, :length], last=False)
         if last and self._second is not None:
-            self._correct(np.zeros_like(outputs["encoded"][0, :0]), last=True)
+            self._correct(np.zeros_like(outputs[interface.ENCODED][0, :0]), last=True)
 
     def _correct(self, encoded: np.ndarray, last: bool) -> None:
         """Gives the second pass frames of the first, whose words give way to its own."""
         for outputs in self._second.run(encoded, last):
             self._final.add(read_tokens(outputs))
-            frames = self._second.piece
-            while self._partial and frames > 0:
-                length, _ = self._partial.pop(0)
+            frames = self._second.segment
+            while self._pending and frames > 0:
+                length, _ = self._pending.pop(0)
                 frames -= length
 
-    def _words(self) -> Words:
-        partial = [token for _, tokens in self._partial for token in tokens]
-        return Words(
+    def _result(self) -> PartialResult:
+        pending = [token for _, tokens in self._pending for token in tokens]
+        return PartialResult(
             final=self._final.text(),
-            text=self._final.text(partial),
+            text=self._final.text(pending),
             final_words=self._final.words,
         )
 
 
 class Pass:
-    """A signature of the file, and its state between pieces, which begins as zeros.
+    """A signature of the file, and its state between segments, which begins as zeros.
 
     Args:
       run: the signature.
       inputs: type and shape `[1, ...]` of each input by name: `given`, `length`, and the state.
-      given: name of the input that is heard, `[1, piece, ...]`.
+      given: name of the input that is heard, `[1, segment, ...]`.
     """
 
     def __init__(self, run: Run, inputs: dict[str, dict[str, Any]], given: str) -> None:
@@ -128,26 +129,26 @@ class Pass:
         self._given = given
         zeros = {name: np.zeros(x["shape"], x["dtype"]) for name, x in inputs.items()}
         self._waiting = zeros.pop(given)[0]
-        self.piece = len(self._waiting)
+        self.segment = len(self._waiting)
         self._waiting = self._waiting[:0]
-        del zeros["length"]
+        del zeros[interface.LENGTH]
         self._state = zeros
 
     def run(self, values: np.ndarray, last: bool) -> Iterator[dict[str, np.ndarray]]:
-        """The outputs of each piece that has become whole, and of the rest if it is the last."""
+        """The outputs of each segment that has become whole, and of the rest if it is the last."""
         self._waiting = np.concatenate([self._waiting, values])
-        while len(self._waiting) >= self.piece:
-            yield self._step(self._waiting[: self.piece])
-            self._waiting = self._waiting[self.piece :]
+        while len(self._waiting) >= self.segment:
+            yield self._step(self._waiting[: self.segment])
+            self._waiting = self._waiting[self.segment :]
         if last:
-            # Also without a rest: a stream ends with a piece, if one of padding alone.
+            # Also without a rest: a stream ends with a segment, if one of padding alone.
             yield self._step(self._waiting)
 
     def _step(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        missing = self.piece - len(values)
+        missing = self.segment - len(values)
         padded = np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))
         outputs = self._run(
-            **{self._given: padded[None], "length": np.array([len(values)], np.int32)},
+            **{self._given: padded[None], interface.LENGTH: np.array([len(values)], np.int32)},
             **self._state,
         )
         self._state = {name: outputs[name] for name in self._state}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from int4_conformer import interface
 from int4_conformer.text.vocabulary import Vocabulary
 
 
@@ -44,8 +45,9 @@ class Recognition:
 
 def read_tokens(outputs: Mapping[str, np.ndarray]) -> list[Token]:
     """The tokens in a signature's outputs of one utterance, with or without a batch dimension."""
-    count = int(np.squeeze(outputs["count"]))
-    columns = (np.ravel(outputs[name])[:count] for name in ("tokens", "frames", "log_probs"))
+    count = int(np.squeeze(outputs[interface.COUNT]))
+    names = interface.TOKENS, interface.FRAMES, interface.LOG_PROBS
+    columns = (np.ravel(outputs[name])[:count] for name in names)
     return [
         Token(id=int(token), frame=int(frame), log_prob=float(log_prob))
         for token, frame, log_prob in zip(*columns, strict=True)
@@ -84,8 +86,8 @@ def timed_words(
     return tuple(words)
 
 
-class GrowingWords:
-    """The words of tokens that come bit by bit.
+class WordAssembler:
+    """Assembles the words of tokens that come bit by bit.
 
     Words that are whole are kept as such: what a few more tokens cost does not grow with the
     utterance.

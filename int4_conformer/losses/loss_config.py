@@ -2,39 +2,38 @@
 
 import dataclasses
 
-from int4_conformer.errors import UserError
+from int4_conformer.errors import require_in, require_not_negative
+from int4_conformer.fields import setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """Settings of the loss of a transducer of one or two passes."""
 
-    # Share of the first of two passes in the loss (the patent, cascaded encoders).
-    first_pass_weight: float = 0.5
-    # Whether each step trains one pass, drawn with that share as its probability, and not both.
-    sample_passes: bool = False
-    # Lambda of FastEmit (arXiv 2010.11148): makes labels come earlier, at some cost in accuracy; in
-    # practice 0.001 to 0.01. It changes gradients and not the loss that is reported.
-    fast_emit: float = 0.0
-    # Share of each label's score that goes to all symbols but the blank alike (`losses.emission`).
-    label_smoothing: float = 0.0
-    # Weight of the CTC loss of each encoder's frames, added to the transducer's of that pass. Above
-    # 0 each encoder has a CTC head for it, which is not exported.
-    ctc_weight: float = 0.0
+    first_pass_weight: float = setting(
+        0.5, "Share of the first of two passes in the loss (the patent, cascaded encoders)."
+    )
+    sample_passes: bool = setting(
+        False,
+        "Whether each step trains one pass, drawn with `first_pass_weight` as the probability of "
+        "the first, and not both.",
+    )
+    fast_emit: float = setting(
+        0.0,
+        "Lambda of FastEmit (arXiv 2010.11148): makes labels come earlier, at some cost in "
+        "accuracy; in practice 0.001 to 0.01. It changes gradients and not the loss that is "
+        "reported.",
+    )
+    label_smoothing: float = setting(
+        0.0, "Share of each label's score that goes to all symbols but the blank alike."
+    )
+    ctc_weight: float = setting(
+        0.0,
+        "Weight of the CTC loss of each encoder's frames, added to the transducer's of that pass. "
+        "Above 0 each encoder has a CTC head for it, which is not exported.",
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.first_pass_weight <= 1:
-            raise UserError(
-                "`first_pass_weight` must be in [0, 1]. Received: "
-                f"first_pass_weight={self.first_pass_weight}"
-            )
-        if not 0 <= self.label_smoothing < 1:
-            raise UserError(
-                "`label_smoothing` must be in [0, 1). Received: "
-                f"label_smoothing={self.label_smoothing}"
-            )
-        for name in ("fast_emit", "ctc_weight"):
-            if not getattr(self, name) >= 0:
-                raise UserError(
-                    f"`{name}` must not be negative. Received: {name}={getattr(self, name)}"
-                )
+        require_in("[0, 1]", first_pass_weight=self.first_pass_weight)
+        require_in("[0, 1)", label_smoothing=self.label_smoothing)
+        require_not_negative(fast_emit=self.fast_emit, ctc_weight=self.ctc_weight)

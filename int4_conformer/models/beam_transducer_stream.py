@@ -1,4 +1,4 @@
-"""Beam search in a transducer that is given an utterance piece by piece."""
+"""Beam search in a transducer that is given an utterance segment by segment."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from int4_conformer.decoding.beam import Beam, Bias, LanguageModel
 from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.committing import CommittingSearch, Waiting
 from int4_conformer.layers.steppable import State, named, of_part
-from int4_conformer.models.model_config import PIECE_SECONDS
+from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
 
@@ -22,7 +22,7 @@ class BeamTransducerStream(TransducerStream):
 
     Args:
         model: its encoders have a `chunk` and a `left_context`.
-        piece_seconds: what a piece of audio has at most, but at least a chunk.
+        segment_seconds: what a segment of audio has at most, but at least a chunk.
         config: how wide to search.
         bias: phrases to prefer.
         lm: language model over the same tokens.
@@ -35,7 +35,7 @@ class BeamTransducerStream(TransducerStream):
     def __init__(
         self,
         model: Transducer,
-        piece_seconds: float = PIECE_SECONDS,
+        segment_seconds: float = SEGMENT_SECONDS,
         *,
         config: BeamConfig,
         bias: Bias | None = None,
@@ -46,14 +46,14 @@ class BeamTransducerStream(TransducerStream):
             CommittingSearch(search=decoder.beam_searcher(config, bias=bias, lm=lm), room=room)
             for decoder in model.decoders
         ]
-        super().__init__(model, piece_seconds)
+        super().__init__(model, segment_seconds)
 
     def finish(self, index: int, state: State) -> dict[str, tf.Tensor]:
         """What a pass says at the end of the utterance, beyond what it has said.
 
         Args:
             index: which pass.
-            state: after its last piece.
+            state: after its last segment.
 
         Returns:
             `tokens`, `count`, `frames` and `log_probs` as of the passes.

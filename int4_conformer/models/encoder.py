@@ -37,7 +37,7 @@ class Encoder(Steppable, keras.layers.Layer):
 
     Call: float [batch, time * stack, bins], padding_mask bool [batch, time] (False: padding) or
         None -> [batch, time, dim]; half as many frames with `reduce_after`. The time is a multiple
-        of `config.piece` and of `config.reduction`.
+        of `config.segment` and of `config.reduction`.
 
     State: by the names of the parts; `span_i/mask` of the frames that the blocks before and after
         the reduction see.
@@ -116,7 +116,7 @@ class Encoder(Steppable, keras.layers.Layer):
 
     @property
     def segment_multiple(self) -> int:
-        return self.config.piece or self.config.reduction
+        return self.config.segment or self.config.reduction
 
     def initial_state(self, batch: int) -> State:
         """What a stream starts with, by the names of the parts.

@@ -5,11 +5,12 @@ import math
 from typing import Any, Literal, get_args
 
 from int4_conformer.audio.geometry import FrontEndConfig
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_at_least, require_one_of
+from int4_conformer.fields import required, setting
 from int4_conformer.quant.spec.recipe import Recipe
 
 # Audio that a stream waits for, unless it is told otherwise.
-PIECE_SECONDS = 0.32
+SEGMENT_SECONDS = 0.32
 
 EncoderKind = Literal["conformer", "transformer", "lstm"]
 Subsampling = Literal["stack", "convolution"]
@@ -20,43 +21,40 @@ PredictorKind = Literal["averaged", "lookup", "lstm", "transformer", "conformer"
 class EncoderConfig:
     """Sizes of an encoder, and what its frames see."""
 
-    # What its blocks are made of.
-    kind: EncoderKind = "conformer"
-    # Width of the residual stream; a multiple of 2 * heads.
-    dim: int
-    # Number of blocks.
-    blocks: int
-    # Attention heads per block. An LSTM has none.
-    heads: int = 1
-    # Frames under the depthwise kernel of a Conformer block.
-    kernel_size: int = 1
-    # Hidden width of a feed-forward module, or units of an LSTM, in units of `dim`.
-    expansion: int = 4
-    # Dropout rate of every module.
-    dropout: float = 0.1
-    # Frames that see each other, from the start of the utterance: 1 is causal, n gives right
-    # context to the end of the chunk, None the whole utterance (`layers.frames`).
-    chunk: int | None = None
-    # Frames before its chunk that attention sees; None: all of them, and no streaming. An LSTM
-    # remembers what it does.
-    left_context: int | None = None
-    # Lower blocks of a Conformer without attention.
-    convolution_blocks: int = 0
-    # Blocks after which two neighbouring frames become one; None: they never do.
-    reduce_after: int | None = None
-    # How feature frames become encoder frames: stacked and projected, or by strided convolutions.
-    subsampling: Subsampling = "stack"
+    kind: EncoderKind = setting(
+        "conformer", "What its blocks are made of: `conformer`, `transformer` or `lstm`."
+    )
+    dim: int = required("Width of the residual stream; a multiple of 2 * `heads`.")
+    blocks: int = required("Number of blocks.")
+    heads: int = setting(1, "Attention heads per block. An LSTM has none.")
+    kernel_size: int = setting(1, "Frames under the depthwise kernel of a Conformer block.")
+    expansion: int = setting(
+        4, "Hidden width of a feed-forward module, or units of an LSTM, in units of `dim`."
+    )
+    dropout: float = setting(0.1, "Dropout rate of every module.")
+    chunk: int | None = setting(
+        None,
+        "Frames that see each other, from the start of the utterance: 1 is causal, n gives right "
+        "context to the end of the chunk, `None` the whole utterance.",
+    )
+    left_context: int | None = setting(
+        None,
+        "Frames before its chunk that attention sees in each block; `None`: all of them, and no "
+        "streaming. An LSTM remembers what it does.",
+    )
+    convolution_blocks: int = setting(0, "Lower blocks of a Conformer without attention.")
+    reduce_after: int | None = setting(
+        None, "Blocks after which two neighbouring frames become one; `None`: they never do."
+    )
+    subsampling: Subsampling = setting(
+        "stack",
+        "How feature frames become encoder frames: `stack`, stacked and projected, or "
+        "`convolution`, by strided convolutions.",
+    )
 
     def __post_init__(self) -> None:
-        for field, allowed in (
-            ("kind", get_args(EncoderKind)),
-            ("subsampling", get_args(Subsampling)),
-        ):
-            if getattr(self, field) not in allowed:
-                raise UserError(
-                    f"`{field}` must be one of {', '.join(allowed)}. "
-                    f"Received: {field}={getattr(self, field)!r}"
-                )
+        require_one_of(get_args(EncoderKind), kind=self.kind)
+        require_one_of(get_args(Subsampling), subsampling=self.subsampling)
         if self.kind != "lstm" and self.dim % (2 * self.heads):
             raise UserError(
                 "`dim` must be a multiple of 2 * heads (relative positions take sines and "
@@ -90,8 +88,8 @@ class EncoderConfig:
         return self.chunk is not None and (self.left_context is not None or self.kind == "lstm")
 
     @property
-    def piece(self) -> int | None:
-        """A stream's pieces are multiples of so many frames; None if there is no streaming."""
+    def segment(self) -> int | None:
+        """A stream's segments are multiples of so many frames; None if there is no streaming."""
         return None if self.chunk is None else math.lcm(self.chunk, self.reduction)
 
 
@@ -99,48 +97,46 @@ class EncoderConfig:
 class PredictorConfig:
     """Sizes of a prediction network."""
 
-    # What stands between the label embedding and the output (`models.predictors`).
-    kind: PredictorKind = "averaged"
-    # Width of the label embedding.
-    embedding_dim: int
-    # Averaged: N, the previous labels that it sees. Transformer and Conformer: labels before the
-    # last that attention sees in each block.
-    context: int = 2
-    # Averaged: H, the position vectors per previous label; 1 is the form without averaging.
-    # Transformer and Conformer: attention heads per block.
-    heads: int = 4
-    # Averaged: whether the position vectors train, or stay as they were drawn.
-    train_positions: bool = True
-    # LSTM: layers; Transformer and Conformer: blocks, of width `embedding_dim`.
-    layers: int = 2
-    # LSTM: width of a layer's memory.
-    units: int = 2048
-    # LSTM: width that a layer's outputs are projected to.
-    projection: int = 640
-    # Conformer: labels under the depthwise kernel, the last one included.
-    kernel_size: int = 3
-    # Transformer and Conformer: dropout rate of every module.
-    dropout: float = 0.1
+    kind: PredictorKind = setting(
+        "averaged", "What stands between the label embedding and the output."
+    )
+    embedding_dim: int = required("Width of the label embedding.")
+    context: int = setting(
+        2,
+        "`averaged`: N, the previous labels that it sees. `transformer` and `conformer`: labels "
+        "before the last that attention sees in each block.",
+    )
+    heads: int = setting(
+        4,
+        "`averaged`: H, the position vectors per previous label; 1 is the form without averaging. "
+        "`transformer` and `conformer`: attention heads per block.",
+    )
+    train_positions: bool = setting(
+        True, "`averaged`: whether the position vectors train, or stay as they were drawn."
+    )
+    layers: int = setting(
+        2,
+        "`lstm`: layers; `transformer` and `conformer`: blocks, of width `embedding_dim`.",
+    )
+    units: int = setting(2048, "`lstm`: width of a layer's memory.")
+    projection: int = setting(640, "`lstm`: width that a layer's outputs are projected to.")
+    kernel_size: int = setting(
+        3, "`conformer`: labels under the depthwise kernel, the last one included."
+    )
+    dropout: float = setting(0.1, "`transformer` and `conformer`: dropout rate of every module.")
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(PredictorKind):
-            raise UserError(
-                f"`kind` must be one of {', '.join(get_args(PredictorKind))}. "
-                f"Received: kind={self.kind!r}"
-            )
-        for field in (
-            "embedding_dim",
-            "context",
-            "heads",
-            "layers",
-            "units",
-            "projection",
-            "kernel_size",
-        ):
-            if getattr(self, field) < 1:
-                raise UserError(
-                    f"`{field}` must be at least 1. Received: {field}={getattr(self, field)}"
-                )
+        require_one_of(get_args(PredictorKind), kind=self.kind)
+        require_at_least(
+            1,
+            embedding_dim=self.embedding_dim,
+            context=self.context,
+            heads=self.heads,
+            layers=self.layers,
+            units=self.units,
+            projection=self.projection,
+            kernel_size=self.kernel_size,
+        )
         if self.kind in ("transformer", "conformer"):
             # It checks what it is given.
             _ = self.encoder
@@ -164,34 +160,37 @@ class PredictorConfig:
 class JointConfig:
     """Sizes of the joint network."""
 
-    # Width in which encoder and prediction network meet.
-    dim: int
-    # Whether the output projection is the transposed label embedding.
-    tied: bool = True
+    dim: int = required("Width in which encoder and prediction network meet.")
+    tied: bool = setting(True, "Whether the output layer is the label embedding, transposed.")
+
+
+# Fields of earlier versions, which saved configs hold.
+_OLD_FIELDS = {"max_symbols": "max_symbols_per_frame"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TransducerConfig:
     """A whole recogniser."""
 
-    # What reports call it.
-    name: str
-    # Output symbols, the blank (id 0) included.
-    vocab_size: int
-    encoder: EncoderConfig
-    predictor: PredictorConfig
-    joint: JointConfig
-    front_end: FrontEndConfig = dataclasses.field(default_factory=FrontEndConfig)
-    # Encoder on top of the first, for a second pass; None: there is one pass.
-    second_pass: EncoderConfig | None = None
-    # Whether both passes have the same prediction and joint network. Else the second has its own.
-    shared_decoder: bool = True
-    # How each layer is quantized.
-    recipe: Recipe = dataclasses.field(default_factory=lambda: Recipe.preset("w4a8"))
-    # Whether each encoder has a CTC head, which only training uses and no export has.
-    ctc: bool = False
-    # Most labels that a search emits in one encoder frame.
-    max_symbols: int = 4
+    name: str = required("What reports call it.")
+    vocab_size: int = required("Output symbols, the blank (id 0) included.")
+    encoder: EncoderConfig = required("Of the first pass.")
+    predictor: PredictorConfig = required("Sizes of the prediction network.")
+    joint: JointConfig = required("Sizes of the joint network.")
+    front_end: FrontEndConfig = setting(FrontEndConfig(), "Geometry of the features.")
+    second_pass: EncoderConfig | None = setting(
+        None, "Encoder on top of the first, for a second pass; `None`: there is one pass."
+    )
+    shared_decoder: bool = setting(
+        True,
+        "Whether both passes have the same prediction and joint network. Else the second has its "
+        "own.",
+    )
+    recipe: Recipe = setting(Recipe.preset("w4a8"), "How each layer is quantized.")
+    ctc: bool = setting(
+        False, "Whether each encoder has a CTC head, which only training uses and no export has."
+    )
+    max_symbols_per_frame: int = setting(4, "Most labels that a search emits in one encoder frame.")
 
     def __post_init__(self) -> None:
         if self.vocab_size < 2:
@@ -234,8 +233,8 @@ class TransducerConfig:
     @property
     def block_samples(self) -> int:
         """Utterances are padded to multiples of so many samples: whole chunks of every pass."""
-        first = self.encoder.piece or self.encoder.reduction
-        second = 1 if self.second_pass is None else self.second_pass.piece or 1
+        first = self.encoder.segment or self.encoder.reduction
+        second = 1 if self.second_pass is None else self.second_pass.segment or 1
         return self.front_end.block * math.lcm(first, self.encoder.reduction * second)
 
     def to_config(self) -> dict[str, Any]:
@@ -244,7 +243,8 @@ class TransducerConfig:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "TransducerConfig":
-        """Inverse of `to_config`."""
+        """Inverse of `to_config`; configs of earlier versions are read, too."""
+        config = {_OLD_FIELDS.get(name, name): value for name, value in config.items()}
         return cls(
             **config
             | {

@@ -191,7 +191,8 @@ class Transducer(keras.Model):
             own = (self.second_predictor, self.second_joint)
             pairs.append(pairs[0] if self.second_predictor is None else own)
         return tuple(
-            TransducerDecoder(*pair, max_symbols=self.config.max_symbols) for pair in pairs
+            TransducerDecoder(*pair, max_symbols_per_frame=self.config.max_symbols_per_frame)
+            for pair in pairs
         )
 
     def encode(

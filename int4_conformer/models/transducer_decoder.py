@@ -12,7 +12,7 @@ from int4_conformer.decoding.beam import (
     NBest,
 )
 from int4_conformer.decoding.greedy import Hypothesis, Tokens, greedy_search
-from int4_conformer.decoding.paths import Paths
+from int4_conformer.decoding.rounds import Paths
 from int4_conformer.models.joint import Joint
 from int4_conformer.models.predictors.predictor import Predictor
 
@@ -23,7 +23,7 @@ class TransducerDecoder:
     Args:
         predictor: prediction network.
         joint: joint network.
-        max_symbols: most labels that a search emits in one encoder frame.
+        max_symbols_per_frame: most labels that a search emits in one encoder frame.
 
     Example:
 
@@ -32,10 +32,10 @@ class TransducerDecoder:
         >>> tokens, _ = decoder.greedy(encoded, None, decoder.initial_hypothesis(len(pcm)))
     """
 
-    def __init__(self, predictor: Predictor, joint: Joint, *, max_symbols: int):
+    def __init__(self, predictor: Predictor, joint: Joint, *, max_symbols_per_frame: int):
         self.predictor = predictor
         self.joint = joint
-        self._max_symbols = max_symbols
+        self._max_symbols_per_frame = max_symbols_per_frame
 
     def logits(self, encoded: tf.Tensor, labels: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits of the whole lattice.
@@ -98,7 +98,7 @@ class TransducerDecoder:
             start=start,
             predict=self.predictor.advance_label,
             logits=self.joint.logits,
-            max_symbols=self._max_symbols,
+            max_symbols_per_frame=self._max_symbols_per_frame,
         )
 
     def beam_searcher(
@@ -114,7 +114,7 @@ class TransducerDecoder:
         return BeamSearch(
             predict=self.predictor.advance_label,
             logits=self.joint.logits,
-            max_symbols=self._max_symbols,
+            max_symbols_per_frame=self._max_symbols_per_frame,
             config=config,
             bias=bias,
             lm=lm,
@@ -133,7 +133,7 @@ class TransducerDecoder:
         search = self.beam_searcher(config, bias=bias, lm=lm)
         start = search.start(tf.shape(encoded)[0], self.predictor.initial_state)
         paths, beam = search(self.joint.project_frames(encoded), lengths, start)
-        if config.rescore:
+        if config.full_sum:
             beam = self._with_full_sums(encoded, lengths, paths, beam)
         return search.best(paths, beam)
 

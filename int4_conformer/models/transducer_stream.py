@@ -1,48 +1,49 @@
-"""A transducer that is given an utterance piece by piece."""
+"""A transducer that is given an utterance segment by segment."""
 
 import math
 
 import tensorflow as tf
 
+from int4_conformer import interface
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.errors import UserError
 from int4_conformer.layers.steppable import State, named, of_part
-from int4_conformer.models.model_config import PIECE_SECONDS
+from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.models.transducer import Transducer
 
 
 class TransducerStream:
-    """The passes of a transducer over pieces of utterances.
+    """The passes of a transducer over segments of utterances.
 
     The first pass takes audio and gives words at once; the second, if there is one, takes the
-    frames of the first, in longer pieces, and gives better words later. Every state begins as
+    frames of the first, in longer segments, and gives better words later. Every state begins as
     zeros. Tokens are those of `Transducer.recognize`, however the utterance is cut.
 
     Args:
         model: its encoders have a `chunk` and a `left_context`.
-        piece_seconds: what a piece of audio has at most, but at least a chunk.
+        segment_seconds: what a segment of audio has at most, but at least a chunk.
 
     Raises:
         UserError: frames of an encoder see without limit.
     """
 
-    def __init__(self, model: Transducer, piece_seconds: float = PIECE_SECONDS):
-        if piece_seconds <= 0:
-            raise UserError(f"A piece must be longer than 0 s. Received: {piece_seconds} s")
+    def __init__(self, model: Transducer, segment_seconds: float = SEGMENT_SECONDS):
+        if segment_seconds <= 0:
+            raise UserError(f"A segment must be longer than 0 s. Received: {segment_seconds} s")
         self._model = model
         first, front_end = model.config.encoder, model.config.front_end
         # The encoders know best what they cannot do.
         self.initial_states(batch=1)
-        chunk_seconds = first.piece * front_end.block / front_end.sample_rate
-        # Frames that go into the first encoder, and samples, of a piece.
-        self.frames = first.piece * max(1, int(piece_seconds / chunk_seconds + 1e-6))
+        chunk_seconds = first.segment * front_end.block / front_end.sample_rate
+        # Frames that go into the first encoder, and samples, of a segment.
+        self.frames = first.segment * max(1, int(segment_seconds / chunk_seconds + 1e-6))
         self.samples = self.frames * front_end.block
 
     @property
     def second_frames(self) -> int:
-        """Frames of a piece of the second pass: whole pieces of the first, and whole chunks."""
+        """Frames of a segment of the second pass: whole segments of the first, and whole chunks."""
         first = self.frames // self._model.config.encoder.reduction
-        return math.lcm(first, self._model.config.second_pass.piece)
+        return math.lcm(first, self._model.config.second_pass.segment)
 
     def initial_states(self, batch: int) -> list[State]:
         """What each pass starts with."""
@@ -62,12 +63,12 @@ class TransducerStream:
     def first_pass(
         self, pcm: tf.Tensor, length: tf.Tensor, state: State
     ) -> tuple[dict[str, tf.Tensor], State]:
-        """Recognises a piece of audio.
+        """Recognises a segment of audio.
 
         Args:
             pcm: float32 [batch, samples].
             length: int32 [batch], real samples.
-            state: of the piece before.
+            state: of the segment before.
 
         Returns:
             `tokens`, `count`, `frames` and `log_probs` as fields of `Tokens`, frames counted from
@@ -81,18 +82,18 @@ class TransducerStream:
         encoded, encoder = model.encoder.step(features, of_part(state, "encoder"), mask)
         lengths = -(-frames // config.encoder.reduction)
         found, hypothesis = self._decode(0, encoded, lengths, state)
-        outputs = found | {"encoded": encoded, "length": lengths}
+        outputs = found | {interface.ENCODED: encoded, interface.LENGTH: lengths}
         return outputs, named("front_end", front_end) | named("encoder", encoder) | hypothesis
 
     def second_pass(
         self, encoded: tf.Tensor, length: tf.Tensor, state: State
     ) -> tuple[dict[str, tf.Tensor], State]:
-        """Recognises a piece of the first pass.
+        """Recognises a segment of the first pass.
 
         Args:
             encoded: float [batch, second_frames, dim].
             length: int32 [batch], real frames.
-            state: of the piece before.
+            state: of the segment before.
 
         Returns:
             `tokens`, `count`, `frames` and `log_probs` as of the first pass; the state.
@@ -122,8 +123,8 @@ class TransducerStream:
 def as_outputs(found: Tokens) -> dict[str, tf.Tensor]:
     """Tokens as the outputs of a signature."""
     return {
-        "tokens": found.ids,
-        "count": found.count,
-        "frames": found.frames,
-        "log_probs": found.log_probs,
+        interface.TOKENS: found.ids,
+        interface.COUNT: found.count,
+        interface.FRAMES: found.frames,
+        interface.LOG_PROBS: found.log_probs,
     }

@@ -171,7 +171,7 @@ class FloatTwin(Deployment):
         return tf.Variable(tensor.dequantize(), trainable=False, name=name)
 
     def _product(self, x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
-        if held.config.activation == "int4":
+        if held.config.activation == "int4_symmetric":
             # No runtime has kernels for 4-bit activations.
             x = quantize_rows(x, held.config.activation).dequantize()
         x = tf.minimum(x, FOLDING_BARRIER)

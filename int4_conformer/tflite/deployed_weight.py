@@ -73,7 +73,7 @@ class DeployedWeight:
 
         LiteRT quantizes activations to 8 bits and to nothing else.
         """
-        return self.activation in ("int8", "int8_asymmetric", "int8_static")
+        return self.activation in ("int8_asymmetric", "int8_symmetric", "int8_static")
 
     @property
     def accumulator_scale(self) -> np.ndarray:

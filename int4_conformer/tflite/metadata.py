@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_one_of, require_positive
+from int4_conformer.quant.spec.recipe import renamed_recipe
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.tflite import flatbuffer
 
@@ -52,11 +53,10 @@ class Metadata:
     frame_samples: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "block_samples", "frame_samples"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UserError(f"`{name}` must be positive. Received: {getattr(self, name)}")
-        if self.delegate not in DELEGATES:
-            raise UserError(f"`delegate` must be one of {DELEGATES}. Received: {self.delegate!r}")
+        require_positive(sample_rate=self.sample_rate, block_samples=self.block_samples)
+        if self.frame_samples is not None:
+            require_positive(frame_samples=self.frame_samples)
+        require_one_of(DELEGATES, delegate=self.delegate)
 
 
 def attach(model: schema.ModelT, metadata: Metadata) -> None:
@@ -122,7 +122,7 @@ def find(content: bytes, source: str = "the model") -> Metadata | None:
         sample_rate=fields["sample_rate"],
         block_samples=fields["block_samples"],
         vocabulary=Vocabulary.from_config(fields["vocabulary"]),
-        recipe=fields["recipe"],
+        recipe=renamed_recipe(fields["recipe"]),
         delegate=fields["delegate"],
         model=fields["model"],
         frame_samples=fields.get("frame_samples"),

@@ -56,6 +56,9 @@ class Workdir:
         file = self.path / "config.json"
         if file.exists():
             known = self._config()
+            # As this version writes it, so that names of an earlier one do not differ.
+            model = TransducerConfig.from_config(known["model"]).to_config()
+            known["model"] = json.loads(json.dumps(model))
             changed = [
                 f"{part}.{name}"
                 for part in config

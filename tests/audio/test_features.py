@@ -133,7 +133,7 @@ def test_adapting_to_nothing_is_refused(batches):
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_pieces_have_the_frames_of_the_whole(config):
+def test_segments_have_the_frames_of_the_whole(config):
     layer = LogMel(config)
     layer.adapt([(pcm(config), np.int32([12, 12]) * config.hop)])
     samples = pcm(config, frames=13, batch=3)

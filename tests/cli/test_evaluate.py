@@ -109,7 +109,7 @@ def test_a_training_folder_is_searched_by_a_beam(trained, tmp_path):
         "eight": ["--beam=8"],
         "all": [
             *("--beam=4", f"--bias={tmp_path / 'phrases.txt'}", "--bias_score=3"),
-            *(f"--lm={tmp_path / 'lm.arpa'}", "--lm_weight=0.5", "--label_bonus=0.1"),
+            *(f"--lm={tmp_path / 'lm.arpa'}", "--lm_weight=0.5", "--insertion_bonus=0.1"),
         ],
     }.items():
         hypotheses = tmp_path / f"{name}.tsv"
@@ -139,7 +139,7 @@ def test_refused_searches(trained, tmp_path):
         (["--beam=4", f"--bias={tmp_path}/foreign.txt"], "The symbol 'z' of the text 'z'"),
         (
             ["--beam=4", f"--bias={tmp_path}/foreign.txt", "--bias_score=0"],
-            "The score of a bias must be positive",
+            "`score` must be positive",
         ),
     ]:
         arguments = (trained.workdir, f"--manifest={trained.manifest}", *flags)
@@ -166,7 +166,7 @@ def test_refusals(folder, trained, tmp_path):
         ([tmp_path / "foreign.tflite"], "is a TFLite model but not a recogniser"),
         ([model, "--checkpoint=best"], "--checkpoint=best is for training folders"),
         ([model, "--first_pass"], "has a first pass in streams alone; add --stream"),
-        ([model, "--rescore"], "--rescore is for training folders"),
+        ([model, "--full_sum"], "--full_sum is for training folders"),
         ([model, "--beam=4"], "--beam=4 is for training folders"),
         ([model, "--checkpoint=first"], "flag --checkpoint=first"),
         ([model, "--num_threads=0"], "flag --num_threads=0"),

@@ -1,4 +1,4 @@
-"""Commands that hear a file's two passes piece by piece."""
+"""Commands that hear a file's two passes segment by segment."""
 
 import json
 

@@ -50,7 +50,10 @@ def test_refusals(trained, tmp_path):
         ([trained.workdir], "--manifest"),
         ([trained.workdir, *given, "--schemes=w4,w8a8"], "'w4' names no scheme; write weights"),
         ([trained.workdir, *given, "--schemes="], "--schemes names no scheme; give some"),
-        ([trained.workdir, *given, "--schemes=w4c_a8s"], "'w4c_a8s' has static activations"),
+        (
+            [trained.workdir, *given, "--schemes=w4c_a8static"],
+            "'w4c_a8static' has static activations",
+        ),
         (
             [trained.workdir, *given, "--schemes=w4b32_a8d"],
             "Blocks of 32 do not divide the 16 inputs of",

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from int4_conformer.data.corpus import SYNTHETIC_SIZES, read_corpus
+from int4_conformer.data.corpus import SYNTHETIC_SIZES, hold_out, normalized, read_corpus
 from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
 
@@ -46,3 +47,19 @@ def test_refuses_what_is_not_there(tmp_path):
 def test_needs_no_tensorflow():
     program = "import sys, int4_conformer.data.corpus; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_texts_are_normalised_and_those_without_a_word_left_out():
+    utterance = synthetic_corpus("dev", 1)[0]
+    given = [dataclasses.replace(utterance, text=text) for text in ("Hi, YOU!", "...", "hi")]
+    assert [u.text for u in normalized(given)] == ["hi you", "hi"]
+    assert normalized(given)[1] is given[2]
+
+
+@pytest.mark.parametrize(("fraction", "held"), [(0.0, 1), (0.3, 3), (1.0, 9)])
+def test_a_part_is_held_out_at_random(fraction, held):
+    utterances = synthetic_corpus("dev", 10)
+    remaining, out = hold_out(utterances, fraction, seed=1)
+    assert len(out) == held
+    assert sorted(u.id for u in [*remaining, *out]) == sorted(u.id for u in utterances)
+    assert hold_out(utterances, fraction, seed=1) == (remaining, out)

@@ -38,17 +38,19 @@ class Network:
     def logits(self, frames, predicted):
         return tf.matmul(tf.tanh(frames + predicted), self.output) + self.bias
 
-    def search(self, frames, lengths, max_symbols=3):
-        return self.search_from(self.start(tf.shape(frames)[0]), frames, lengths, max_symbols)[0]
+    def search(self, frames, lengths, max_symbols_per_frame=3):
+        return self.search_from(
+            self.start(tf.shape(frames)[0]), frames, lengths, max_symbols_per_frame
+        )[0]
 
-    def search_from(self, start, frames, lengths, max_symbols=3):
+    def search_from(self, start, frames, lengths, max_symbols_per_frame=3):
         return greedy_search(
             frames,
             lengths,
             start=start,
             predict=self.predict,
             logits=self.logits,
-            max_symbols=max_symbols,
+            max_symbols_per_frame=max_symbols_per_frame,
             blank_id=self.blank_id,
         )
 
@@ -59,11 +61,11 @@ class Network:
         logits = (np.tanh(frame + predicted) @ self.output + self.bias).astype(np.float64)
         return logits - np.log(np.sum(np.exp(logits)))
 
-    def reference(self, frames, max_symbols=3):
+    def reference(self, frames, max_symbols_per_frame=3):
         """Tokens, frames and log-probabilities of one utterance, one symbol after another."""
         found = []
         for t, frame in enumerate(frames):
-            for _ in range(max_symbols):
+            for _ in range(max_symbols_per_frame):
                 log_probs = self.log_probs(frame, [symbol for symbol, *_ in found])
                 symbol = int(np.argmax(log_probs))
                 if symbol == self.blank_id:

@@ -13,14 +13,14 @@ from int4_conformer.errors import UserError
 from tests.decoding.networks import DIM, LENGTHS, TIME, Network
 
 # Wide enough for all that a search without pruning can find.
-EVERYTHING = BeamConfig(width=200, n_best=200, threshold=math.inf)
+EVERYTHING = BeamConfig(beam_size=200, n_best=200, threshold=math.inf)
 
 
-def search_of(network, max_symbols=3, **config):
+def search_of(network, max_symbols_per_frame=3, **config):
     return BeamSearch(
         predict=network.predict,
         logits=network.logits,
-        max_symbols=max_symbols,
+        max_symbols_per_frame=max_symbols_per_frame,
         config=config.pop("config", None) or BeamConfig(**config),
     )
 
@@ -55,7 +55,7 @@ def listed(paths, beam):
     return utterances
 
 
-def brute_force(network, frames, max_symbols):
+def brute_force(network, frames, max_symbols_per_frame):
     """The log-probability of each text, summed over all of its alignments, one by one."""
     totals = collections.defaultdict(list)
 
@@ -65,7 +65,7 @@ def brute_force(network, frames, max_symbols):
             return
         log_probs = network.log_probs(frames[t], labels)
         follow(t + 1, 0, labels, log_prob + log_probs[0])
-        if emitted < max_symbols:
+        if emitted < max_symbols_per_frame:
             for label in range(1, len(log_probs)):
                 follow(t, emitted + 1, (*labels, label), log_prob + log_probs[label])
 
@@ -74,35 +74,40 @@ def brute_force(network, frames, max_symbols):
 
 
 @pytest.mark.parametrize(
-    ("vocab", "time", "max_symbols"), [(3, 2, 2), (3, 3, 2), (2, 4, 3), (4, 3, 1), (3, 6, 1)]
+    ("vocab", "time", "max_symbols_per_frame"),
+    [(3, 2, 2), (3, 3, 2), (2, 4, 3), (4, 3, 1), (3, 6, 1)],
 )
-def test_a_beam_without_pruning_finds_all_texts_with_all_their_alignments(vocab, time, max_symbols):
+def test_a_beam_without_pruning_finds_all_texts_with_all_their_alignments(
+    vocab, time, max_symbols_per_frame
+):
     for seed in range(4):
         network = Network(seed, blank_bias=seed / 2, vocab=vocab)
         frames = network.frames[:1, :time]
-        expected = brute_force(network, frames[0], max_symbols)
-        (hypotheses,) = found(search_of(network, max_symbols, config=EVERYTHING), network, frames)
+        expected = brute_force(network, frames[0], max_symbols_per_frame)
+        (hypotheses,) = found(
+            search_of(network, max_symbols_per_frame, config=EVERYTHING), network, frames
+        )
         assert len(expected) <= 200
         assert {labels for labels, *_ in hypotheses} == set(expected)
         for labels, score, _ in hypotheses:
             assert score == pytest.approx(expected[labels], abs=1e-4)
 
 
-@pytest.mark.parametrize("max_symbols", [1, 2, 4])
-def test_a_beam_of_one_is_greedy_search(max_symbols):
+@pytest.mark.parametrize("max_symbols_per_frame", [1, 2, 4])
+def test_a_beam_of_one_is_greedy_search(max_symbols_per_frame):
     for seed in range(8):
         network = Network(seed, blank_bias=seed / 4)
-        greedy = network.search(network.frames, LENGTHS, max_symbols)
-        search = search_of(network, max_symbols, width=1)
+        greedy = network.search(network.frames, LENGTHS, max_symbols_per_frame)
+        search = search_of(network, max_symbols_per_frame, beam_size=1)
         paths, _ = search(network.frames, LENGTHS, started(search, network, len(LENGTHS)))
         for one, other in zip(greedy[:3], paths[:3], strict=True):
             np.testing.assert_array_equal(one, other[:, 0])
         np.testing.assert_allclose(greedy.log_probs, paths.log_probs[:, 0], atol=1e-5)
 
 
-def alignment_log_prob(network, frames, max_symbols):
+def alignment_log_prob(network, frames, max_symbols_per_frame):
     """Of greedy search's one alignment, and its labels."""
-    tokens = network.reference(frames, max_symbols)
+    tokens = network.reference(frames, max_symbols_per_frame)
     total, labels = 0.0, []
     for t, frame in enumerate(frames):
         for symbol in (symbol for symbol, time, _ in tokens if time == t):
@@ -120,10 +125,12 @@ def alignment_log_prob(network, frames, max_symbols):
     st.integers(1, 3),
     st.sampled_from([0.01, 1.0, 10.0]),
 )
-def test_no_beam_is_below_greedy_search(seed, blank_bias, width, max_symbols, threshold):
+def test_no_beam_is_below_greedy_search(
+    seed, blank_bias, beam_size, max_symbols_per_frame, threshold
+):
     network = Network(seed, blank_bias)
-    labels, log_prob = alignment_log_prob(network, network.frames[0], max_symbols)
-    search = search_of(network, max_symbols, width=width, threshold=threshold)
+    labels, log_prob = alignment_log_prob(network, network.frames[0], max_symbols_per_frame)
+    search = search_of(network, max_symbols_per_frame, beam_size=beam_size, threshold=threshold)
     (hypotheses,) = found(search, network, network.frames[:1])
     assert hypotheses[0][1] >= log_prob - 1e-4
     assert any(other == labels and score >= log_prob - 1e-4 for other, score, _ in hypotheses)
@@ -134,7 +141,7 @@ def test_scores_are_of_alignments_that_there_are():
         network = Network(seed, blank_bias=1.0, vocab=3)
         frames = network.frames[:1, :4]
         exact = brute_force(network, frames[0], 2)
-        (hypotheses,) = found(search_of(network, 2, width=4), network, frames)
+        (hypotheses,) = found(search_of(network, 2, beam_size=4), network, frames)
         for labels, score, times in hypotheses:
             assert score <= exact[labels] + 1e-4
             assert times == sorted(times)
@@ -144,7 +151,7 @@ def test_scores_are_of_alignments_that_there_are():
 
 def test_a_batch_finds_what_its_rows_find():
     network = Network(1)
-    search = search_of(network, width=4)
+    search = search_of(network, beam_size=4)
     together = found(search, network, network.frames, LENGTHS)
     for row, length, hypotheses in zip(network.frames, LENGTHS, together, strict=True):
         if not length:
@@ -156,19 +163,19 @@ def test_a_batch_finds_what_its_rows_find():
 
 
 @pytest.mark.parametrize("size", [1, 3, 8])
-def test_pieces_of_a_stream_have_the_hypotheses_of_the_whole(size):
+def test_segments_of_a_stream_have_the_hypotheses_of_the_whole(size):
     rng = np.random.default_rng(size)
     frames = rng.standard_normal([len(LENGTHS), 20, DIM]).astype(np.float32)
     lengths = np.int32([20, 13, 0, 8])
     network = Network(4, blank_bias=0.5)
-    search = search_of(network, width=5)
+    search = search_of(network, beam_size=5)
     whole = found(search, network, frames, lengths)
     beam = started(search, network, len(LENGTHS))
     texts = [[()] * 5 for _ in LENGTHS]
     for first in range(0, 20, size):
-        piece = frames[:, first : first + size]
-        left = np.clip(lengths - first, 0, piece.shape[1]).astype(np.int32)
-        paths, beam = search(piece, left, beam)
+        segment = frames[:, first : first + size]
+        left = np.clip(lengths - first, 0, segment.shape[1]).astype(np.int32)
+        paths, beam = search(segment, left, beam)
         ids, count, _, _, origin = (x.numpy() for x in paths)
         texts = [
             [texts[b][origin[b, k]] + tuple(ids[b, k, : count[b, k]]) for k in range(5)]
@@ -189,7 +196,7 @@ def test_pieces_of_a_stream_have_the_hypotheses_of_the_whole(size):
 )
 def test_in_a_graph_it_finds_the_same(jit_compile, shape):
     network = Network(3)
-    search = search_of(network, width=4)
+    search = search_of(network, beam_size=4)
 
     def run(frames, lengths):
         start = search.start(tf.shape(frames)[0], lambda rows: network.start(rows)[1])
@@ -207,13 +214,16 @@ def test_in_a_graph_it_finds_the_same(jit_compile, shape):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"width": 0}, "`width` must be at least 1. Received: width=0"),
+        ({"beam_size": 0}, "`beam_size` must be at least 1. Received: beam_size=0"),
         ({"n_best": 0}, "`n_best` must be at least 1"),
-        ({"width": 4, "n_best": 5}, "no more hypotheses than it is wide. Received: n_best=5"),
+        ({"beam_size": 4, "n_best": 5}, "no more hypotheses than it holds. Received: n_best=5"),
         ({"threshold": 0.0}, "`threshold` must be positive. Received: threshold=0"),
-        ({"lm_weight": -1.0}, "`lm_weight` must be finite and not negative. Received: -1"),
+        ({"lm_weight": -1.0}, "`lm_weight` must not be negative. Received: lm_weight=-1"),
         ({"lm_weight": math.nan}, "`lm_weight` must be finite"),
-        ({"label_bonus": math.inf}, "`label_bonus` must be finite. Received: inf"),
+        (
+            {"insertion_bonus": math.inf},
+            "`insertion_bonus` must be finite. Received: insertion_bonus=inf",
+        ),
         ({"lm_candidates": 0}, "`lm_candidates` must be at least 1"),
     ],
 )

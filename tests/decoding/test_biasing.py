@@ -116,8 +116,8 @@ def test_a_bias_changes_what_a_search_finds():
         BeamSearch(
             predict=network.predict,
             logits=network.logits,
-            max_symbols=2,
-            config=BeamConfig(width=8, threshold=math.inf),
+            max_symbols_per_frame=2,
+            config=BeamConfig(beam_size=8, threshold=math.inf),
             bias=bias,
         )
         for bias in (None, PhraseBias.of(phrases, LETTERS, 4.0))
@@ -144,7 +144,7 @@ def ids_text(ids):
 
 
 def test_refusals(tmp_path):
-    with pytest.raises(UserError, match=r"score of a bias must be positive. Received: 0"):
+    with pytest.raises(UserError, match=r"`score` must be positive. Received: score=0"):
         PhraseBias.of(["a"], LETTERS, 0.0)
     with pytest.raises(UserError, match=r"holds no word. Received: 2 phrases"):
         PhraseBias.of(["", " ! "], LETTERS, 1.0)

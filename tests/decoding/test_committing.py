@@ -17,7 +17,7 @@ def searches(room, **config):
     search = BeamSearch(
         predict=network.predict,
         logits=network.logits,
-        max_symbols=2,
+        max_symbols_per_frame=2,
         config=BeamConfig(**config),
     )
     start = search.start(len(LENGTHS), lambda rows: network.start(rows)[1])
@@ -40,15 +40,15 @@ def rows(tokens):
 
 
 def streamed(committing, start, size, compiled=False):
-    """What each piece and the end commit to, of each utterance."""
+    """What each segment and the end commit to, of each utterance."""
     x, waiting = frames(), committing.start(start)
     hear = tf.function(committing, jit_compile=True) if compiled else committing
     outputs = []
     for first in range(0, 20, size):
-        piece = x[:, first : first + size]
-        left = np.clip(LENGTHS - first, 0, piece.shape[1]).astype(np.int32)
+        segment = x[:, first : first + size]
+        left = np.clip(LENGTHS - first, 0, segment.shape[1]).astype(np.int32)
         specs = [(y.shape, y.dtype) for y in tf.nest.flatten(waiting)]
-        tokens, waiting = hear(tf.constant(piece), tf.constant(left), waiting)
+        tokens, waiting = hear(tf.constant(segment), tf.constant(left), waiting)
         assert [(y.shape, y.dtype) for y in tf.nest.flatten(waiting)] == specs
         assert np.all(np.sum(waiting.beam.greedy, axis=1) == 1)
         outputs.append(rows(tokens))
@@ -58,48 +58,48 @@ def streamed(committing, start, size, compiled=False):
 def joined(outputs):
     """Of each utterance, its tokens, frames and log-probabilities."""
     return [
-        [[value for piece in pieces for value in piece[kind]] for kind in range(3)]
-        for pieces in zip(*outputs, strict=True)
+        [[value for segment in segments for value in segment[kind]] for kind in range(3)]
+        for segments in zip(*outputs, strict=True)
     ]
 
 
 @pytest.mark.parametrize("size", [1, 4, 20])
 @pytest.mark.parametrize("threshold", [0.3, math.inf])
-def test_pieces_say_what_the_whole_says(size, threshold):
-    search, committing, start = searches(40, width=4, threshold=threshold)
+def test_segments_say_what_the_whole_says(size, threshold):
+    search, committing, start = searches(40, beam_size=4, threshold=threshold)
     whole = rows(search.best(*search(frames(), LENGTHS, start)).best)
     outputs = streamed(committing, start, size)
-    for pieces, expected in zip(joined(outputs), whole, strict=True):
-        assert pieces[0] == expected[0]
+    for segments, expected in zip(joined(outputs), whole, strict=True):
+        assert segments[0] == expected[0]
         # Of a shared token, its frame is that of the hypothesis which was the best then.
-        assert pieces[1] == sorted(pieces[1])
-        assert len(pieces[1]) == len(pieces[2]) == len(pieces[0])
+        assert segments[1] == sorted(segments[1])
+        assert len(segments[1]) == len(segments[2]) == len(segments[0])
     # Something is out before the end.
     if size < 20 and threshold == 0.3:
-        assert any(piece[0] for output in outputs[:-1] for piece in output)
+        assert any(segment[0] for output in outputs[:-1] for segment in output)
 
 
 def test_a_beam_of_one_says_everything_at_once():
-    search, committing, start = searches(8, width=1)
+    search, committing, start = searches(8, beam_size=1)
     outputs = streamed(committing, start, 4)
-    assert not any(piece[0] for piece in outputs[-1])
+    assert not any(segment[0] for segment in outputs[-1])
     whole = rows(search.best(*search(frames(), LENGTHS, start)).best)
-    for pieces, expected in zip(joined(outputs), whole, strict=True):
-        assert pieces[:2] == expected[:2]
-        np.testing.assert_allclose(pieces[2], expected[2], atol=1e-4)
+    for segments, expected in zip(joined(outputs), whole, strict=True):
+        assert segments[:2] == expected[:2]
+        np.testing.assert_allclose(segments[2], expected[2], atol=1e-4)
 
 
 @pytest.mark.parametrize("room", [1, 3])
 def test_what_finds_no_room_is_committed(room):
-    _, committing, start = searches(room, width=8, threshold=math.inf)
-    _, roomy, _ = searches(60, width=8, threshold=math.inf)
+    _, committing, start = searches(room, beam_size=8, threshold=math.inf)
+    _, roomy, _ = searches(60, beam_size=8, threshold=math.inf)
     outputs, expected = (joined(streamed(c, start, 2)) for c in (committing, roomy))
-    for pieces, whole in zip(outputs, expected, strict=True):
-        assert pieces[1] == sorted(pieces[1])
-        assert bool(pieces[0]) == bool(whole[0])
+    for segments, whole in zip(outputs, expected, strict=True):
+        assert segments[1] == sorted(segments[1])
+        assert bool(segments[0]) == bool(whole[0])
 
 
 def test_under_xla_it_says_the_same():
-    _, committing, start = searches(6, width=3)
+    _, committing, start = searches(6, beam_size=3)
     one, other = (joined(streamed(committing, start, 5, compiled=c)) for c in (True, False))
     assert [x[:2] for x in one] == [x[:2] for x in other]

@@ -19,15 +19,15 @@ def unpadded(found):
 
 
 @pytest.mark.parametrize("blank_id", [0, 3])
-@pytest.mark.parametrize("max_symbols", [1, 2, 4])
-def test_it_finds_what_a_plain_loop_finds(max_symbols, blank_id):
+@pytest.mark.parametrize("max_symbols_per_frame", [1, 2, 4])
+def test_it_finds_what_a_plain_loop_finds(max_symbols_per_frame, blank_id):
     counts = []
     for seed in range(8):
         network = Network(seed, blank_bias=seed / 4, blank_id=blank_id)
-        found = network.search(network.frames, LENGTHS, max_symbols)
-        assert found.ids.shape == (len(LENGTHS), TIME * max_symbols)
+        found = network.search(network.frames, LENGTHS, max_symbols_per_frame)
+        assert found.ids.shape == (len(LENGTHS), TIME * max_symbols_per_frame)
         expected = [
-            network.reference(row[:length], max_symbols)
+            network.reference(row[:length], max_symbols_per_frame)
             for row, length in zip(network.frames, LENGTHS, strict=True)
         ]
         assert unpadded(found) == [[(symbol, t) for symbol, t, _ in row] for row in expected]
@@ -35,7 +35,7 @@ def test_it_finds_what_a_plain_loop_finds(max_symbols, blank_id):
             np.testing.assert_allclose(values[: len(row)], [x for *_, x in row], rtol=1e-4)
         counts.extend(found.count.numpy())
     # Some frames end in a blank and some at the limit.
-    assert 0.1 < np.sum(counts) / (8 * LENGTHS.sum() * max_symbols) < 0.9
+    assert 0.1 < np.sum(counts) / (8 * LENGTHS.sum() * max_symbols_per_frame) < 0.9
 
 
 def test_a_batch_finds_what_its_rows_find():
@@ -52,11 +52,11 @@ def test_without_lengths_every_frame_counts():
     assert unpadded(network.search(network.frames, None)) == unpadded(everything)
 
 
-@pytest.mark.parametrize("max_symbols", [1, 3])
-def test_each_frame_emits_at_most_max_symbols(max_symbols):
+@pytest.mark.parametrize("max_symbols_per_frame", [1, 3])
+def test_each_frame_emits_at_most_max_symbols_per_frame(max_symbols_per_frame):
     network = Network(0, blank_bias=-100.0)
-    found = network.search(network.frames, LENGTHS, max_symbols)
-    np.testing.assert_array_equal(found.count, LENGTHS * max_symbols)
+    found = network.search(network.frames, LENGTHS, max_symbols_per_frame)
+    np.testing.assert_array_equal(found.count, LENGTHS * max_symbols_per_frame)
 
 
 def test_blanks_emit_nothing():
@@ -66,7 +66,7 @@ def test_blanks_emit_nothing():
 
 @pytest.mark.parametrize("blank_id", [0, 3])
 @pytest.mark.parametrize("size", [1, 3, 8])
-def test_pieces_of_a_stream_have_the_tokens_of_the_whole(size, blank_id):
+def test_segments_of_a_stream_have_the_tokens_of_the_whole(size, blank_id):
     rng = np.random.default_rng(size)
     frames = rng.standard_normal([len(LENGTHS), 20, DIM]).astype(np.float32)
     lengths = np.int32([20, 13, 0, 8])
@@ -74,9 +74,9 @@ def test_pieces_of_a_stream_have_the_tokens_of_the_whole(size, blank_id):
     whole = unpadded(network.search(frames, lengths))
     hypothesis, found = network.start(len(LENGTHS)), [[] for _ in LENGTHS]
     for first in range(0, 20, size):
-        piece = frames[:, first : first + size]
-        left = np.clip(lengths - first, 0, piece.shape[1]).astype(np.int32)
-        tokens, hypothesis = network.search_from(hypothesis, piece, left)
+        segment = frames[:, first : first + size]
+        left = np.clip(lengths - first, 0, segment.shape[1]).astype(np.int32)
+        tokens, hypothesis = network.search_from(hypothesis, segment, left)
         for row, new in zip(found, unpadded(tokens), strict=True):
             row.extend((symbol, first + t) for symbol, t in new)
     assert found == whole

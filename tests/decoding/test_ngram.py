@@ -90,9 +90,13 @@ def test_a_search_adds_what_the_language_model_says(tmp_path):
     network = Network(2, blank_bias=1.0)
     tables = random_tables(5, 3)
     model = NGram.read(write(tmp_path / "lm.arpa", tables), VOCABULARY)
-    config = BeamConfig(width=6, threshold=math.inf, lm_weight=0.7, label_bonus=0.3)
+    config = BeamConfig(beam_size=6, threshold=math.inf, lm_weight=0.7, insertion_bonus=0.3)
     search = BeamSearch(
-        predict=network.predict, logits=network.logits, max_symbols=2, config=config, lm=model
+        predict=network.predict,
+        logits=network.logits,
+        max_symbols_per_frame=2,
+        config=config,
+        lm=model,
     )
     start = search.start(len(LENGTHS), lambda rows: network.start(rows)[1])
     paths, beam = search(network.frames, LENGTHS, start)

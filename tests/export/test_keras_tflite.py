@@ -207,7 +207,7 @@ def test_an_operation_that_needs_a_fixed_batch(tmp_path):
     np.testing.assert_allclose(outputs, model(X[:1]), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("scheme", ["w4c_a8s", "w8c_a8s", "w4b32_a8d", "w4c_a8ds"])
+@pytest.mark.parametrize("scheme", ["w4c_a8static", "w8c_a8static", "w4b32_a8d", "w4c_a8dsym"])
 def test_other_schemes(tmp_path, scheme):
     layers = [QuantDense(32, "relu", quant=scheme), QuantDense(4, quant=scheme)]
     model, path = keras.Sequential([keras.Input([32]), *layers]), tmp_path / "model.tflite"
@@ -219,7 +219,7 @@ def test_other_schemes(tmp_path, scheme):
         str(path),
         experimental_op_resolver_type=(
             litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-            if scheme == "w4c_a8ds"
+            if scheme == "w4c_a8dsym"
             else litert.OpResolverType.BUILTIN
         ),
     )
@@ -230,7 +230,7 @@ def test_other_schemes(tmp_path, scheme):
 def test_refusals(tmp_path):
     path = tmp_path / "model.tflite"
     mixed = keras.Sequential(
-        [keras.Input([8]), QuantDense(4, quant="w4a8"), QuantDense(4, quant="w4a8s")]
+        [keras.Input([8]), QuantDense(4, quant="w4a8"), QuantDense(4, quant="w4a8sym")]
     )
     odd = keras.Sequential([keras.Input([7]), QuantDense(4, quant="w4a8")])
     for model, complaint in [

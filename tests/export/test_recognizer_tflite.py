@@ -20,7 +20,7 @@ from int4_conformer.tflite.verification import verify
 from tests.quant import reference
 from tests.support import tiny
 
-RECIPES = ["w4a8", "w8a8", "float", "w4a4", "w4", "w4a8s", tiny.ENCODER_ALONE]
+RECIPES = ["w4a8", "w8a8", "float", "w4a4sym", "w4", "w4a8sym", tiny.ENCODER_ALONE]
 # One recogniser has an output layer of its own.
 UNTIED = "w8a8"
 TABLE = "predictor/embedding/embeddings"
@@ -70,7 +70,7 @@ def test_tokens_are_those_of_the_model(exported, recipe):
         np.testing.assert_array_equal(recognizer.tokens(pcm), expected)
         lengths.add(expected.size)
     # The model neither is silent nor says all that it may in every frame.
-    assert 0 < max(lengths) < 60 * model.config.max_symbols
+    assert 0 < max(lengths) < 60 * model.config.max_symbols_per_frame
 
 
 @pytest.mark.parametrize("recipe", ["w4a8", "float"])
@@ -93,7 +93,7 @@ def test_words_have_the_times_and_confidence_of_the_model(exported, recipe):
     assert words
 
 
-@pytest.mark.parametrize("recipe", ["w4a8", "w8a8", "w4a4", "w4"])
+@pytest.mark.parametrize("recipe", ["w4a8", "w8a8", "w4a4sym", "w4"])
 def test_integers_are_those_of_the_checkpoint(exported, recipe):
     model, path = exported(recipe)
     bits = model.config.recipe.rules[0][1].weight_bits
@@ -130,7 +130,7 @@ def test_a_tied_table_is_stored_once(exported):
     assert named(exported(UNTIED)[1], "joint/output/kernel")
 
 
-@pytest.mark.parametrize("recipe", ["w4a8", "w4a8s", "w8a8"])
+@pytest.mark.parametrize("recipe", ["w4a8", "w4a8sym", "w8a8"])
 def test_every_quantized_matmul_is_a_fully_connected(exported, recipe):
     _, path = exported(recipe)
     parsed = flatbuffer.load(path.read_bytes())
@@ -148,7 +148,7 @@ def test_every_quantized_matmul_is_a_fully_connected(exported, recipe):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "delegate"), [("w4a8", "xnnpack"), ("w4a8s", "none"), ("float", "xnnpack")]
+    ("recipe", "delegate"), [("w4a8", "xnnpack"), ("w4a8sym", "none"), ("float", "xnnpack")]
 )
 def test_metadata(exported, recipe, delegate):
     model, path = exported(recipe)
@@ -193,7 +193,8 @@ def test_one_changed_scale_in_the_file_is_refused(exported):
 
 def test_symmetric_beside_asymmetric(tmp_path):
     symmetric, asymmetric = (
-        QuantConfig(weight_bits=4, activation=scheme) for scheme in ("int8", "int8_asymmetric")
+        QuantConfig(weight_bits=4, activation=scheme)
+        for scheme in ("int8_symmetric", "int8_asymmetric")
     )
     recipe = Recipe(name="mixed", rules=(("encoder/.*", symmetric), (".*", asymmetric)))
     with pytest.raises(UserError, match="both symmetric and asymmetric int8 activations"):

@@ -48,7 +48,7 @@ def test_each_weight_of_the_model_is_named_once(recipe, tied, expected):
 
 @pytest.mark.parametrize("bits", [2, 4, 6, 8])
 def test_codes_and_scales_have_output_channels_first(bits):
-    quant = QuantConfig(weight_bits=bits, activation="int8")
+    quant = QuantConfig(weight_bits=bits, activation="int8_symmetric")
     dense = QuantDense(5, quant=quant)
     dense.build((None, 7))
     table = QuantEmbedding(7, 5, quant=quant)
@@ -62,14 +62,23 @@ def test_codes_and_scales_have_output_channels_first(bits):
         np.testing.assert_array_equal(weight.codes, codes)
         np.testing.assert_array_equal(weight.scale, scale[:, 0])
         assert weight.codes.dtype == np.int8
-        assert (weight.name, weight.bits, weight.activation) == (variable.name, bits, "int8")
+        assert (weight.name, weight.bits, weight.activation) == (
+            variable.name,
+            bits,
+            "int8_symmetric",
+        )
         assert weight.storage_bits == (4 if bits <= 4 else 8)
         np.testing.assert_array_equal(weight.dequantized(), codes * scale)
 
 
 @pytest.mark.parametrize(
     ("activation", "integer"),
-    [("float", False), ("int4", False), ("int8", True), ("int8_asymmetric", True)],
+    [
+        ("float", False),
+        ("int4_symmetric", False),
+        ("int8_symmetric", True),
+        ("int8_asymmetric", True),
+    ],
 )
 def test_runtimes_multiply_integers_with_8_bit_activations_alone(activation, integer):
     dense = QuantDense(4, quant=QuantConfig(weight_bits=4, activation=activation))

@@ -57,7 +57,7 @@ def test_it_is_gate_depthwise_convolution_and_projection(kernel_size, chunk):
 
 @pytest.mark.parametrize("kernel_size", [1, 2, 4, 15])
 @pytest.mark.parametrize("chunk", [1, 3])
-def test_pieces_are_convolved_as_the_whole(kernel_size, chunk):
+def test_segments_are_convolved_as_the_whole(kernel_size, chunk):
     streaming.assert_streams(
         streaming.of_layer(module(kernel_size, chunk), unit=chunk),
         streaming.noise([3, 13, DIM]),

@@ -36,7 +36,7 @@ def test_which_frame_of_a_whole_utterance_sees_which(chunk, left_context):
 
 @pytest.mark.parametrize(("chunk", "left_context"), STREAMS)
 @pytest.mark.parametrize("chunks", [1, 2])
-def test_which_frame_of_a_piece_sees_which(chunk, left_context, chunks):
+def test_which_frame_of_a_segment_sees_which(chunk, left_context, chunks):
     span = Span(dim=4, chunk=chunk, left_context=left_context)
     expected = seen_by(TIME, chunk, left_context) & MASK[:, None]
     # As if there were frames before the utterance, which nothing sees.
@@ -64,7 +64,7 @@ def test_positions_are_sines_and_cosines_of_the_frame_numbers():
     np.testing.assert_allclose(cos, np.cos(angles), atol=1e-6)
 
 
-def test_positions_of_a_piece_are_those_of_all_that_it_sees():
+def test_positions_of_a_segment_are_those_of_all_that_it_sees():
     span = Span(dim=4, chunk=2, left_context=3)
     frames, _ = span.step(tf.zeros([1, 4, 3]), tf.ones([1, 4], tf.bool), span.initial_state(1))
     for one, other in zip(
@@ -108,7 +108,7 @@ def test_a_stream_without_an_end_to_what_it_sees(chunk):
         Span(dim=4, chunk=chunk).initial_state(1)
 
 
-def test_a_piece_that_ends_within_a_chunk():
+def test_a_segment_that_ends_within_a_chunk():
     span = Span(dim=4, chunk=4, left_context=0)
     with pytest.raises(UserError, match=r"whole chunks of 4 frames; .* Received: 6 frames"):
         span.step(tf.zeros([1, 6, 3]), tf.ones([1, 6], tf.bool), span.initial_state(1))

@@ -43,7 +43,7 @@ def test_it_is_the_equations():
     np.testing.assert_allclose(layer(X), expected(layer, np.matmul), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("scheme", ["int8_asymmetric", "int8"])
+@pytest.mark.parametrize("scheme", ["int8_asymmetric", "int8_symmetric"])
 def test_all_kernels_are_multiplied_as_integers(scheme):
     layer = built(QuantConfig(weight_bits=8, activation=scheme))
     wanted = expected(layer, lambda x, w: reference.dot(x, w, 8, scheme))

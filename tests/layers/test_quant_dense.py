@@ -47,7 +47,7 @@ def test_float_activations_meet_the_kernel_on_its_grid():
     np.testing.assert_allclose(layer(X), X @ snapped + bias, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("quant", ["w4", "w4a4", "w4a8", "w4a8s", "w8a8"])
+@pytest.mark.parametrize("quant", ["w4", "w4a4sym", "w4a8", "w4a8sym", "w8a8"])
 def test_a_deployed_layer_computes_the_same_in_its_integers(quant):
     layer = built(quant)
     expected, kernel = layer(X).numpy(), layer.kernel.numpy()
@@ -116,8 +116,8 @@ def test_keras_trains_it():
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("scheme", ["w4c_a8d", "w4c_a8ds", "w4c_a4d"])
-def test_pieces_have_the_codes_of_the_whole(scheme):
+@pytest.mark.parametrize("scheme", ["w4c_a8d", "w4c_a8dsym", "w4c_a4dsym"])
+def test_segments_have_the_codes_of_the_whole(scheme):
     layer = QuantDense(5, quant=scheme)
     x = streaming.noise([3, 48, 32])
     layer(x)
@@ -126,5 +126,5 @@ def test_pieces_have_the_codes_of_the_whole(scheme):
         initial_state=lambda _: {},
         step=lambda x, _, state: (layer(x), state),
     )
-    different, total = streaming.code_differences(streamed, x, time=48, piece=8)
+    different, total = streaming.code_differences(streamed, x, time=48, segment=8)
     assert (different, total) == (0, x.size)

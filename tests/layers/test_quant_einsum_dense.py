@@ -80,7 +80,7 @@ def test_an_unknown_recipe():
 
 
 def test_config_round_trip():
-    layer = QuantEinsumDense(quant="w4a4", activation="silu", name="heads", **ARGUMENTS)
+    layer = QuantEinsumDense(quant="w4a4sym", activation="silu", name="heads", **ARGUMENTS)
     clone = QuantEinsumDense.from_config(json.loads(json.dumps(layer.get_config())))
     assert clone.get_config() == layer.get_config()
     assert clone.quant == layer.quant

@@ -37,7 +37,8 @@ def test_rows_are_on_their_grids(quant, bits):
 
 
 @pytest.mark.parametrize(
-    ("quant", "scheme"), [("w4a8", "int8_asymmetric"), ("w4a8s", "int8"), ("w4a4", "int4")]
+    ("quant", "scheme"),
+    [("w4a8", "int8_asymmetric"), ("w4a8sym", "int8_symmetric"), ("w4a4sym", "int4_symmetric")],
 )
 def test_projection_is_the_integer_product_with_the_transposed_table(quant, scheme):
     layer = built(quant)
@@ -68,16 +69,16 @@ def test_gradients_are_straight_through(quant):
 
 
 def test_the_projection_trains_the_table():
-    layer = built("w4a8s")
+    layer = built("w4a8sym")
     dy = np.random.default_rng(1).standard_normal([6, 7]).astype(np.float32)
     with tf.GradientTape() as tape:
         y = layer.project(X.reshape(-1, 4))
     gradient = tape.gradient(y, layer.embeddings.value, output_gradients=tf.constant(dy))
-    used = reference.snap_rows(X.reshape(-1, 4), "int8")
+    used = reference.snap_rows(X.reshape(-1, 4), "int8_symmetric")
     np.testing.assert_allclose(gradient, dy.T @ used, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("quant", ["w4", "w4a8", "w4a8s", "w4a4"])
+@pytest.mark.parametrize("quant", ["w4", "w4a8", "w4a8sym", "w4a4sym"])
 def test_a_deployed_table_serves_both_uses_with_its_integers(quant):
     layer = built(quant)
     rows, products, table = layer(IDS).numpy(), layer.project(X).numpy(), layer.embeddings.numpy()

@@ -74,7 +74,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-@pytest.mark.parametrize("scheme", ["int8_asymmetric", "int8"])
+@pytest.mark.parametrize("scheme", ["int8_asymmetric", "int8_symmetric"])
 def test_both_kernels_are_multiplied_as_integers(scheme):
     layer = built(QuantLSTM(UNITS, quant=QuantConfig(weight_bits=8, activation=scheme)))
     kernel, recurrent, bias = layer.get_weights()

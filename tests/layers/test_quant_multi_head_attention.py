@@ -78,8 +78,18 @@ def test_a_recipe_without_a_rule():
         QuantMultiHeadAttention(HEADS, HEAD_DIM, quant=recipe)
 
 
+def test_a_scheme_of_an_earlier_version_has_its_name_of_today():
+    config = QuantMultiHeadAttention(
+        HEADS, HEAD_DIM, activation_scheme="int8_symmetric"
+    ).get_config()
+    layer = QuantMultiHeadAttention.from_config(config | {"activation_scheme": "int8"})
+    assert layer.get_config() == config
+
+
 def test_an_unknown_activation_scheme():
-    with pytest.raises(UserError, match=r"quantized by int8 or int4\. Received: 'a8d'"):
+    with pytest.raises(
+        UserError, match=r"quantized by int8_symmetric or int4_symmetric\. Received: 'a8d'"
+    ):
         QuantMultiHeadAttention(HEADS, HEAD_DIM, activation_scheme="a8d")
 
 
@@ -88,9 +98,9 @@ def softmax(x):
     return x / x.sum(axis=-1, keepdims=True)
 
 
-@pytest.mark.parametrize("scheme", ["int8", "int4"])
+@pytest.mark.parametrize("scheme", ["int8_symmetric", "int4_symmetric"])
 def test_scores_and_context_are_products_of_integers(scheme):
-    layer, bits = attention(X, SOURCE, quant="w4a8s", activation_scheme=scheme), int(scheme[3:])
+    layer, bits = attention(X, SOURCE, quant="w4a8sym", activation_scheme=scheme), int(scheme[3])
     # [batch, heads, time, head_dim]
     query, key, value = (
         np.swapaxes(dense(x), 1, 2)
@@ -116,12 +126,12 @@ def test_scores_and_context_are_products_of_integers(scheme):
 def test_integers_come_close_to_float(options):
     x = RNG.standard_normal([2, 3, 5, WIDTH]).astype(np.float32) if options else X
     exact = attention(x, x, **options)(x, x)
-    y = attention(x, x, activation_scheme="int8", **options)(x, x)
+    y = attention(x, x, activation_scheme="int8_symmetric", **options)(x, x)
     error = np.std(y - exact) / np.std(exact)
     assert 0.001 < error < 0.03
 
 
-@pytest.mark.parametrize("scheme", [None, "int8"])
+@pytest.mark.parametrize("scheme", [None, "int8_symmetric"])
 def test_what_is_masked_has_no_influence(scheme):
     layer = attention(X, X, quant="w4a8", activation_scheme=scheme)
     changed = np.concatenate([X[:, :4], 100 * X[:, 4:]], axis=1)
@@ -134,7 +144,7 @@ def test_what_is_masked_has_no_influence(scheme):
 
 
 def test_dropout_applies_to_the_scores():
-    layer = attention(X, SOURCE, activation_scheme="int8", dropout=0.5)
+    layer = attention(X, SOURCE, activation_scheme="int8_symmetric", dropout=0.5)
     y, again, exact = (layer(X, SOURCE, training=training) for training in (True, True, False))
     assert np.any(y != again)
     assert np.any(y != exact)
@@ -142,7 +152,7 @@ def test_dropout_applies_to_the_scores():
 
 
 def test_gradients_reach_all_weights():
-    layer = attention(X, SOURCE, quant="w4a8", activation_scheme="int4")
+    layer = attention(X, SOURCE, quant="w4a8", activation_scheme="int4_symmetric")
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(X, SOURCE) ** 2)
     variables = [weight.value for weight in layer.trainable_weights]
@@ -158,7 +168,7 @@ def test_steps_reach_the_projections():
     assert np.abs(layer(X, X, training=True) - exact).max() > 0.01
 
 
-@pytest.mark.parametrize("scheme", [None, "int8"])
+@pytest.mark.parametrize("scheme", [None, "int8_symmetric"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32"])
 def test_unknown_sizes(policy, scheme):
     layer = attention(X, X, quant="w8a8", activation_scheme=scheme, dtype=policy)
@@ -185,7 +195,9 @@ class SelfAttention(keras.layers.Layer):
         return self.layer(x, x)
 
 
-@pytest.mark.parametrize("options", [{}, {"dropout": 0.5}, {"activation_scheme": "int8"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"dropout": 0.5}, {"activation_scheme": "int8_symmetric"}], ids=str
+)
 def test_a_file_multiplies_the_same_integers(options):
     layer = SelfAttention(attention(X, X, quant="w4a8", **options))
     layer(X)
@@ -195,7 +207,7 @@ def test_a_file_multiplies_the_same_integers(options):
 
 
 def test_a_server_multiplies_the_same_integers():
-    layer = attention(X, X, quant="w4a8", activation_scheme="int8")
+    layer = attention(X, X, quant="w4a8", activation_scheme="int8_symmetric")
     graph, deployment = traced(lambda x: layer(x, x), "integers", tf.TensorSpec(X.shape))
     assert len(deployment.matrices) == 4
     np.testing.assert_allclose(graph(X), layer(X, X), rtol=1e-5, atol=1e-5)

@@ -82,7 +82,7 @@ def test_it_survives_its_config(case):
 
 @EVERY_LAYER
 def test_a_saved_model_computes_the_same(case, tmp_path):
-    quant = QuantConfig.from_name("w4c_a8s" if case.integer else "w4c")
+    quant = QuantConfig.from_name("w4c_a8static" if case.integer else "w4c")
     quant = dataclasses.replace(quant, learned_clip=True, start_step=3)
     layer = case.layer(quant=quant, **case.arguments)
     inputs = [keras.Input(x.shape[1:], dtype=x.dtype) for x in case.inputs]
@@ -201,7 +201,7 @@ def test_the_batch_may_be_unknown(case):
 
 @INTEGER_LAYERS
 def test_static_activations_learn_their_ranges(case):
-    layer, exact = case.quantized("w8c_a8s"), case.quantized(None)(*case.inputs)
+    layer, exact = case.quantized("w8c_a8static"), case.quantized(None)(*case.inputs)
     call = tf.function(layer)
     for _ in range(2):
         call(*case.inputs, training=True)
@@ -372,7 +372,7 @@ def test_a_learned_clip_has_the_shape_of_the_scales(name, shape):
 
 
 def test_static_activations_are_not_deployed_before_they_were_seen():
-    layer = QuantDense(5, quant="w8c_a8s")
+    layer = QuantDense(5, quant="w8c_a8static")
     message = "kernel has static activations but no range yet; train the model"
     with deploying("integers"), pytest.raises(UserError, match=message):
         layer(np.ones([2, 8], np.float32))

@@ -119,7 +119,7 @@ def test_what_frames_do_not_see_is_not_attended_to(attention, span):
 
 
 @pytest.mark.parametrize("span", SPANS, ids=str)
-def test_pieces_are_attended_to_as_the_whole(attention, span):
+def test_segments_are_attended_to_as_the_whole(attention, span):
     streaming.assert_streams(
         streaming.of_block(attention, span), streaming.noise([3, 13, DIM]), lengths=[13, 5, 9]
     )

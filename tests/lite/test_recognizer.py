@@ -139,7 +139,7 @@ def test_threads_may_share_a_recogniser(recognizer):
         (np.float32([0, np.nan]), 16000, "NaN or infinite"),
         (np.float32([0, -np.inf]), 16000, "NaN or infinite"),
         (np.float32([0, -12000]), 16000, "a peak of 12000; divide"),
-        (np.zeros(640, np.float32), 0, "`sample_rate` must be positive. Received: 0"),
+        (np.zeros(640, np.float32), 0, "`sample_rate` must be positive. Received: sample_rate=0"),
     ],
 )
 def test_refused_samples(recognizer, samples, rate, message):
@@ -148,7 +148,9 @@ def test_refused_samples(recognizer, samples, rate, message):
 
 
 def test_refused_models(tmp_path, path):
-    with pytest.raises(UserError, match=r"`num_threads` must be at least 1. Received: 0"):
+    with pytest.raises(
+        UserError, match=r"`num_threads` must be at least 1. Received: num_threads=0"
+    ):
         Recognizer(path, num_threads=0)
     with pytest.raises(UserError, match=r"absent\.tflite cannot be read"):
         Recognizer(tmp_path / "absent.tflite")

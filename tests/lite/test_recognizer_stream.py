@@ -1,26 +1,27 @@
 import numpy as np
 import pytest
 
+from int4_conformer import interface
 from int4_conformer.errors import UserError
 from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
 from int4_conformer.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(pieces=("<blank>", *"abcdefghijklmnopqrstuvwxyz"))
-# Samples of a frame, frames of a piece of the first pass and of the second.
+# Samples of a frame, frames of a segment of the first pass and of the second.
 FRAME, FIRST, SECOND = 2, 3, 6
 # Of a frame.
 SECONDS = 0.5
 
 
 def said_in(letters, start):
-    """The outputs that tell of the letters of a piece, 0 for none, each as probable as 1 in 2."""
+    """The outputs that tell of the letters of a segment, 0 for none, each as probable as 1 in 2."""
     frames = np.flatnonzero(letters).astype(np.int32)
     padding = (0, len(letters) - len(frames))
     return {
-        "tokens": np.pad(letters[frames], padding)[None],
-        "count": np.array([len(frames)], np.int32),
-        "frames": np.pad(frames + start, padding)[None],
-        "log_probs": np.pad(np.full(len(frames), np.log(0.5), np.float32), padding)[None],
+        interface.TOKENS: np.pad(letters[frames], padding)[None],
+        interface.COUNT: np.array([len(frames)], np.int32),
+        interface.FRAMES: np.pad(frames + start, padding)[None],
+        interface.LOG_PROBS: np.pad(np.full(len(frames), np.log(0.5), np.float32), padding)[None],
     }
 
 
@@ -31,8 +32,8 @@ def first_run(pcm, length, count):
     letters = pcm[0, ::FRAME].astype(np.int32)
     assert not letters[frames:].any()
     return said_in(letters, count) | {
-        "encoded": letters[None, :, None].astype(np.float32),
-        "length": np.array([frames], np.int32),
+        interface.ENCODED: letters[None, :, None].astype(np.float32),
+        interface.LENGTH: np.array([frames], np.int32),
         "seen": count + frames,
     }
 
@@ -51,19 +52,19 @@ def a_pass(run, given, shape):
 
     def recorded(*, seen, **inputs):
         states.append(int(seen[0]))
-        return run(inputs[given], inputs["length"], seen)
+        return run(inputs[given], inputs[interface.LENGTH], seen)
 
     inputs = {
         given: {"shape": shape, "dtype": np.float32},
-        "length": {"shape": [1], "dtype": np.int32},
+        interface.LENGTH: {"shape": [1], "dtype": np.int32},
         "seen": {"shape": [1], "dtype": np.int32},
     }
     return Pass(recorded, inputs, given), states
 
 
 def stream(passes, block=FRAME):
-    first, first_states = a_pass(first_run, "pcm", [1, FIRST * FRAME])
-    second, second_states = a_pass(second_run, "encoded", [1, SECOND, 1])
+    first, first_states = a_pass(first_run, interface.PCM, [1, FIRST * FRAME])
+    second, second_states = a_pass(second_run, interface.ENCODED, [1, SECOND, 1])
     second_pass = second if passes == 2 else None
     made = RecognizerStream(
         first, second_pass, VOCABULARY, block, SECONDS, lambda samples, last: samples
@@ -115,7 +116,7 @@ def test_final_words_have_times_from_the_start_of_the_stream(passes):
     assert word.confidence == pytest.approx(0.5)
 
 
-def test_an_utterance_that_ends_with_a_piece_loses_and_repeats_nothing():
+def test_an_utterance_that_ends_with_a_segment_loses_and_repeats_nothing():
     heard, _, _ = stream(2)
     heard.feed(spoken("abcabc"))
     assert heard.finish().text == "bcdbcd"
@@ -127,7 +128,7 @@ def test_the_end_is_padded_as_whole_utterances_are():
     heard, states, _ = stream(1, block=4 * FRAME)
     heard.feed(spoken("abcde"))
     heard.finish()
-    # Eight frames: two pieces, and two frames of the third.
+    # Eight frames: two segments, and two frames of the third.
     assert states == [0, 3, 6]
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from int4_conformer.lite.words import GrowingWords, Token, read_tokens, timed_words
+from int4_conformer import interface
+from int4_conformer.lite.words import Token, WordAssembler, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(pieces=("<blank>", "\u2581", "a", "b", "\u2581c"))
@@ -31,10 +32,10 @@ def test_no_tokens_are_no_words():
 @pytest.mark.parametrize("batch", [[], [1]], ids=["utterance", "batch"])
 def test_tokens_of_a_signature(batch):
     outputs = {
-        "tokens": np.reshape(np.int32([2, 3, 0]), [*batch, 3]),
-        "count": np.reshape(np.int32(2), batch),
-        "frames": np.reshape(np.int32([0, 4, 0]), [*batch, 3]),
-        "log_probs": np.reshape(np.float32([-0.5, -1, 0]), [*batch, 3]),
+        interface.TOKENS: np.reshape(np.int32([2, 3, 0]), [*batch, 3]),
+        interface.COUNT: np.reshape(np.int32(2), batch),
+        interface.FRAMES: np.reshape(np.int32([0, 4, 0]), [*batch, 3]),
+        interface.LOG_PROBS: np.reshape(np.float32([-0.5, -1, 0]), [*batch, 3]),
     }
     assert read_tokens(outputs) == [
         Token(id=2, frame=0, log_prob=-0.5),
@@ -53,17 +54,17 @@ ODD = Vocabulary(pieces=(*VOCABULARY.pieces, "a\u2581b"))
 @hypothesis.settings(deadline=None)
 def test_words_that_grow_are_those_of_all_tokens(ids, size):
     tokens = [Token(id=i, frame=t, log_prob=-0.1 * t) for t, i in enumerate(ids)]
-    growing = GrowingWords(ODD, 0.04)
+    assembler = WordAssembler(ODD, 0.04)
     for end in range(0, len(tokens) + size, size):
-        growing.add(tokens[max(0, end - size) : end])
+        assembler.add(tokens[max(0, end - size) : end])
         heard, following = tokens[:end], tokens[end : end + 2]
-        assert growing.words == timed_words(ODD, heard, 0.04)
-        assert growing.text() == ODD.detokenize(token.id for token in heard)
-        assert growing.text(following) == ODD.detokenize(token.id for token in heard + following)
+        assert assembler.words == timed_words(ODD, heard, 0.04)
+        assert assembler.text() == ODD.detokenize(token.id for token in heard)
+        assert assembler.text(following) == ODD.detokenize(token.id for token in heard + following)
 
 
 def test_whole_words_are_not_spelled_again(monkeypatch):
-    growing, spelled = GrowingWords(VOCABULARY, 0.04), []
+    assembler, spelled = WordAssembler(VOCABULARY, 0.04), []
     words = Vocabulary.words
 
     def counted(vocabulary, ids):
@@ -73,7 +74,7 @@ def test_whole_words_are_not_spelled_again(monkeypatch):
 
     monkeypatch.setattr(Vocabulary, "words", counted)
     for frame in range(300):
-        growing.add([Token(id=(1, 2, 3)[frame % 3], frame=frame, log_prob=-1.0)])
-        growing.text()
+        assembler.add([Token(id=(1, 2, 3)[frame % 3], frame=frame, log_prob=-1.0)])
+        assembler.text()
     assert max(spelled) < 8
-    assert growing.text() == " ".join(["ab"] * 100)
+    assert assembler.text() == " ".join(["ab"] * 100)

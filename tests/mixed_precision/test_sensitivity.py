@@ -82,5 +82,5 @@ def test_forward_passes_are_told(probe):
 
 
 def test_static_activations_are_refused():
-    with pytest.raises(UserError, match="'w4c_a8s' has static activations, whose ranges only"):
-        Probe(tiny.shared_model("float"), Recipe.preset("w4c_a8s"))
+    with pytest.raises(UserError, match="'w4c_a8static' has static activations, whose ranges only"):
+        Probe(tiny.shared_model("float"), Recipe.preset("w4c_a8static"))

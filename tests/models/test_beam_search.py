@@ -11,7 +11,7 @@ from tests.support import tiny
 
 LENGTHS = np.int32([640 * 12, 640 * 5 + 1])
 PCM = np.stack([tiny.speech(12, seed) for seed in (0, 1)])
-WIDE = BeamConfig(width=4, n_best=4)
+WIDE = BeamConfig(beam_size=4, n_best=4)
 
 
 @pytest.mark.parametrize("kind", ["averaged", "lookup", "lstm", "transformer", "conformer"])
@@ -23,7 +23,8 @@ def test_every_prediction_network_is_searched(kind):
     @tf.function(jit_compile=True)
     def search(pcm, lengths):
         one, wide = (
-            model.beam_search(pcm, lengths, config=config) for config in (BeamConfig(width=1), WIDE)
+            model.beam_search(pcm, lengths, config=config)
+            for config in (BeamConfig(beam_size=1), WIDE)
         )
         return model.recognize(pcm, lengths), one, wide, model.encode(pcm, lengths)[-1]
 
@@ -44,16 +45,18 @@ def test_every_prediction_network_is_searched(kind):
         np.testing.assert_array_equal(wide.scores[:, n], wide.model_scores[:, n])
 
 
-def test_rescored_hypotheses_are_ranked_by_all_alignments():
+def test_by_the_full_sum_hypotheses_are_ranked_by_all_alignments():
     model = tiny.model("float")
     model.joint.output_bias.assign_add(np.eye(1, tiny.TOKENIZER.vocabulary.size)[0])
     # Narrow: most alignments are dropped.
-    config = BeamConfig(width=3, n_best=3, threshold=2.0)
+    config = BeamConfig(beam_size=3, n_best=3, threshold=2.0)
 
     @tf.function(jit_compile=True)
     def search(pcm, lengths):
-        rescored = dataclasses.replace(config, rescore=True)
-        seen, all_of = (model.beam_search(pcm, lengths, config=each) for each in (config, rescored))
+        by_full_sum = dataclasses.replace(config, full_sum=True)
+        seen, all_of = (
+            model.beam_search(pcm, lengths, config=each) for each in (config, by_full_sum)
+        )
         return model.recognize(pcm, lengths), seen, all_of, model.encode(pcm, lengths)[-1]
 
     greedy, seen, all_of, encoded = search(tf.constant(PCM), tf.constant(LENGTHS))

@@ -42,7 +42,7 @@ def test_a_block_without_attention_has_no_weights_for_it():
 
 @pytest.mark.parametrize("attends", [True, False])
 @pytest.mark.parametrize(("chunk", "left_context", "kernel_size"), [(1, 3, 4), (4, 2, 5)])
-def test_pieces_are_the_whole(attends, chunk, left_context, kernel_size):
+def test_segments_are_the_whole(attends, chunk, left_context, kernel_size):
     block = built(attends, chunk, kernel_size=kernel_size)
     span = Span(dim=4, chunk=chunk, left_context=left_context)
     streaming.assert_streams(

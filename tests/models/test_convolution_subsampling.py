@@ -55,7 +55,7 @@ def test_unknown_axes(shape):
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_pieces_are_subsampled_as_the_whole(factor):
+def test_segments_are_subsampled_as_the_whole(factor):
     streamed = streaming.of_unmasked(built(factor))
     x = streaming.noise([3, 13 * factor, BINS])
     streaming.assert_streams(streamed, x, lengths=[13, 5, 9])

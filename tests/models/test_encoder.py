@@ -50,7 +50,7 @@ def encoder(recipe="float", stack=STACK, bins=BINS, **changes):
 def streamed(options, recipe="float"):
     """An encoder with weights, of 4 features of 4 frames each."""
     layer = encoder(recipe, stack=4, **options)
-    layer(streaming.noise([1, 4 * layer.config.piece, BINS]))
+    layer(streaming.noise([1, 4 * layer.config.segment, BINS]))
     return layer
 
 
@@ -200,9 +200,9 @@ def test_subsampling_looks_back_a_frame():
 
 
 @pytest.mark.parametrize("name", STREAMED)
-def test_pieces_are_the_whole(name):
+def test_segments_are_the_whole(name):
     layer = streamed(STREAMED[name])
-    unit = layer.config.piece
+    unit = layer.config.segment
     lengths = [13, 5, 9]
     streaming.assert_streams(
         streaming.of_layer(layer, unit), streaming.noise([3, 4 * 13, BINS]), lengths
@@ -210,25 +210,27 @@ def test_pieces_are_the_whole(name):
 
 
 @pytest.mark.parametrize("name", ["causal", "chunks and reduced", "reduced transformer"])
-def test_pieces_have_the_codes_of_the_whole(name):
+def test_segments_have_the_codes_of_the_whole(name):
     keras.utils.set_random_seed(2)
     layer, time = streamed(STREAMED[name] | {"dim": 16}, W4A8), 528
     different, total = streaming.code_differences(
-        streaming.of_layer(layer, layer.config.piece),
+        streaming.of_layer(layer, layer.config.segment),
         streaming.noise([4, 4 * time, BINS]),
         time,
-        piece=48 // layer.config.piece,
+        segment=48 // layer.config.segment,
     )
     assert total > 7e5
     assert different <= 1e-4 * total
 
 
-def test_pieces_in_integers_are_close_to_the_whole():
+def test_segments_in_integers_are_close_to_the_whole():
     # A code that differs moves what is behind it by a step of its grid.
     layer = streamed(STREAMED["chunks"], W4A8)
     x, lengths = streaming.noise([2, 4 * 48, BINS]), [48, 48]
-    pieces = streaming.stream(streaming.of_layer(layer, layer.config.piece), x, lengths, piece=3)
-    np.testing.assert_allclose(pieces, layer(x), atol=0.1)
+    segments = streaming.stream(
+        streaming.of_layer(layer, layer.config.segment), x, lengths, segment=3
+    )
+    np.testing.assert_allclose(segments, layer(x), atol=0.1)
 
 
 def test_a_compiled_step():

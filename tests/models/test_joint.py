@@ -124,7 +124,11 @@ def test_its_loss_is_that_of_its_logits(tied, recipe, jit_compile):
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 def test_its_loss_trains_options_of_quantization(tied):
     quant = QuantConfig(
-        weight_bits=4, activation="int8", learned_clip=True, scale_gradient=True, start_step=1
+        weight_bits=4,
+        activation="int8_symmetric",
+        learned_clip=True,
+        scale_gradient=True,
+        start_step=1,
     )
     recipe = Recipe(name="test", rules=((".*", quant),))
     layers = [built(tied, recipe) for _ in range(2)]
@@ -158,7 +162,7 @@ def test_its_loss_draws_noise_once(option):
 
 
 def test_its_loss_moves_static_ranges():
-    layer = built(False, "w4a8s")
+    layer = built(False, "w4a8sym")
     before = [x.numpy() for x in layer.output_dense.quant_variables]
     layer.loss(ENCODED, PREDICTED, LABELS, *LENGTHS)
     for variable, value in zip(layer.output_dense.quant_variables, before, strict=True):

@@ -122,14 +122,14 @@ def test_xla_has_the_same_gradients(chunk, recipe):
 
 
 @pytest.mark.parametrize("recipe", ["float", "w8a8"])
-@pytest.mark.parametrize(("chunk", "piece"), [(1, 1), (1, 3), (3, 3), (1, 8), (4, 8), (8, 8)])
-def test_pieces_make_the_whole(chunk, piece, recipe):
+@pytest.mark.parametrize(("chunk", "segment"), [(1, 1), (1, 3), (3, 3), (1, 8), (4, 8), (8, 8)])
+def test_segments_make_the_whole(chunk, segment, recipe):
     keras.utils.set_random_seed(0)
     encoder = Encoder(config(chunk), 1, DIM, Recipe.preset(recipe), name="encoder")
     whole = encoder(X, MASK).numpy()
     state, outputs = encoder.initial_state(2), []
-    for start in range(0, TIME, piece):
-        now = slice(start, start + piece)
+    for start in range(0, TIME, segment):
+        now = slice(start, start + segment)
         y, after = encoder.step(X[:, now], tf.constant(MASK[:, now]), state)
         assert {k: v.shape for k, v in after.items()} == {k: v.shape for k, v in state.items()}
         state = after
@@ -173,4 +173,4 @@ def test_a_file_gives_the_tokens_of_the_model(chunk, recipe, tmp_path):
         np.testing.assert_array_equal(recognizer.tokens(pcm), tokens)
         counts.append(len(tokens))
     # The model neither is silent nor says all that it may in every frame.
-    assert 0 < sum(counts) < 88 * model.config.max_symbols
+    assert 0 < sum(counts) < 88 * model.config.max_symbols_per_frame

@@ -24,7 +24,7 @@ CONFIG = TransducerConfig(
     recipe=Recipe(
         name="mixed", rules=(("encoder/.*", QuantConfig(weight_bits=4)), (".*", QuantConfig()))
     ),
-    max_symbols=2,
+    max_symbols_per_frame=2,
 )
 
 
@@ -45,6 +45,12 @@ TWO = dataclasses.replace(
 )
 def test_it_survives_json(config):
     assert TransducerConfig.from_config(json.loads(json.dumps(config.to_config()))) == config
+
+
+def test_a_config_of_an_earlier_version_is_read():
+    config = json.loads(json.dumps(CONFIG.to_config()))
+    config["max_symbols"] = config.pop("max_symbols_per_frame")
+    assert TransducerConfig.from_config(config) == CONFIG
 
 
 @pytest.mark.parametrize(
@@ -102,12 +108,12 @@ def test_refused_encoders(change, message):
 
 
 @pytest.mark.parametrize(
-    ("chunk", "reduce_after", "piece"),
+    ("chunk", "reduce_after", "segment"),
     [(None, None, None), (None, 1, None), (1, None, 1), (1, 1, 2), (4, 1, 4), (3, None, 3)],
 )
-def test_a_piece_is_whole_chunks_and_whole_reduced_frames(chunk, reduce_after, piece):
+def test_a_segment_is_whole_chunks_and_whole_reduced_frames(chunk, reduce_after, segment):
     config = EncoderConfig(dim=8, blocks=2, heads=2, chunk=chunk, reduce_after=reduce_after)
-    assert config.piece == piece
+    assert config.segment == segment
 
 
 def test_samples_of_frames_and_blocks_of_two_passes():

@@ -45,31 +45,31 @@ def transcripts(model, passes=None):
 
 
 def streamed(model, chunks):
-    """Frames of the first pass, and the tokens of each, of pieces of so many chunks."""
+    """Frames of the first pass, and the tokens of each, of segments of so many chunks."""
     config = model.config
-    stream = TransducerStream(model, chunks * config.encoder.piece * 0.04)
-    assert stream.samples == chunks * config.encoder.piece * BLOCK
+    stream = TransducerStream(model, chunks * config.encoder.segment * 0.04)
+    assert stream.samples == chunks * config.encoder.segment * BLOCK
     states = stream.initial_states(batch=3)
     frames, tokens = [], [[[], [], []] for _ in states]
-    for pcm, length in _pieces(PCM, LENGTHS, stream.samples):
+    for pcm, length in _segments(PCM, LENGTHS, stream.samples):
         outputs, states[0] = stream.first_pass(pcm, length, states[0])
         frames.append(outputs["encoded"])
         _extend(tokens[0], outputs)
     frames = np.concatenate(frames, axis=1)
     if config.second_pass is not None:
         lengths = np.asarray(model.encoded_length(LENGTHS))
-        for piece, length in _pieces(frames, lengths, stream.second_frames):
-            outputs, states[1] = stream.second_pass(piece, length, states[1])
+        for segment, length in _segments(frames, lengths, stream.second_frames):
+            outputs, states[1] = stream.second_pass(segment, length, states[1])
             _extend(tokens[1], outputs)
     return frames, tokens
 
 
-def _pieces(x, lengths, size):
-    """Pieces [batch, size, ...] of [batch, time, ...], and what of each is real."""
+def _segments(x, lengths, size):
+    """Segments [batch, size, ...] of [batch, time, ...], and what of each is real."""
     for start in range(0, x.shape[1], size):
-        piece = x[:, start : start + size]
-        missing = [[0, 0], [0, size - piece.shape[1]]] + [[0, 0]] * (x.ndim - 2)
-        yield np.pad(piece, missing), np.clip(lengths - start, 0, size)
+        segment = x[:, start : start + size]
+        missing = [[0, 0], [0, size - segment.shape[1]]] + [[0, 0]] * (x.ndim - 2)
+        yield np.pad(segment, missing), np.clip(lengths - start, 0, size)
 
 
 def _extend(tokens, outputs):
@@ -138,7 +138,7 @@ def test_xla_compiles_it(quantized_model):
     assert np.mean(np.abs(compiled - expected)) < 0.01 * np.mean(np.abs(expected))
 
 
-def test_the_exported_file_says_the_same_whole_and_in_pieces(tmp_path, quantized_model):
+def test_the_exported_file_says_the_same_whole_and_in_segments(tmp_path, quantized_model):
     path = tmp_path / "recognizer.tflite"
     export_tflite(quantized_model, tiny.TOKENIZER.vocabulary, path)
     recognizer, recognize = Recognizer(path), tiny.recognition(quantized_model)

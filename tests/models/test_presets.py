@@ -28,7 +28,7 @@ def test_shapes(name, dim, blocks, heads):
 def test_streaming_presets_see_so_far():
     for name in ("streaming_s", "cascaded_tiny", "cascaded_150m"):
         for encoder in preset(name).encoders:
-            assert encoder.piece is not None
+            assert encoder.segment is not None
             assert encoder.left_context is not None
     for name in ("cascaded_tiny", "cascaded_150m"):
         first, second = preset(name).encoders
@@ -45,9 +45,9 @@ def test_the_production_model():
 
 
 def test_options():
-    config = preset("tiny", vocab_size=30, recipe="w4a4", tied=False)
+    config = preset("tiny", vocab_size=30, recipe="w4a4sym", tied=False)
     assert config.vocab_size == 30
-    assert config.recipe == Recipe.preset("w4a4")
+    assert config.recipe == Recipe.preset("w4a4sym")
     assert not config.joint.tied
     assert preset("tiny").vocab_size == 1024
     assert preset("tiny").recipe == Recipe.preset("w4a8")

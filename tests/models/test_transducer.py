@@ -130,8 +130,8 @@ def test_recognising_in_a_graph_is_the_same(quantized_model):
         np.testing.assert_allclose(compiled.log_probs, eager.log_probs, atol=1e-5)
 
 
-def test_max_symbols_is_honoured():
-    model = Transducer(dataclasses.replace(CONFIG, max_symbols=1))
+def test_max_symbols_per_frame_is_honoured():
+    model = Transducer(dataclasses.replace(CONFIG, max_symbols_per_frame=1))
     model.build()
     model.joint.output_bias.assign([-100.0] + [0.0] * 6)
     np.testing.assert_array_equal(model.recognize(PCM, LENGTHS).count, FRAMES)

@@ -30,55 +30,55 @@ def model():
 
 
 def streamed(stream, pcm):
-    """What each pass says of each piece, and the states after the last ones."""
+    """What each pass says of each segment, and the states after the last ones."""
     states = stream.initial_states(1)
     first_pass, second_pass = tf.function(stream.first_pass), tf.function(stream.second_pass)
     outputs, encoded = ([], []), []
     for start in range(0, pcm.shape[1], stream.samples):
-        piece = pcm[:, start : start + stream.samples]
-        found, states[0] = first_pass(piece, tf.constant([stream.samples]), states[0])
+        segment = pcm[:, start : start + stream.samples]
+        found, states[0] = first_pass(segment, tf.constant([stream.samples]), states[0])
         outputs[0].append(found)
         encoded.append(found["encoded"])
     encoded = tf.concat(encoded, axis=1)
     for start in range(0, encoded.shape[1], stream.second_frames):
-        piece = encoded[:, start : start + stream.second_frames]
-        found, states[1] = second_pass(piece, tf.constant([stream.second_frames]), states[1])
+        segment = encoded[:, start : start + stream.second_frames]
+        found, states[1] = second_pass(segment, tf.constant([stream.second_frames]), states[1])
         outputs[1].append(found)
     return outputs, states
 
 
-def assert_same(pieces, whole):
+def assert_same(segments, whole):
     """Joined, the outputs are the tokens of the whole."""
     count = int(whole.count[0])
     assert count > 0
     for name, expected in zip(
         ("tokens", "frames", "log_probs"), whole[:1] + whole[2:], strict=True
     ):
-        joined = [piece[name][0, : int(piece["count"][0])] for piece in pieces]
+        joined = [segment[name][0, : int(segment["count"][0])] for segment in segments]
         np.testing.assert_allclose(np.concatenate(joined), expected[0, :count], atol=1e-4)
-        assert not any(np.any(piece[name][0, int(piece["count"][0]) :]) for piece in pieces)
+        assert not any(np.any(segment[name][0, int(segment["count"][0]) :]) for segment in segments)
 
 
-def test_tokens_of_pieces_have_the_frames_of_the_whole(model):
+def test_tokens_of_segments_have_the_frames_of_the_whole(model):
     pcm = tiny.speech(24)[None]
     outputs, _ = streamed(TransducerStream(model, SECONDS), pcm)
-    for index, pieces in enumerate(outputs):
-        assert_same(pieces, model.recognize(pcm, passes=index + 1))
+    for index, segments in enumerate(outputs):
+        assert_same(segments, model.recognize(pcm, passes=index + 1))
 
 
-@pytest.mark.parametrize("width", [1, 4])
-def test_a_beam_says_in_pieces_what_it_says_of_the_whole(model, width):
-    pcm, config = tiny.speech(24)[None], BeamConfig(width=width)
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_a_beam_says_in_segments_what_it_says_of_the_whole(model, beam_size):
+    pcm, config = tiny.speech(24)[None], BeamConfig(beam_size=beam_size)
     stream = BeamTransducerStream(model, SECONDS, config=config, room=96)
     outputs, states = streamed(stream, pcm)
-    for index, pieces in enumerate(outputs):
-        pieces.append(stream.finish(index, states[index]))
+    for index, segments in enumerate(outputs):
+        segments.append(stream.finish(index, states[index]))
         whole = model.beam_search(pcm, passes=index + 1, config=config).best
-        if width == 1:
-            assert_same(pieces, whole)
-            assert_same(pieces, model.recognize(pcm, passes=index + 1))
+        if beam_size == 1:
+            assert_same(segments, whole)
+            assert_same(segments, model.recognize(pcm, passes=index + 1))
         else:
-            joined = [piece["tokens"][0, : int(piece["count"][0])] for piece in pieces]
+            joined = [segment["tokens"][0, : int(segment["count"][0])] for segment in segments]
             np.testing.assert_array_equal(
                 np.concatenate(joined), whole.ids[0, : int(whole.count[0])]
             )

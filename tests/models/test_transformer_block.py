@@ -26,7 +26,7 @@ def test_a_block_is_its_modules_and_their_residuals():
 
 
 @pytest.mark.parametrize(("chunk", "left_context"), [(1, 3), (1, 0), (4, 2)])
-def test_pieces_are_the_whole(chunk, left_context):
+def test_segments_are_the_whole(chunk, left_context):
     span = Span(dim=4, chunk=chunk, left_context=left_context)
     streaming.assert_streams(
         streaming.of_block(built(), span), streaming.noise([3, 13, 8]), lengths=[13, 5, 9]

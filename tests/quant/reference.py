@@ -40,7 +40,7 @@ def quantize_rows(x, scheme):
         rows = [_quantize_row_asymmetric(row) for row in np.asarray(x, F)]
         codes, scales, zero_points = zip(*rows, strict=True)
         return np.array(codes), np.array(scales)[:, None], np.array(zero_points)[:, None]
-    codes, scale = quantize(x, {"int8": 8, "int4": 4}[scheme], axes=(1,))
+    codes, scale = quantize(x, {"int8_symmetric": 8, "int4_symmetric": 4}[scheme], axes=(1,))
     return codes, scale, np.zeros([len(x), 1], np.int32)
 
 

@@ -53,7 +53,7 @@ TINY = [-1e-5, 3e-5, -7e-6, -9e-5, 1e-6, 4e-5, 9e-6, 2e-4, 0]
 def test_symmetric_vectors_of_litert(x, codes, scale):
     """tensor_utils_test.cc `SymmetricQuantizeFloatsTest`, `...AllAlmostZeroTest` and
     `...AllZerosTest`."""
-    rows = quant.quantize_rows(tf.constant([x], tf.float32), "int8")
+    rows = quant.quantize_rows(tf.constant([x], tf.float32), "int8_symmetric")
     np.testing.assert_array_equal(rows.codes, [codes])
     np.testing.assert_allclose(rows.scale, [[scale]], rtol=1e-6)
 
@@ -250,7 +250,7 @@ def test_errors_of_integer_equations_in_praxis(equation, x_shape, kernel_shape):
     """The bound is theirs, of numbers from 0 to 1; which, JAX's generator would have to say."""
     rng = np.random.default_rng(0)
     x, kernel = (rng.uniform(size=shape).astype(np.float32) for shape in (x_shape, kernel_shape))
-    product = quant.einsum(equation, x, kernel, quant.QuantConfig.from_name("w8c_a8ds"))
+    product = quant.einsum(equation, x, kernel, quant.QuantConfig.from_name("w8c_a8dsym"))
     error = np.abs(product - np.einsum(equation, x, kernel)).mean()
     assert 0 < error < 0.01
 
@@ -405,8 +405,8 @@ UP_TO_30 = np.arange(1, 31, dtype=np.float32).reshape(3, 10)
     ("x", "weight", "scheme", "expected", "error"),
     [
         # HybridFullyConnectedOpTest `SimpleTestQuantizedInt4` and `SimpleTestQuantizedInt8`
-        (INPUT, UP_TO_7, "w4c_a8ds", [[104, 105, 106], [98, 99, 100]], 0.5),
-        (INPUT, UP_TO_10, "w8c_a8ds", [[24, 25, 26], [58, 59, 60]], 1.3),
+        (INPUT, UP_TO_7, "w4c_a8dsym", [[104, 105, 106], [98, 99, 100]], 0.5),
+        (INPUT, UP_TO_10, "w8c_a8dsym", [[24, 25, 26], [58, 59, 60]], 1.3),
         # HybridAsymmetricInputFullyConnectedOpTest `SimpleTestQuantizedInt8`
         (INPUT, UP_TO_10, "w8c_a8d", [[24, 25, 26], [58, 59, 60]], 1.3),
         # HybridAsymmetricInputPerChannelWeightsFullyConnectedOpTest
@@ -432,6 +432,6 @@ def test_fully_connected_of_litert(x, weight, scheme, expected, error):
     )
     content = pack(dense_models.float_product(deployed, bias), [deployed])
     # The builtin kernels quantize the rows of such a file symmetrically, XNNPACK asymmetrically.
-    delegate = "none" if config.activation == "int8" else "xnnpack"
+    delegate = "none" if config.activation == "int8_symmetric" else "xnnpack"
     outputs = dense_models.run(content, x, delegate)
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=error)

@@ -60,7 +60,7 @@ def built(encoder, predictor, recipe):
             predictor=tiny.predictor_config(predictor),
             joint=JointConfig(dim=tiny.JOINT_DIM),
             recipe=recipe,
-            max_symbols=2,
+            max_symbols_per_frame=2,
             **ENCODERS[encoder],
         )
     )

@@ -20,12 +20,12 @@ from int4_conformer.layers.steppable import State, named, of_part
 from int4_conformer.quant.numerics.tensor import QTensor
 from int4_conformer.quant.products import trained
 
-PIECES = (1, 3, 8)
+SEGMENTS = (1, 3, 8)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Streamed:
-    """What is given whole utterances or pieces of them."""
+    """What is given whole utterances or segments of them."""
 
     # inputs [batch, time * stack, ...], mask bool [batch, time] -> outputs [batch, time', ...],
     # where time' may be a whole part of the time.
@@ -77,7 +77,7 @@ def noise(shape: Sequence[int], seed: int = 0) -> np.ndarray:
 
 
 def assert_streams(streamed: Streamed, x: np.ndarray, lengths: Sequence[int]) -> None:
-    """The outputs of utterances are the same whole and in pieces, one by one and as a batch.
+    """The outputs of utterances are the same whole and in segments, one by one and as a batch.
 
     Args:
         streamed: what makes them, in float32.
@@ -87,23 +87,23 @@ def assert_streams(streamed: Streamed, x: np.ndarray, lengths: Sequence[int]) ->
     for batch in (1, len(lengths)):
         utterances, mask = _masked(x[:batch], lengths[:batch], streamed.unit)
         whole = streamed.whole(utterances, mask)
-        for piece in PIECES:
-            pieces = stream(streamed, x[:batch], lengths[:batch], piece)
-            assert_same(whole, pieces, lengths[:batch], mask.shape[1])
+        for segment in SEGMENTS:
+            segments = stream(streamed, x[:batch], lengths[:batch], segment)
+            assert_same(whole, segments, lengths[:batch], mask.shape[1])
 
 
-def assert_same(whole: Any, pieces: Any, lengths: Sequence[int], time: int, atol=1e-5) -> None:
+def assert_same(whole: Any, segments: Any, lengths: Sequence[int], time: int, atol=1e-5) -> None:
     """The outputs of all real frames are; `time` is that of the mask of the whole."""
     reduction = time // whole.shape[1]
     for row, length in enumerate(lengths):
         frames = -(-length // reduction)
-        np.testing.assert_allclose(pieces[row, :frames], whole[row, :frames], rtol=0, atol=atol)
+        np.testing.assert_allclose(segments[row, :frames], whole[row, :frames], rtol=0, atol=atol)
 
 
-def code_differences(streamed: Streamed, x: np.ndarray, time: int, piece: int) -> tuple[int, int]:
-    """How many codes of a quantized layer's activations differ in pieces, and of how many.
+def code_differences(streamed: Streamed, x: np.ndarray, time: int, segment: int) -> tuple[int, int]:
+    """How many codes of a quantized layer's activations differ in segments, and of how many.
 
-    Sums of floats come in another order in pieces, which may move a value across a rounding
+    Sums of floats come in another order in segments, which may move a value across a rounding
     boundary. A code that differs is counted where this happens, and then taken from the whole
     utterance: all codes behind it would differ for its sake. The outputs are then those of the
     whole utterance within the errors of floats, and no code is further off than its neighbour.
@@ -111,8 +111,8 @@ def code_differences(streamed: Streamed, x: np.ndarray, time: int, piece: int) -
     Args:
         streamed: what makes the outputs, run eagerly.
         x: inputs [batch, time * stack, ...].
-        time: frames of every utterance, a multiple of those of a piece.
-        piece: units of a piece.
+        time: frames of every utterance, a multiple of those of a segment.
+        segment: units of a segment.
     """
     calls: list[QTensor] = []
 
@@ -134,9 +134,9 @@ def code_differences(streamed: Streamed, x: np.ndarray, time: int, piece: int) -
         return expected
 
     with _quantizer(compare):
-        pieces = stream(streamed, x, lengths, piece)
+        segments = stream(streamed, x, lengths, segment)
     assert done == [rows.codes.shape[0] // batch for rows in calls]
-    assert_same(whole, pieces, lengths, time)
+    assert_same(whole, segments, lengths, time)
     differences = np.concatenate(differences)
     assert differences.max() <= 1
     return int(differences.sum()), differences.size
@@ -164,12 +164,12 @@ def _rows_between(rows: QTensor, batch: int, start: int, end: int) -> QTensor:
     )
 
 
-def stream(streamed: Streamed, x: np.ndarray, lengths: Sequence[int], piece: int) -> np.ndarray:
-    """The outputs of pieces of so many units, behind one another.
+def stream(streamed: Streamed, x: np.ndarray, lengths: Sequence[int], segment: int) -> np.ndarray:
+    """The outputs of segments of so many units, behind one another.
 
     The last one is padded. No step changes the names, shapes and dtypes of the state.
     """
-    size = piece * streamed.unit
+    size = segment * streamed.unit
     x, mask = _masked(x, lengths, size)
     stack = x.shape[1] // mask.shape[1]
     state, outputs = streamed.initial_state(len(x)), []

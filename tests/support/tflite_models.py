@@ -9,6 +9,7 @@ import functools
 import numpy as np
 from ai_edge_quantizer import model_modifier, qtyping
 
+from int4_conformer import interface
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.tflite import flatbuffer, metadata
 
@@ -32,7 +33,7 @@ def float_model(table_rows=8):
     table = np.random.default_rng(0).uniform(-1, 1, [table_rows, 4]).astype(np.float32)
     table[:, 0] = 2
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="pcm")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name=interface.PCM)])
     def recognize(pcm):
         blocks = tf.reshape(pcm, [-1, BLOCK_SAMPLES])
         logits = tf.matmul(blocks, CODES.T.astype(np.float32) / 7)
@@ -43,10 +44,12 @@ def float_model(table_rows=8):
         padding = [[0, tf.size(ids) - count]]
         log_probs = tf.reduce_max(tf.nn.log_softmax(logits), axis=-1)
         return {
-            "tokens": tf.pad(labels, padding),
-            "count": count,
-            "frames": tf.pad(tf.boolean_mask(tf.cumsum(tf.ones_like(ids)) - 1, ids > 0), padding),
-            "log_probs": tf.pad(tf.boolean_mask(log_probs, ids > 0), padding),
+            interface.TOKENS: tf.pad(labels, padding),
+            interface.COUNT: count,
+            interface.FRAMES: tf.pad(
+                tf.boolean_mask(tf.cumsum(tf.ones_like(ids)) - 1, ids > 0), padding
+            ),
+            interface.LOG_PROBS: tf.pad(tf.boolean_mask(log_probs, ids > 0), padding),
         }
 
     module = tf.Module()

@@ -16,9 +16,9 @@ from tests.support import dense_models
 from tests.tflite import kernels
 from tests.tflite.schemes import SHAPES, activations, blockwise_weight
 
-BITS = {"w4a8": 4, "w6a8": 6, "w8a8": 8, "w4a8s": 4, "w4": 4}
+BITS = {"w4a8": 4, "w6a8": 6, "w8a8": 8, "w4a8sym": 4, "w4": 4}
 SCHEMES = {"w4a8": "int8_asymmetric", "w6a8": "int8_asymmetric", "w8a8": "int8_asymmetric"} | {
-    "w4a8s": "int8"
+    "w4a8sym": "int8_symmetric"
 }
 
 
@@ -34,7 +34,7 @@ def test_the_file_computes_the_integers_of_the_layer(recipe, half_width, units, 
     width = 2 * half_width
     dense = dense_models.layer(recipe, width, units, seed)
     x = activations(rows, width, seed)
-    delegate = "none" if recipe == "w4a8s" else "xnnpack"
+    delegate = "none" if recipe == "w4a8sym" else "xnnpack"
     outputs = dense_models.run(dense_models.packed(dense), x, delegate)
 
     expected = dense(x).numpy()

@@ -34,7 +34,7 @@ def test_blocks_of_8_bits():
     refused(weight, "kernel has blocks and 5 bits; LiteRT has blocks of INT4 alone", bits=5)
 
 
-@pytest.mark.parametrize("activation", ["float", "int8", "int4"])
+@pytest.mark.parametrize("activation", ["float", "int8_symmetric", "int4_symmetric"])
 def test_blocks_and_other_activations(activation):
     weight = blockwise_weight(block=32, blocks=3, units=4, seed=0)
     refused(

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.data.corpus import read_corpus
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.layers.paths import by_path
 from int4_conformer.training.initial_weights import InitialWeights, read_weights

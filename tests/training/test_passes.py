@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.data.corpus import read_corpus
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.losses import rnnt_loss
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.training_config import TrainingConfig

@@ -11,8 +11,7 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.data.batches import batches, make_buckets
-from int4_conformer.data.corpus import read_corpus
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.losses import ctc_loss, rnnt_loss
 from int4_conformer.text.metrics import WordErrors
@@ -144,7 +143,7 @@ import dataclasses
 from int4_conformer.data.batches import batches
 from int4_conformer.data.batches import make_buckets
 from int4_conformer.data.corpus import read_corpus
-from int4_conformer.data.prepare import normalized
+from int4_conformer.data.corpus import normalized
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.strategies import strategy_from_name
 from int4_conformer.training.trainer import Trainer

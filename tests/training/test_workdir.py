@@ -45,6 +45,18 @@ def test_create_takes_a_folder_of_the_same_settings(tmp_path):
     workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
 
 
+def test_create_takes_a_folder_of_an_earlier_version(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.create(tiny.config("w4a8sym"), tiny.TOKENIZER, SETTINGS)
+    save(workdir, "last", 1)
+    file = tmp_path / "config.json"
+    today = file.read_text()
+    old = today.replace('"w4a8sym"', '"w4a8s"').replace('"int8_symmetric"', '"int8"')
+    assert old.count('"w4a8s"') == old.count('"int8"') == 1
+    file.write_text(old)
+    workdir.create(tiny.config("w4a8sym"), tiny.TOKENIZER, SETTINGS)
+
+
 def test_create_refuses_other_settings_and_names_them(tmp_path):
     workdir = Workdir(tmp_path)
     workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)

@@ -17,12 +17,12 @@ def quantize_rows(x: tf.Tensor, scheme: Activation) -> QTensor:
 
     Args:
         x: float32 [rows, width].
-        scheme: "int8", "int4" (symmetric) or "int8_asymmetric".
+        scheme: "int8_asymmetric", "int8_symmetric" or "int4_symmetric".
 
     Returns:
         codes [rows, width], scale and zero point [rows, 1].
     """
-    bits = 4 if scheme == "int4" else 8
+    bits = 4 if scheme == "int4_symmetric" else 8
     quantizer = _asymmetric if scheme == "int8_asymmetric" else _symmetric
     codes, scale, zero_point = quantizer(x, bits)
     return QTensor(codes=codes, scale=scale, bits=bits, zero_point=zero_point)

@@ -28,9 +28,9 @@ from int4_conformer.quant.products.trained import products
 from int4_conformer.quant.products.weight_einsum import Terms, transposed
 from int4_conformer.quant.spec.quant_config import Backend
 
-Scheme = Literal["int8", "int4"]
+Scheme = Literal["int8_symmetric", "int4_symmetric"]
 BScale = Literal["column", "row"]
-_BITS = {"int8": 8, "int4": 4}
+_BITS = {"int8_symmetric": 8, "int4_symmetric": 4}
 
 
 def activation_matmul(
@@ -47,7 +47,7 @@ def activation_matmul(
     Args:
         a: float [..., m, k].
         b: float [..., k, n], or [..., n, k] with `transpose_b`, with the leading axes of `a`.
-        scheme: "int8" or "int4".
+        scheme: "int8_symmetric" or "int4_symmetric".
         b_scale: what of the [k, n] matrix has a scale of its own, "column" or "row".
         backend: as in `int_matmul`.
 

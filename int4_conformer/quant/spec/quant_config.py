@@ -4,10 +4,11 @@ import dataclasses
 import re
 from typing import Any, Literal, get_args
 
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_in, require_not_negative, require_one_of
+from int4_conformer.fields import setting
 
 Granularity = Literal["channel", "tensor", "block32", "block64", "block128"]
-Activation = Literal["float", "int8", "int8_asymmetric", "int8_static", "int4"]
+Activation = Literal["float", "int8_asymmetric", "int8_symmetric", "int4_symmetric", "int8_static"]
 Backend = Literal["auto", "native", "xla", "exact_float", "onednn"]
 BackwardDtype = Literal["float32", "bfloat16"]
 
@@ -20,10 +21,18 @@ _GRANULARITY_NAMES = {
 }
 _ACTIVATION_NAMES = {
     "int8_asymmetric": "a8d",
-    "int8": "a8ds",
-    "int8_static": "a8s",
-    "int4": "a4d",
+    "int8_symmetric": "a8dsym",
+    "int4_symmetric": "a4dsym",
+    "int8_static": "a8static",
 }
+# Names of earlier versions: read wherever a name or a config is, and written nowhere.
+_OLD_ACTIVATIONS = {"int8": "int8_symmetric", "int4": "int4_symmetric"}
+_OLD_ACTIVATION_NAMES = {"a8ds": "int8_symmetric", "a4d": "int4_symmetric", "a8s": "int8_static"}
+
+
+def renamed_activation(name: str | None) -> str | None:
+    """Today's name of a scheme of activations that a config of an earlier version may hold."""
+    return _OLD_ACTIVATIONS.get(name, name)
 
 
 def levels(bits: int) -> int:
@@ -47,74 +56,89 @@ class QuantConfig:
         weights     = "w" bits granularity      bits 2..8; "c" per channel, "t" per tensor,
                                                 "b32" "b64" "b128" per block of inputs
         activations = "a8d"                     8 bits, dynamic, asymmetric
-                    | "a8ds" | "a4d"            8 or 4 bits, dynamic, symmetric
-                    | "a8s"                     8 bits, static
+                    | "a8dsym" | "a4dsym"       8 or 4 bits, dynamic, symmetric
+                    | "a8static"                8 bits, static
 
-    as in `w4c_a8d`, `w4b32_a8d`, `w8c_a8s`, `w4t`.
+    as in `w4c_a8d`, `w4b32_a8d`, `w8c_a8static`, `w4t`.
     """
 
-    # Width of the weight codes in bits, 2..8; None keeps the weight in float32.
-    weight_bits: int | None = None
-    # What shares a weight's scale: "channel" is all inputs of an output, "tensor" the whole
-    # weight, "block32" (64, 128) that many successive inputs of an output.
-    granularity: Granularity = "channel"
-    # Scheme of the activations. At run time, one scale per row (token) over the contraction axis:
-    # "int8" and "int4" (symmetric, max|x|/127 and max|x|/7: the patent), "int8_asymmetric" (256
-    # codes between min and max: what LiteRT's XNNPACK kernels compute). Learned in training, one
-    # for the layer: "int8_static" (for accelerators of whole integer models; the layer's outputs
-    # are then int8 too). "float" is none.
-    activation: Activation = "float"
-    # Which kernel multiplies the codes; all give the same int32 accumulators (`quant.matmul`).
-    backend: Backend = "auto"
-    # Type of the two matmuls of the backward pass; sums are kept in float32.
-    backward_dtype: BackwardDtype = "float32"
-    # Whether the weight's gradient also flows through its scale max|w|/L into the largest weight
-    # of each channel; False takes the scale for a constant, as plain straight-through does.
-    scale_gradient: bool = False
-    # Whether values beyond the largest code get no gradient. Scales from the maximum clip nothing;
-    # learned clipping and static ranges do.
-    clip_gradient: bool = True
-    # Whether scales are multiplied by a learned factor per channel (LSQ, arXiv 1902.08153, with
-    # the maximum as the unit), so that rare large weights may be clipped.
-    learned_clip: bool = False
-    # Whether training rounds weights up or down at random, with the mean at the weight (arXiv
-    # 1502.02551). Evaluation and export round to nearest.
-    stochastic_rounding: bool = False
-    # Standard deviation, in units of the scale, of Gaussian noise on the weights in training.
-    weight_noise: float = 0.0
-    # Training step at which quantization sets in; before it the layer computes in float.
-    start_step: int = 0
-    # Decay of the running averages of a static range's ends, per training step.
-    range_decay: float = 0.99
+    weight_bits: int | None = setting(
+        None, "Width of the weight codes in bits, 2 to 8; `None` keeps the weight in float32."
+    )
+    granularity: Granularity = setting(
+        "channel",
+        "What shares a weight's scale: `channel` is all inputs of an output, `tensor` the whole "
+        "weight, `block32` (`64`, `128`) that many successive inputs of an output.",
+    )
+    activation: Activation = setting(
+        "float",
+        "Scheme of the activations. At run time, one scale per row (token) over the contraction "
+        "axis: `int8_asymmetric` (256 codes between min and max: what LiteRT's XNNPACK kernels "
+        "compute), `int8_symmetric` and `int4_symmetric` (max|x|/127 and max|x|/7: the patent). "
+        "Learned in training, one for the layer: `int8_static` (for accelerators of whole integer "
+        "models; the layer's outputs are then int8 too). `float` is none.",
+    )
+    backend: Backend = setting(
+        "auto",
+        "Which kernel multiplies the codes; all give the same int32 accumulators.",
+    )
+    backward_dtype: BackwardDtype = setting(
+        "float32",
+        "Type of the two matmuls of the backward pass, `float32` or `bfloat16`; sums are kept in "
+        "float32.",
+    )
+    scale_gradient: bool = setting(
+        False,
+        "Whether the weight's gradient also flows through its scale max|w|/L into the largest "
+        "weight of each channel (the chain rule, with the derivative by the scale of LSQ, arXiv "
+        "1902.08153); `False` takes the scale for a constant, as plain straight-through does "
+        "(Bengio et al., arXiv 1308.3432; US20230298569A1).",
+    )
+    clip_gradient: bool = setting(
+        True,
+        "Whether values beyond the largest code get no gradient (PACT, arXiv 1805.06085). Scales "
+        "from the maximum clip nothing; learned clipping and static ranges do.",
+    )
+    learned_clip: bool = setting(
+        False,
+        "Whether scales are multiplied by a learned factor per channel (LSQ, arXiv 1902.08153, "
+        "with the maximum as the unit), so that rare large weights may be clipped.",
+    )
+    stochastic_rounding: bool = setting(
+        False,
+        "Whether training rounds weights up or down at random, with the mean at the weight (arXiv "
+        "1502.02551). Evaluation and export round to nearest.",
+    )
+    weight_noise: float = setting(
+        0.0,
+        "Standard deviation, in units of the scale, of Gaussian noise on the weights in training "
+        "(arXiv 2104.09987).",
+    )
+    start_step: int = setting(
+        0,
+        "Training step at which quantization sets in; before it the layer computes in float. Give "
+        "rules different ones to start layer by layer (arXiv 1806.08342).",
+    )
+    range_decay: float = setting(
+        0.99,
+        "Decay of the running averages of a static range's ends, per training step (arXiv "
+        "1712.05877).",
+    )
 
     def __post_init__(self) -> None:
         if self.weight_bits is not None:
             levels(self.weight_bits)
-        for field, allowed in (
-            ("granularity", get_args(Granularity)),
-            ("activation", get_args(Activation)),
-            ("backend", get_args(Backend)),
-            ("backward_dtype", get_args(BackwardDtype)),
-        ):
-            value = getattr(self, field)
-            if value not in allowed:
-                raise UserError(
-                    f"`{field}` must be one of {', '.join(allowed)}. Received: {field}={value!r}"
-                )
+        require_one_of(get_args(Granularity), granularity=self.granularity)
+        require_one_of(get_args(Activation), activation=self.activation)
+        require_one_of(get_args(Backend), backend=self.backend)
+        require_one_of(get_args(BackwardDtype), backward_dtype=self.backward_dtype)
         for field in ("scale_gradient", "clip_gradient", "learned_clip", "stochastic_rounding"):
             if not isinstance(getattr(self, field), bool):
                 raise UserError(
                     f"`{field}` must be true or false. Received: {field}={getattr(self, field)!r}"
                 )
-        for field in ("weight_noise", "start_step"):
-            if getattr(self, field) < 0:
-                raise UserError(
-                    f"`{field}` must not be negative. Received: {field}={getattr(self, field)}"
-                )
-        if not 0 <= self.range_decay < 1:
-            raise UserError(
-                f"`range_decay` must be in [0, 1). Received: range_decay={self.range_decay}"
-            )
+        require_not_negative(weight_noise=self.weight_noise, start_step=self.start_step)
+        require_in("[0, 1)", range_decay=self.range_decay)
         if self.activation == "int8_static" and self.weight_bits is None:
             raise UserError(
                 "Static int8 activations need integer weights: int8_static exists for whole "
@@ -162,26 +186,27 @@ class QuantConfig:
 
     @classmethod
     def from_name(cls, name: str) -> "QuantConfig":
-        """The scheme of a short form such as `w4c_a8d`.
+        """The scheme of a short form such as `w4c_a8d`; old spellings are read, too.
 
         Raises:
             UserError: `name` does not follow the grammar.
         """
         if name == "float":
             return cls()
-        match = re.fullmatch(r"(?:w(\d)(c|t|b32|b64|b128))?(_?)(a8d|a8ds|a8s|a4d)?", name)
+        schemes = {short: long for long, short in _ACTIVATION_NAMES.items()}
+        schemes |= _OLD_ACTIVATION_NAMES
+        match = re.fullmatch(rf"(?:w(\d)(c|t|b32|b64|b128))?(_?)({'|'.join(schemes)})?", name)
         weights, activations = match and match[1], match and match[4]
         if not (weights or activations) or bool(match[3]) != bool(weights and activations):
             raise UserError(
                 f"{name!r} names no scheme; write weights and activations as in w4c_a8d, "
-                "w4b32_a8d, w8c_a8s, w4c or float."
+                "w4b32_a8d, w8c_a8static, w4c or float."
             )
         fields: dict[str, Any] = {}
         if weights:
             granularities = {short: long for long, short in _GRANULARITY_NAMES.items()}
             fields |= {"weight_bits": int(weights), "granularity": granularities[match[2]]}
         if activations:
-            schemes = {short: long for long, short in _ACTIVATION_NAMES.items()}
             fields["activation"] = schemes[activations]
         return cls(**fields)
 
@@ -191,7 +216,7 @@ class QuantConfig:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "QuantConfig":
-        """Inverse of `to_config`; fields left out have their defaults.
+        """Inverse of `to_config`; fields left out have their defaults, old values are read, too.
 
         Raises:
             UserError: there is no such field, or it does not allow the value.
@@ -202,4 +227,6 @@ class QuantConfig:
             raise UserError(
                 f"A quantization config has no field {unknown[0]!r}; it has {', '.join(names)}."
             )
+        if "activation" in config:
+            config = config | {"activation": renamed_activation(config["activation"])}
         return cls(**config)

@@ -11,15 +11,27 @@ from typing import Any
 from int4_conformer.errors import UserError
 from int4_conformer.quant.spec.quant_config import QuantConfig
 
-# Short names of the common schemes.
+# Short names of the common schemes: their parts without what is usual, the "c" of a scale per
+# channel and the "d" of dynamic activations.
 PRESETS = {
     "w4": "w4c",
-    "w4a4": "w4c_a4d",
+    "w4a4sym": "w4c_a4dsym",
     "w4a8": "w4c_a8d",
-    "w4a8s": "w4c_a8ds",
+    "w4a8sym": "w4c_a8dsym",
     "w6a8": "w6c_a8d",
     "w8a8": "w8c_a8d",
 }
+# Names of earlier versions: read, and written nowhere.
+_OLD_PRESETS = {"w4a4": "w4a4sym", "w4a8s": "w4a8sym"}
+
+
+def renamed_recipe(name: str) -> str:
+    """Today's name of a recipe that an earlier version may have named after a scheme."""
+    name = _OLD_PRESETS.get(name, name)
+    try:
+        return QuantConfig.from_name(name).name
+    except UserError:
+        return name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,13 +75,14 @@ class Recipe:
 
         Args:
             name: `float`; `w4` (4-bit weights, float activations); `w4a8` (4-bit weights,
-                asymmetric int8 activations: the default for phones); `w4a8s` (symmetric int8
-                activations, the patent's max|x|/127); `w4a4` (4-bit weights and activations);
+                asymmetric int8 activations: the default for phones); `w4a8sym` (symmetric int8
+                activations, the patent's max|x|/127); `w4a4sym` (4-bit weights and activations);
                 `w6a8`; `w8a8`; or any name of `QuantConfig`'s grammar, such as `w4b32_a8d`.
 
         Raises:
             UserError: there is no such preset.
         """
+        name = renamed_recipe(name)
         try:
             config = QuantConfig.from_name(PRESETS.get(name, name))
         except UserError as error:
@@ -194,7 +207,7 @@ class Recipe:
             )
             for pattern, rule in config["rules"]
         )
-        return cls(name=config["name"], rules=rules, path=config.get("path", ""))
+        return cls(name=renamed_recipe(config["name"]), rules=rules, path=config.get("path", ""))
 
 
 # What layers take for `quant`.

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from int4_conformer.quant import quantize_rows
 from tests.quant import reference
 
-SCHEMES = ["int8", "int4", "int8_asymmetric"]
+SCHEMES = ["int8_symmetric", "int4_symmetric", "int8_asymmetric"]
 NUMBERS = strategies.floats(-(2**20), 2**20, width=32).filter(lambda x: x == 0 or abs(x) > 1e-30)
 ROWS = arrays.arrays(
     np.float32,
@@ -96,7 +96,7 @@ def test_halves_round_to_even_before_the_zero_point_is_added():
     np.testing.assert_array_equal(rows.codes, [[-128, 127, -127, -125, -125, -127]])
 
 
-@pytest.mark.parametrize(("scheme", "limit"), [("int8", 127), ("int4", 7)])
+@pytest.mark.parametrize(("scheme", "limit"), [("int8_symmetric", 127), ("int4_symmetric", 7)])
 def test_symmetric_schemes_spread_the_largest_magnitude(scheme, limit):
     rows = quantize_rows(np.float32([[limit, -1, 0.6], [0.5, -1, 0]]), scheme)
     np.testing.assert_array_equal(rows.codes[0], [limit, -1, 1])

@@ -15,11 +15,11 @@ W4A8 = QuantConfig(weight_bits=4, activation="int8_asymmetric")
 FINITE = np.ones([2, 4], np.float32)
 OPERATIONS = {
     "quantize": lambda x: quantize(x).codes,
-    "quantize_rows": lambda x: quantize_rows(x, "int8").codes,
+    "quantize_rows": lambda x: quantize_rows(x, "int8_symmetric").codes,
     "quantize_rows_asymmetric": lambda x: quantize_rows(x, "int8_asymmetric").codes,
     "dot_activation": lambda x: dot(x, FINITE.T, W4A8),
     "dot_weight": lambda x: dot(FINITE, tf.transpose(x), W4A8),
-    "activation_matmul": lambda x: activation_matmul(FINITE, x, "int8", transpose_b=True),
+    "activation_matmul": lambda x: activation_matmul(FINITE, x, "int8_symmetric", transpose_b=True),
 }
 
 

@@ -7,7 +7,7 @@ from int4_conformer.quant import activation_einsum, activation_matmul
 from int4_conformer.quant.deploy import deploying
 from tests.quant import reference
 
-BITS = {"int8": 8, "int4": 4}
+BITS = {"int8_symmetric": 8, "int4_symmetric": 4}
 SCALES = ["column", "row"]
 
 
@@ -78,9 +78,9 @@ def test_rows_without_weight_have_no_influence():
     a, b = operands()
     a[..., 4:] = 0
     other = np.concatenate([b[..., :4, :], 1000 + b[..., 4:, :]], axis=-2)
-    y, changed = (activation_matmul(a, x, "int4", b_scale="row") for x in (b, other))
+    y, changed = (activation_matmul(a, x, "int4_symmetric", b_scale="row") for x in (b, other))
     np.testing.assert_array_equal(y, changed)
-    assert np.any(y != activation_matmul(a, other, "int4", b_scale="column"))
+    assert np.any(y != activation_matmul(a, other, "int4_symmetric", b_scale="column"))
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_rows_without_weight_have_no_influence():
 def test_unknown_sizes(a_shape, b_shape, jit_compile):
     a, b = operands()
     function = tf.function(
-        lambda a, b: activation_matmul(a, b, "int8"),
+        lambda a, b: activation_matmul(a, b, "int8_symmetric"),
         input_signature=[tf.TensorSpec(a_shape), tf.TensorSpec(b_shape)],
         jit_compile=jit_compile,
     )
-    np.testing.assert_allclose(function(a, b), product(a, b, "int8"), rtol=1e-6)
+    np.testing.assert_allclose(function(a, b), product(a, b, "int8_symmetric"), rtol=1e-6)
 
 
 # Equation, shapes of the operands, and the axes of each that are summed over.
@@ -119,7 +119,7 @@ def test_einsum_is_that_of_the_dequantized_operands(case, sizes):
     expected = np.einsum(equation, reference.snap(a, 8, a_axes), reference.snap(b, 8, b_axes))
 
     def function(a, b):
-        return activation_einsum(equation, a, b, "int8")
+        return activation_einsum(equation, a, b, "int8_symmetric")
 
     if sizes == "unknown":
         unknown = [tf.TensorSpec([None] * len(shape)) for shape in (a_shape, b_shape)]
@@ -130,11 +130,14 @@ def test_einsum_is_that_of_the_dequantized_operands(case, sizes):
 
 def test_an_einsum_that_is_no_product():
     with pytest.raises(ValueError, match="`equation` must sum over axes that both operands have"):
-        activation_einsum("ab,bc->c", tf.ones([2, 2]), tf.ones([2, 2]), "int8")
+        activation_einsum("ab,bc->c", tf.ones([2, 2]), tf.ones([2, 2]), "int8_symmetric")
 
 
 def test_an_unknown_scheme():
-    with pytest.raises(UserError, match=r"quantized by int8 or int4. Received: 'int8_asymmetric'"):
+    with pytest.raises(
+        UserError,
+        match=r"quantized by int8_symmetric or int4_symmetric. Received: 'int8_asymmetric'",
+    ):
         activation_matmul(*operands(), "int8_asymmetric")
 
 

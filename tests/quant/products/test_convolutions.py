@@ -71,7 +71,7 @@ def patches(x, taps, stride, dilation):
     )
 
 
-@pytest.mark.parametrize("scheme", ["int8", "int4", "int8_asymmetric"])
+@pytest.mark.parametrize("scheme", ["int8_symmetric", "int4_symmetric", "int8_asymmetric"])
 @pytest.mark.parametrize(("stride", "dilation"), [(2, 1), (1, 2)])
 def test_patches_are_multiplied_as_integers(stride, dilation, scheme):
     kernel, bias = random(3, 6, 5), random(5)
@@ -95,13 +95,13 @@ def test_conv2d_is_a_conv1d_of_wider_frames():
 
 def test_gradients_are_straight_through():
     kernel, dy = random(3, 6, 5), random(2, 5, 5)
-    config = QuantConfig(weight_bits=4, activation="int8")
+    config = QuantConfig(weight_bits=4, activation="int8_symmetric")
     x, w = tf.constant(SPEECH), tf.constant(kernel)
     with tf.GradientTape() as tape:
         tape.watch([x, w])
         y = conv1d(x, w, config, stride=2)
     dx, dw = tape.gradient(y, [x, w], output_gradients=tf.constant(dy))
-    rows = reference.snap_rows(patches(SPEECH, 3, 2, 1), "int8")
+    rows = reference.snap_rows(patches(SPEECH, 3, 2, 1), "int8_symmetric")
     np.testing.assert_allclose(tf.reshape(dw, [18, 5]), rows.T @ dy.reshape(10, 5), atol=1e-4)
     used = reference.snap(kernel, 4, axes=(0, 1))
     expected = tf.nn.conv1d_transpose(dy, used, SPEECH.shape, 2, "VALID")
@@ -145,7 +145,7 @@ def test_causal_outputs_know_no_later_input(stride, convolution):
 @pytest.mark.parametrize("padding", ["valid", "same", "causal"])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_unknown_sizes(padding, stride):
-    config = QuantConfig(weight_bits=8, activation="int8")
+    config = QuantConfig(weight_bits=8, activation="int8_symmetric")
     kernel = random(4, 6, 5)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 6])])

@@ -7,7 +7,7 @@ import tensorflow as tf
 from int4_conformer.quant import QuantConfig, dot, einsum
 from tests.quant import reference
 
-SCHEMES = ["int8", "int4", "int8_asymmetric"]
+SCHEMES = ["int8_symmetric", "int4_symmetric", "int8_asymmetric"]
 W4A8 = QuantConfig(weight_bits=4, activation="int8_asymmetric")
 
 
@@ -78,7 +78,7 @@ def test_dot_is_the_integer_product_in_a_program(scheme, jit_compile, rows):
     [
         QuantConfig(),
         QuantConfig(weight_bits=4),
-        QuantConfig(activation="int8"),
+        QuantConfig(activation="int8_symmetric"),
         QuantConfig(activation="int8_asymmetric"),
     ],
     ids=str,
@@ -93,8 +93,8 @@ def test_what_is_not_quantized_stays_float(config):
     "config",
     [
         W4A8,
-        QuantConfig(weight_bits=4, activation="int4"),
-        QuantConfig(weight_bits=8, activation="int8"),
+        QuantConfig(weight_bits=4, activation="int4_symmetric"),
+        QuantConfig(weight_bits=8, activation="int8_symmetric"),
         QuantConfig(weight_bits=4),
         QuantConfig(activation="int8_asymmetric"),
         QuantConfig(),
@@ -129,7 +129,7 @@ def test_gradients_through_the_scale(bits):
     x, kernel = operands()
     kernel = kernel[:, :-1]
     dy = np.random.default_rng(1).standard_normal([6, 4]).astype(np.float32)
-    config = QuantConfig(weight_bits=bits, activation="int8", scale_gradient=True)
+    config = QuantConfig(weight_bits=bits, activation="int8_symmetric", scale_gradient=True)
     dx, dw = gradients(lambda x, w: dot(x, w, config), x, kernel, dy=dy)
     used_x, used_kernel = used_operands(x, kernel, config)
     np.testing.assert_allclose(dx, dy @ used_kernel.T, rtol=1e-5, atol=1e-5)
@@ -205,7 +205,7 @@ def test_einsum_is_that_of_the_dequantized_operands(case):
     used_x = reference.snap(x, 8, x_axes)
     used_kernel = reference.snap(kernel, 4, kernel_axes)
     expected = np.einsum(equation, used_x, used_kernel)
-    config = QuantConfig(weight_bits=4, activation="int8")
+    config = QuantConfig(weight_bits=4, activation="int8_symmetric")
     y = einsum(equation, x, kernel, config)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(

@@ -28,7 +28,12 @@ def test_the_default_is_float():
 
 @pytest.mark.parametrize(
     ("weight_bits", "activation", "is_integer"),
-    [(4, "float", False), (None, "int8", False), (4, "int8", True), (2, "int8_asymmetric", True)],
+    [
+        (4, "float", False),
+        (None, "int8_symmetric", False),
+        (4, "int8_symmetric", True),
+        (2, "int8_asymmetric", True),
+    ],
 )
 def test_a_matmul_is_integer_if_both_operands_are(weight_bits, activation, is_integer):
     config = QuantConfig(weight_bits=weight_bits, activation=activation)
@@ -63,7 +68,7 @@ def test_refused_fields(fields, message):
 def test_it_survives_json():
     config = QuantConfig(
         weight_bits=6,
-        activation="int4",
+        activation="int4_symmetric",
         backend="native",
         backward_dtype="bfloat16",
         scale_gradient=True,
@@ -85,7 +90,7 @@ WEIGHTS = [
     None,
     *itertools.product(range(2, 9), ["channel", "tensor", "block32", "block64", "block128"]),
 ]
-ACTIVATIONS = ["float", "int8", "int8_asymmetric", "int8_static", "int4"]
+ACTIVATIONS = ["float", "int8_symmetric", "int8_asymmetric", "int8_static", "int4_symmetric"]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -106,9 +111,9 @@ def test_every_scheme_has_a_name_of_its_own(activation):
     [
         ("float", {}),
         ("w4c", {"weight_bits": 4}),
-        ("w2t_a8ds", {"weight_bits": 2, "granularity": "tensor", "activation": "int8"}),
-        ("a4d", {"activation": "int4"}),
-        ("w8c_a8s", {"weight_bits": 8, "activation": "int8_static"}),
+        ("w2t_a8dsym", {"weight_bits": 2, "granularity": "tensor", "activation": "int8_symmetric"}),
+        ("a4dsym", {"activation": "int4_symmetric"}),
+        ("w8c_a8static", {"weight_bits": 8, "activation": "int8_static"}),
         (
             "w4b128_a8d",
             {"weight_bits": 4, "granularity": "block128", "activation": "int8_asymmetric"},
@@ -134,13 +139,30 @@ def test_refused_names(name):
         QuantConfig.from_name(name)
 
 
+@pytest.mark.parametrize(
+    ("old", "name"),
+    [("w4c_a8ds", "w4c_a8dsym"), ("a4d", "a4dsym"), ("w8t_a8s", "w8t_a8static")],
+)
+def test_names_of_earlier_versions_are_read(old, name):
+    assert QuantConfig.from_name(old).name == name
+
+
+@pytest.mark.parametrize(
+    ("old", "activation"), [("int8", "int8_symmetric"), ("int4", "int4_symmetric")]
+)
+def test_configs_of_earlier_versions_are_read(old, activation):
+    assert QuantConfig.from_config({"activation": old}) == QuantConfig(activation=activation)
+    with pytest.raises(UserError, match=f"`activation` must be one of .*activation='{old}'"):
+        QuantConfig(activation=old)
+
+
 @pytest.mark.parametrize("name", ["w0c", "w1c", "w9t_a8d"])
 def test_refused_widths_in_names(name):
     with pytest.raises(UserError, match=rf"`bits` must be .* Received: bits={name[1]}"):
         QuantConfig.from_name(name)
 
 
-@pytest.mark.parametrize("name", ["a8s", "w4b32_a8s"])
+@pytest.mark.parametrize("name", ["a8static", "w4b32_a8static"])
 def test_refused_combinations_in_names(name):
     with pytest.raises(UserError, match=r"[Ss]tatic int8 activations"):
         QuantConfig.from_name(name)

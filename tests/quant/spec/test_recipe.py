@@ -4,7 +4,7 @@ import pytest
 
 from int4_conformer.errors import UserError
 from int4_conformer.quant import QuantConfig, Recipe
-from int4_conformer.quant.spec.recipe import resolve
+from int4_conformer.quant.spec.recipe import PRESETS, renamed_recipe, resolve
 
 W4 = QuantConfig(weight_bits=4)
 W8 = QuantConfig(weight_bits=8)
@@ -58,9 +58,9 @@ def test_refused_rules(rules, message):
     [
         ("float", None, "float"),
         ("w4", 4, "float"),
-        ("w4a4", 4, "int4"),
+        ("w4a4sym", 4, "int4_symmetric"),
         ("w4a8", 4, "int8_asymmetric"),
-        ("w4a8s", 4, "int8"),
+        ("w4a8sym", 4, "int8_symmetric"),
         ("w6a8", 6, "int8_asymmetric"),
         ("w8a8", 8, "int8_asymmetric"),
     ],
@@ -71,6 +71,29 @@ def test_presets(name, weight_bits, activation):
     config = QuantConfig(weight_bits=weight_bits, activation=activation)
     assert recipe.at("any/layer").config() == config
     assert resolve(name) == config
+
+
+def test_short_names_are_schemes_without_what_is_usual():
+    for short, scheme in PRESETS.items():
+        weights, _, activations = scheme.partition("_")
+        assert short == weights.removesuffix("c") + activations.replace("d", "", 1)
+
+
+OLD_NAMES = {"w4a8s": "w4a8sym", "w4a4": "w4a4sym", "w4c_a8ds": "w4c_a8dsym"}
+
+
+@pytest.mark.parametrize(("old", "name"), OLD_NAMES.items())
+def test_names_of_earlier_versions_are_read(old, name):
+    assert Recipe.preset(old) == Recipe.preset(name)
+    config = Recipe.preset(name).to_config()
+    assert Recipe.from_config(config | {"name": old}).to_config() == config
+    rule = {"weight_bits": 4, "activation": {"w4a4": "int4"}.get(old, "int8")}
+    assert Recipe.from_config({"name": old, "rules": [[".*", rule]]}).to_config() == config
+
+
+@pytest.mark.parametrize("name", ["mine", "w4a8", "float", "w1c_a8d", ""])
+def test_other_names_stay(name):
+    assert renamed_recipe(name) == name
 
 
 def test_an_unknown_preset():
@@ -87,7 +110,7 @@ def test_what_a_layer_accepts_as_quant():
 A8 = QuantConfig(weight_bits=4, activation="int8_asymmetric")
 
 
-@pytest.mark.parametrize("name", ["w4b32_a8d", "w3t", "a8ds"])
+@pytest.mark.parametrize("name", ["w4b32_a8d", "w3t", "a8dsym"])
 def test_any_scheme_is_a_preset(name):
     assert Recipe.preset(name).at("any/layer").config() == QuantConfig.from_name(name)
 
@@ -102,9 +125,9 @@ def test_partial_quantization():
 
 
 def test_mixed_widths():
-    recipe = Recipe.mixed("first_in_8", ["encoder/input", ".*/down"], "w4b32_a8ds")
-    config = QuantConfig.from_name("w4b32_a8ds")
-    eight = QuantConfig.from_name("w8b32_a8ds")
+    recipe = Recipe.mixed("first_in_8", ["encoder/input", ".*/down"], "w4b32_a8dsym")
+    config = QuantConfig.from_name("w4b32_a8dsym")
+    eight = QuantConfig.from_name("w8b32_a8dsym")
     assert recipe.at("encoder/input").config() == recipe.at("a/b/down").config() == eight
     assert recipe.at("encoder/up").config() == recipe.at("down").config() == config
     assert Recipe.mixed("m", ["x"]).at("y").config() == A8

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 class Round(NamedTuple):
-    """How a beam came from the one before; all [batch, width] unless said."""
+    """How a beam came from the one before; all [batch, beam_size] unless said."""
 
     # int32, place of the hypothesis before.
     parent: tf.Tensor
@@ -23,18 +23,18 @@ class Round(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """The tokens of hypotheses, as `Tokens` has them, with a dimension [width] after the batch."""
+    """The tokens of hypotheses: `Tokens` with a dimension [beam_size] after the batch."""
 
-    # int32 [batch, width, capacity], 0 past the end.
+    # int32 [batch, beam_size, capacity], 0 past the end.
     ids: tf.Tensor
-    # int32 [batch, width].
+    # int32 [batch, beam_size].
     count: tf.Tensor
-    # int32 [batch, width, capacity], the frame in which each was emitted.
+    # int32 [batch, beam_size, capacity], the frame in which each was emitted.
     frames: tf.Tensor
-    # float32 [batch, width, capacity], the logarithm of each one's probability where it was
+    # float32 [batch, beam_size, capacity], the logarithm of each one's probability where it was
     # emitted. All three are of the likelier alignment wherever two became one.
     log_probs: tf.Tensor
-    # int32 [batch, width], place in the beam before the first round.
+    # int32 [batch, beam_size], place in the beam before the first round.
     origin: tf.Tensor
 
     def at(self, places: tf.Tensor) -> "Paths":
@@ -55,7 +55,7 @@ class Rounds(NamedTuple):
 
     @classmethod
     def empty(cls, like: tf.Tensor, capacity: int | tf.Tensor) -> "Rounds":
-        """No rounds yet of beams like a tensor int32 [batch, width]."""
+        """No rounds yet of beams like a tensor int32 [batch, beam_size]."""
         each = tf.repeat(tf.zeros_like(like)[None], capacity, axis=0)
         return cls(tf.constant(0), each, each, tf.cast(each, tf.float32), each[:, :, 0])
 
@@ -94,7 +94,7 @@ class Rounds(NamedTuple):
         _, origin, symbols, log_probs = tf.while_loop(
             unfinished, back, (self.count, places, *nothing)
         )
-        # [rounds, batch, width] -> [batch, width, rounds].
+        # [rounds, batch, beam_size] -> [batch, beam_size, rounds].
         symbols, log_probs = (tf.transpose(x, [1, 2, 0]) for x in (symbols, log_probs))
         times = tf.repeat(tf.transpose(self.time)[:, None], symbols.shape[1], axis=1)
         emitted = tf.cumsum(tf.cast(symbols > 0, tf.int32), axis=2)
