@@ -5,6 +5,7 @@ import pytest
 import int4_conformer
 from int4_conformer import layers, quantize
 from int4_conformer.errors import UserError
+from int4_conformer.layers.paths import by_path
 from int4_conformer.quant import QuantConfig, Recipe
 from int4_conformer.quantize import COUNTERPARTS, quantize_model, summary
 from tests.layers import battery
@@ -298,3 +299,19 @@ def test_a_summary_needs_weights():
 def test_public_names():
     assert int4_conformer.quantize_model is quantize_model
     assert int4_conformer.quantize is quantize
+
+
+def test_a_transducer_keeps_its_weights():
+    model = tiny.model("w4a8")
+    model.front_end.mean.assign(np.arange(80))
+    copy = quantize_model(model, "float")
+    assert copy.config == tiny.config("float")
+    assert model.config == tiny.config("w4a8")
+    copied = by_path(copy)
+    assert copied.keys() == by_path(model).keys()
+    assert len(copied) == len(model.weights)
+    for path, variable in by_path(model).items():
+        np.testing.assert_array_equal(copied[path], variable, err_msg=path)
+        assert copied[path] is not variable
+    pcm = tiny.speech(5)[None]
+    assert not np.allclose(copy.encode(pcm), model.encode(pcm), atol=1e-3)
