@@ -48,6 +48,7 @@ def verify_steppable(
 
     Example:
 
+        >>> from int4_conformer.models.conformer_block import ConformerBlock
         >>> block = ConformerBlock(16, heads=2, kernel_size=3, chunk=2, left_context=4)
         >>> x = np.random.default_rng(0).standard_normal([2, 9, 16]).astype(np.float32)
         >>> _ = block(x[:, :8])

@@ -59,9 +59,7 @@ CASES = {
         (X,),
     ),
     "ConformerBlock": (
-        ConformerBlock(
-            8, 2, 3, expansion=2, chunk=2, left_context=2, dropout=0.3, quant="w4a8"
-        ),
+        ConformerBlock(8, 2, 3, expansion=2, chunk=2, left_context=2, dropout=0.3, quant="w4a8"),
         (X,),
     ),
     "TransformerBlock": (
@@ -119,9 +117,7 @@ def described(layer):
 def test_all_are_here():
     public = [getattr(package, name) for package in (layers, models) for name in package.__all__]
     wanted = {
-        kind
-        for kind in public
-        if isinstance(kind, type) and issubclass(kind, keras.layers.Layer)
+        kind for kind in public if isinstance(kind, type) and issubclass(kind, keras.layers.Layer)
     }
     found = {type(layer) for layer, _ in CASES.values()}
     assert wanted - {Predictor, models.Transducer} <= found
