@@ -25,10 +25,10 @@ from .models.transducer import Transducer as Transducer
 from .quant.spec.quant_config import QuantConfig as QuantConfig
 from .quant.spec.recipe import Recipe as Recipe
 from .quantize import quantize_model as quantize_model
+from .steppable_contract import verify_steppable as verify_steppable
 from .text.vocabulary import Vocabulary as Vocabulary
 from .tflite.inspection import Inspection as Inspection
 from .tflite.inspection import inspect_tflite as inspect_tflite
 from .tflite.metadata import Metadata as Metadata
-from .verify_steppable import verify_steppable as verify_steppable
 
 __version__: str

@@ -1,6 +1,8 @@
 import importlib.metadata
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,13 @@ def test_the_runtime_is_imported_within_half_a_second():
 def test_every_public_name_resolves(name):
     assert getattr(int4_conformer, name) is not None
     assert name in dir(int4_conformer)
+
+
+def test_no_public_name_is_that_of_a_module():
+    # It would be the one or the other, by what was imported before.
+    for stub in Path(int4_conformer.__file__).parent.rglob("__init__.pyi"):
+        names = set(re.findall(r"^from \.\S+ import (\w+)", stub.read_text(), re.MULTILINE))
+        assert not names & {path.stem for path in stub.parent.iterdir()}, stub.parent.name
 
 
 def test_an_unknown_name():

@@ -10,6 +10,7 @@ import tensorflow as tf
 from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.errors import UserError
 from int4_conformer.layers.steppable import State, Steppable, follow
+from int4_conformer.shapes import sizes
 
 # Blocks that a window reaches back.
 _PAST_BLOCKS = 2
@@ -66,9 +67,9 @@ class LogMel(Steppable, keras.layers.Layer):
 
     def _blocks(self, pcm: tf.Tensor) -> tf.Tensor:
         """Samples as [batch, time, hop]."""
-        batch, samples = pcm.shape
-        hop = self.config.hop
-        return tf.reshape(pcm, [batch, -1 if samples is None else samples // hop, hop])
+        batch, samples = sizes(pcm)
+        # Of an unknown number, -1, there are -1 // hop = -1 blocks.
+        return tf.reshape(pcm, [batch, samples // self.config.hop, self.config.hop])
 
     def _log_mel(self, blocks: tf.Tensor) -> tf.Tensor:
         """Features of all blocks but the first two, which are only looked back to."""

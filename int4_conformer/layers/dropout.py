@@ -19,6 +19,12 @@ class Dropout(keras.layers.Layer):
         rate: part of the elements that training sets to zero.
 
     Call: float tensor of static shape in training -> the same shape.
+
+    Example:
+
+        >>> x = Dropout(0.5)(tf.ones([100, 64]), training=True)
+        >>> sorted(set(x.numpy().ravel().tolist()))
+        [0.0, 2.0]
     """
 
     def __init__(self, rate: float, **kwargs: Any):

@@ -39,7 +39,18 @@ class Frames:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Span:
-    """How far frames see; see the module's docstring."""
+    """How far frames see; see the module's docstring.
+
+    Example:
+
+        >>> span = Span(dim=2, chunk=2, left_context=1)
+        >>> frames, _ = span.advance(tf.zeros([1, 4, 8]), None, None)
+        >>> np.int32(frames.bias[0, 0] == 0)
+        array([[1, 1, 0, 0],
+               [1, 1, 0, 0],
+               [0, 1, 1, 1],
+               [0, 1, 1, 1]], dtype=int32)
+    """
 
     # Number of frequencies of the positions times two; the periods go from 2 pi to 20000 pi frames.
     dim: int

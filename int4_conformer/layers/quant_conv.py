@@ -52,6 +52,13 @@ class QuantConv1D(_QuantConv, keras.layers.Conv1D):
 
     Raises:
         UserError: there are groups, or channels come first.
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = QuantConv1D(32, 3, strides=2, padding="causal", quant="w4a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 5, 32])
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -79,6 +86,13 @@ class QuantConv2D(_QuantConv, keras.layers.Conv2D):
 
     Raises:
         UserError: there are groups, or channels come first.
+
+    Example:
+
+        >>> inputs = keras.Input([28, 28, 3])
+        >>> outputs = QuantConv2D(32, 3, activation="relu", quant="w4a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 28, 28, 3])).shape
+        TensorShape([2, 26, 26, 32])
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -110,6 +124,13 @@ class QuantDepthwiseConv1D(_QuantConv, keras.layers.DepthwiseConv1D):
 
     Raises:
         UserError: channels come first, or `quant` has integer activations (when called).
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = QuantDepthwiseConv1D(15, padding="same", quant="w8c")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 64])
     """
 
     _first_column_axis = 1

@@ -19,6 +19,13 @@ class QuantDense(Quantized, keras.layers.Dense):
     [in, units] stays float32 and is quantized with one scale per output in each call.
 
     Call: float [..., in] -> float [..., units].
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = QuantDense(32, "silu", quant="w4a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 32])
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

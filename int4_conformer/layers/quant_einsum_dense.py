@@ -12,6 +12,13 @@ class QuantEinsumDense(Quantized, keras.layers.EinsumDense):
     """`keras.layers.EinsumDense` whose product is `quant.einsum`.
 
     Arguments and weights are those of the Keras layer, and `quant` as in `Quantized`.
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> heads = QuantEinsumDense("btd,dhk->bthk", [None, 4, 16], bias_axes="hk", quant="w4a8")
+        >>> keras.Model(inputs, heads(inputs))(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 4, 16])
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

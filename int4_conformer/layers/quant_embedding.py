@@ -21,6 +21,13 @@ class QuantEmbedding(Quantized, keras.layers.Embedding):
     of the Keras layer, and `quant` as in `Quantized`; look-ups use only its weight scheme.
 
     Call: int [...] -> float [..., output_dim].
+
+    Example:
+
+        >>> embedding = QuantEmbedding(1000, 64, quant="w4a8")
+        >>> rows = embedding(tf.constant([[3, 1, 4]]))
+        >>> embedding.project(rows).shape
+        TensorShape([1, 3, 1000])
     """
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:

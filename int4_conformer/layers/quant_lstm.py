@@ -26,6 +26,13 @@ class QuantLSTMCell(Quantized, keras.layers.LSTMCell):
     quantizes the kernels again, and counts as a step of its own.
 
     Call: float [batch, in] and states [h, c], each float [batch, units] -> h, [h, c].
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = keras.layers.RNN(QuantLSTMCell(32, quant="w8a8"))(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 32])
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -105,6 +112,13 @@ class QuantLSTM(Quantized, keras.layers.LSTM):
 
     Raises:
         UserError: `use_cudnn` is True.
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = QuantLSTM(32, return_sequences=True, quant="w8a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 32])
     """
 
     def __init__(self, *args: Any, use_cudnn: bool | str = "auto", **kwargs: Any):

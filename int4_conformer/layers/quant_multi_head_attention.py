@@ -32,6 +32,14 @@ class QuantMultiHeadAttention(keras.layers.MultiHeadAttention):
 
     Raises:
         UserError: a name is unknown, or the recipe has no rule for a projection.
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> attention = QuantMultiHeadAttention(num_heads=4, key_dim=16, quant="w4a8")
+        >>> outputs = attention(inputs, inputs, use_causal_mask=True)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 64])
     """
 
     def __init__(

@@ -64,6 +64,8 @@ class Joint(keras.layers.Layer):
         if self.embedding is None:
             self.output_dense.build((None, None, None, self.config.dim))
         else:
+            if not self.embedding.built:
+                self.embedding.build()
             self.output_bias = self.add_weight(
                 shape=(self.vocab_size,), initializer="zeros", name="output_bias"
             )

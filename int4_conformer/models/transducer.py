@@ -33,6 +33,13 @@ class Transducer(keras.Model):
     Call: a dict with `pcm` float32 [batch, samples] (samples a multiple of
         `config.front_end.block`), `pcm_length` int32 [batch] (real samples) and `labels` int32
         [batch, labels] -> logits float32 [batch, time, labels + 1, vocab].
+
+    Example:
+
+        >>> model = Transducer(preset("tiny", vocab_size=32))
+        >>> model.build()
+        >>> model.recognize(tf.zeros([1, 6400])).ids.shape
+        TensorShape([1, 40])
     """
 
     def __init__(self, config: TransducerConfig, **kwargs: Any):

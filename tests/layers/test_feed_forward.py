@@ -16,7 +16,7 @@ def silu(x):
 
 
 def test_it_is_norm_expansion_swish_and_projection():
-    layer = FeedForward(8, 12, 0.5, Recipe.preset("float"))
+    layer = FeedForward(8, 12, dropout=0.5)
     y = layer(X)
     (up, _), (down, _) = layer.up.get_weights(), layer.down.get_weights()
     assert (up.shape, down.shape) == ((8, 12), (12, 8))
@@ -26,12 +26,12 @@ def test_it_is_norm_expansion_swish_and_projection():
 def test_each_matmul_has_its_own_rule():
     w4, w8 = QuantConfig(weight_bits=4), QuantConfig(weight_bits=8)
     recipe = Recipe(name="test", rules=(("ffn/up", w4), ("ffn/down", w8)))
-    layer = FeedForward(8, 12, 0.0, recipe.at("ffn"))
+    layer = FeedForward(8, 12, quant=recipe.at("ffn"))
     assert (layer.up.quant, layer.down.quant) == (w4, w8)
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_dropout_is_for_training(training):
-    layer = FeedForward(8, 12, 0.5, Recipe.preset("float"))
+    layer = FeedForward(8, 12, dropout=0.5)
     first, second = layer(X, training=training), layer(X, training=training)
     assert np.array_equal(first, second) != training

@@ -26,10 +26,11 @@ def test_which_frame_of_a_whole_utterance_sees_which(chunk, left_context):
     span = Span(dim=4, chunk=chunk, left_context=left_context)
     expected = np.tile(seen_by(TIME, chunk, left_context), [2, 1, 1])
     x = tf.zeros([2, TIME, 3])
-    frames = span.whole(x)
+    frames, state = span.advance(x, None, None)
+    assert state is None
     assert frames.mask is None
     np.testing.assert_array_equal(sees(frames, 2, TIME, TIME), expected)
-    masked = span.whole(x, tf.constant(MASK))
+    masked, _ = span.advance(x, tf.constant(MASK), None)
     np.testing.assert_array_equal(masked.mask, MASK)
     np.testing.assert_array_equal(sees(masked, 2, TIME, TIME), expected & MASK[:, None])
 
@@ -44,7 +45,7 @@ def test_which_frame_of_a_segment_sees_which(chunk, left_context, chunks):
     state, size = span.initial_state(2), chunk * chunks
     for start in range(0, TIME - size + 1, size):
         mask = MASK[:, start : start + size]
-        frames, state = span.step(tf.zeros([2, size, 3]), tf.constant(mask), state)
+        frames, state = span.advance(tf.zeros([2, size, 3]), tf.constant(mask), state)
         np.testing.assert_array_equal(frames.mask, mask)
         window = slice(start, start + left_context + size)
         np.testing.assert_array_equal(
@@ -57,8 +58,13 @@ def test_which_frame_of_a_segment_sees_which(chunk, left_context, chunks):
         )
 
 
+def positions(time):
+    """Of the frames of a whole utterance."""
+    return Span(dim=4).advance(tf.zeros([2, time, 3]), None, None)[0].positions
+
+
 def test_positions_are_sines_and_cosines_of_the_frame_numbers():
-    sin, cos = Span(dim=4).whole(tf.zeros([2, 5, 3])).positions
+    sin, cos = positions(5)
     angles = np.arange(5)[:, None] * [1, 0.01]
     np.testing.assert_allclose(sin, np.sin(angles), atol=1e-6)
     np.testing.assert_allclose(cos, np.cos(angles), atol=1e-6)
@@ -66,10 +72,8 @@ def test_positions_are_sines_and_cosines_of_the_frame_numbers():
 
 def test_positions_of_a_segment_are_those_of_all_that_it_sees():
     span = Span(dim=4, chunk=2, left_context=3)
-    frames, _ = span.step(tf.zeros([1, 4, 3]), tf.ones([1, 4], tf.bool), span.initial_state(1))
-    for one, other in zip(
-        frames.positions, Span(dim=4).whole(tf.zeros([1, 7, 3])).positions, strict=True
-    ):
+    frames, _ = span.advance(tf.zeros([1, 4, 3]), None, span.initial_state(1))
+    for one, other in zip(frames.positions, positions(7), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -79,7 +83,7 @@ def test_an_unknown_number_of_frames(chunk, left_context, compiled):
     span = Span(dim=4, chunk=chunk, left_context=left_context)
 
     def parts(x):
-        frames = span.whole(x)
+        frames, _ = span.advance(x, None, None)
         return [*frames.positions, *([] if chunk is None else [frames.bias])]
 
     signature = [tf.TensorSpec([1, None, 3])]
@@ -111,4 +115,4 @@ def test_a_stream_without_an_end_to_what_it_sees(chunk):
 def test_a_segment_that_ends_within_a_chunk():
     span = Span(dim=4, chunk=4, left_context=0)
     with pytest.raises(UserError, match=r"whole chunks of 4 frames; .* Received: 6 frames"):
-        span.step(tf.zeros([1, 6, 3]), tf.ones([1, 6], tf.bool), span.initial_state(1))
+        span.advance(tf.zeros([1, 6, 3]), None, span.initial_state(1))

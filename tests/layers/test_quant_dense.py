@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantDense
+from int4_conformer.layers.steppable import Steppable
 from int4_conformer.quant import QuantConfig, Recipe
 from tests.quant import reference
 from tests.support import deployments, streaming
@@ -116,15 +117,19 @@ def test_keras_trains_it():
     assert losses[-1] < 0.7 * losses[0]
 
 
+class FrameByFrame(Steppable, QuantDense):
+    """As a layer that streams."""
+
+    def initial_state(self, batch):
+        return {}
+
+    def advance(self, x, padding_mask, state, training):
+        return QuantDense.call(self, x, training), state
+
+
 @pytest.mark.parametrize("scheme", ["w4c_a8d", "w4c_a8dsym", "w4c_a4dsym"])
 def test_segments_have_the_codes_of_the_whole(scheme):
-    layer = QuantDense(5, quant=scheme)
-    x = streaming.noise([3, 48, 32])
-    layer(x)
-    streamed = streaming.Streamed(
-        whole=lambda x, _: layer(x),
-        initial_state=lambda _: {},
-        step=lambda x, _, state: (layer(x), state),
-    )
-    different, total = streaming.code_differences(streamed, x, time=48, segment=8)
+    layer, x = FrameByFrame(5, quant=scheme), streaming.noise([3, 48, 32])
+    layer.build(x.shape)
+    different, total = streaming.code_differences(layer, x, time=48, size=8)
     assert (different, total) == (0, x.size)

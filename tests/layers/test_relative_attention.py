@@ -2,36 +2,43 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from int4_conformer import verify_steppable
 from int4_conformer.layers import Frames, RelativeAttention, Span
 from int4_conformer.quant import QuantConfig, Recipe
-from tests.support import streaming
 from tests.support.frames import seen_by
+from tests.support.streaming import SEGMENTS_ALONE, noise
 
 DIM, HEADS, TIME = 12, 3, 7
 X = np.random.default_rng(0).standard_normal([2, TIME, DIM]).astype(np.float32)
 MASK = np.arange(TIME) < np.array([[TIME], [4]])
-SPAN = Span(dim=DIM // HEADS)
-SPANS = [
-    Span(dim=DIM // HEADS, chunk=chunk, left_context=left_context)
-    for chunk, left_context in ((3, 2), (1, 0), (1, 5), (2, 1))
-]
+LIMITS = [(3, 2), (1, 0), (1, 5), (2, 1)]
 
 
-@pytest.fixture(scope="module")
-def attention():
+def built(chunk=None, left_context=None):
     """A float layer whose weights, biases included, are not zero."""
-    layer = RelativeAttention(DIM, HEADS, 0.0, Recipe.preset("float"))
-    layer(X, frames=SPAN.whole(X))
+    layer = RelativeAttention(DIM, HEADS, chunk=chunk, left_context=left_context)
+    layer.build(X.shape)
     rng = np.random.default_rng(1)
     for weight in layer.weights:
         weight.assign(rng.standard_normal(weight.shape) * 0.5)
     return layer
 
 
+@pytest.fixture(scope="module")
+def attention():
+    """Of frames that see all."""
+    return built()
+
+
 def positions(time, first=0):
     """(sin, cos) of frames that are counted from `first`."""
-    sin, cos = SPAN.whole(tf.zeros([1, first + time, 1])).positions
+    frames, _ = Span(dim=DIM // HEADS).advance(tf.zeros([1, first + time, 1]), None, None)
+    sin, cos = frames.positions
     return sin[first:], cos[first:]
+
+
+def at_positions(layer, positions):
+    return layer.advance_frames(X, Frames(positions=positions), None, training=False)[0]
 
 
 def expected(layer, x, sees=None):
@@ -82,64 +89,59 @@ def test_only_the_key_has_no_bias(attention):
 
 
 def test_it_is_the_formula(attention):
-    y = attention(X, frames=SPAN.whole(X))
+    y = attention(X)
     for utterance, output in zip(X, y, strict=True):
         np.testing.assert_allclose(output, expected(attention, utterance), rtol=1e-4, atol=1e-4)
 
 
 def test_padded_frames_are_not_attended_to(attention):
-    y = attention(X, frames=SPAN.whole(X, MASK))
+    y = attention(X, MASK)
     np.testing.assert_allclose(y[1, :4], expected(attention, X[1, :4]), rtol=1e-4, atol=1e-4)
     other = np.where(MASK[..., None], X, 100 * X[:, ::-1])
-    again = attention(other, frames=SPAN.whole(other, MASK))
+    again = attention(other, MASK)
     np.testing.assert_array_equal(again[MASK], y[MASK])
 
 
 def test_only_differences_of_positions_matter(attention):
-    y = attention(X, frames=SPAN.whole(X))
-    shifted = attention(X, frames=Frames(positions=positions(TIME, first=50)))
+    y = attention(X)
+    shifted = at_positions(attention, positions(TIME, first=50))
     np.testing.assert_allclose(shifted, y, rtol=1e-3, atol=1e-4)
-    backwards = tuple(table[::-1] for table in positions(TIME))
-    backwards = attention(X, frames=Frames(positions=backwards))
+    backwards = at_positions(attention, tuple(table[::-1] for table in positions(TIME)))
     assert np.abs(backwards - y).max() > 0.1
 
 
 def test_an_utterance_without_a_frame_gives_no_nan(attention):
-    y = attention(X, frames=SPAN.whole(X, np.zeros([2, TIME], bool)))
+    y = attention(X, np.zeros([2, TIME], bool))
     assert np.all(np.isfinite(y))
 
 
-@pytest.mark.parametrize("span", SPANS, ids=str)
-def test_what_frames_do_not_see_is_not_attended_to(attention, span):
-    y = attention(X, frames=span.whole(X, MASK))
-    sees = seen_by(TIME, span.chunk, span.left_context)
-    for x, output, mask in zip(X, y, MASK, strict=True):
-        reference = expected(attention, x[mask], sees[mask][:, mask])
+@pytest.mark.parametrize(("chunk", "left_context"), LIMITS)
+def test_what_frames_do_not_see_is_not_attended_to(chunk, left_context):
+    layer = built(chunk, left_context)
+    sees = seen_by(TIME, chunk, left_context)
+    for x, output, mask in zip(X, layer(X, MASK), MASK, strict=True):
+        reference = expected(layer, x[mask], sees[mask][:, mask])
         np.testing.assert_allclose(output[mask], reference, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("span", SPANS, ids=str)
-def test_segments_are_attended_to_as_the_whole(attention, span):
-    streaming.assert_streams(
-        streaming.of_block(attention, span), streaming.noise([3, 13, DIM]), lengths=[13, 5, 9]
-    )
+@pytest.mark.parametrize(("chunk", "left_context"), LIMITS)
+def test_segments_are_attended_to_as_the_whole(chunk, left_context):
+    options = {} if left_context == 2 else SEGMENTS_ALONE
+    verify_steppable(built(chunk, left_context), noise([3, 13, DIM]), [13, 5, 9], **options)
 
 
 @pytest.mark.parametrize("shape", [[2, None], [None, TIME], [None, None]], ids=str)
-@pytest.mark.parametrize("span", [SPAN, SPANS[0]], ids=str)
-def test_unknown_axes(attention, shape, span):
-    function = tf.function(
-        lambda x: attention(x, frames=span.whole(x)),
-        input_signature=[tf.TensorSpec([*shape, DIM])],
-    )
-    whole = attention(X, frames=span.whole(X))
-    np.testing.assert_allclose(function(X), whole, rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("limits", [(), LIMITS[0]], ids=str)
+def test_unknown_axes(shape, limits):
+    layer = built(*limits)
+    function = tf.function(layer, input_signature=[tf.TensorSpec([*shape, DIM])])
+    np.testing.assert_allclose(function(X), layer(X), rtol=1e-4, atol=1e-4)
 
 
 def test_each_matmul_has_its_own_rule():
     names = ["query", "position", "key", "value", "output"]
     bits = {name: QuantConfig(weight_bits=4 + n) for n, name in enumerate(names)}
     recipe = Recipe(name="test", rules=tuple((f"mha/{name}", bits[name]) for name in names))
-    layer = RelativeAttention(DIM, HEADS, 0.0, recipe.at("mha"))
+    layer = RelativeAttention(DIM, HEADS, quant=recipe.at("mha"))
     for name in names:
         assert getattr(layer, f"{name}_dense").quant == bits[name]

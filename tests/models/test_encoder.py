@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from int4_conformer import verify_steppable
 from int4_conformer.errors import UserError
-from int4_conformer.layers import Span
 from int4_conformer.models import Encoder, EncoderConfig
 from int4_conformer.quant import QuantConfig, Recipe
-from tests.support import streaming
+from int4_conformer.steppable_contract import run_segments
 from tests.support.frames import seen_by
+from tests.support.streaming import SEGMENTS_ALONE, code_differences, noise
 
 CONFIG = EncoderConfig(dim=8, blocks=2, heads=2, kernel_size=3, expansion=2, dropout=0.1)
 STACK, BINS = 3, 4
@@ -41,17 +42,17 @@ STREAMED = {
 }
 
 
-def encoder(recipe="float", stack=STACK, bins=BINS, **changes):
-    config = dataclasses.replace(CONFIG, **changes)
-    recipe = Recipe.preset(recipe) if isinstance(recipe, str) else recipe
-    return Encoder(config, stack, bins, recipe, name="encoder")
-
-
-def streamed(options, recipe="float"):
-    """An encoder with weights, of 4 features of 4 frames each."""
-    layer = encoder(recipe, stack=4, **options)
-    layer(streaming.noise([1, 4 * layer.config.segment, BINS]))
+def encoder(quant=None, stack=STACK, **changes):
+    layer = Encoder(
+        dataclasses.replace(CONFIG, **changes), stack, BINS, quant=quant, name="encoder"
+    )
+    layer.build([None, None, BINS])
     return layer
+
+
+def streamed(options, quant=None):
+    """An encoder of 4 features of 4 frames each."""
+    return encoder(quant, stack=4, **options)
 
 
 def mask_of(time):
@@ -66,48 +67,48 @@ def test_the_encoder_stacks_frames_and_runs_its_blocks():
     x = np.stack([FEATURES[:, 3 * t : 3 * t + 3].reshape(2, -1) for t in range(5)], axis=1)
     x = layer.input_norm(x @ kernel + bias)
     for block in layer.blocks:
-        x = block(x, frames=Span(dim=4).whole(x, MASK))
+        x = block(x, MASK)
     assert len(layer.blocks) == 2
     np.testing.assert_allclose(y, x, rtol=1e-4, atol=1e-5)
 
 
 def test_neighbouring_frames_become_one():
     layer = encoder(reduce_after=1, chunk=4, left_context=2)
-    features = streaming.noise([2, 24, BINS])
+    features = noise([2, 24, BINS])
     mask = mask_of(8)
     y = layer(features, padding_mask=mask)
     assert y.shape == (2, 4, 8)
     x = layer.input_norm(layer.input_dense(features.reshape(2, 8, 12)))
-    x = layer.blocks[0](x, frames=Span(dim=4, chunk=4, left_context=2).whole(x, mask)).numpy()
+    x = layer.blocks[0](x, mask).numpy()
     x[~mask] = 0
     mask = mask[:, ::2]
     kernel, bias = layer.reduction.get_weights()
     x = x.reshape(2, 4, 16) @ kernel + bias
-    x = layer.blocks[1](x, frames=Span(dim=4, chunk=2, left_context=1).whole(x, mask))
+    x = layer.blocks[1](x, mask)
     np.testing.assert_allclose(y[mask], x[mask], rtol=1e-4, atol=1e-5)
 
 
 def test_convolutions_come_before_the_projection():
     layer = encoder(stack=4, subsampling="convolution", blocks=1)
-    features = streaming.noise([2, 20, BINS])
+    features = noise([2, 20, BINS])
     x = layer.input_norm(layer.input_dense(layer.subsampling(features)))
-    x = layer.blocks[0](x, frames=Span(dim=4).whole(x))
+    x = layer.blocks[0](x)
     np.testing.assert_allclose(layer(features), x, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("recipe", "options"),
+    ("quant", "options"),
     [
-        ("float", {}),
-        ("float", {"reduce_after": 1}),
-        ("float", {"chunk": 4, "stack": 4, "subsampling": "convolution"}),
+        (None, {}),
+        (None, {"reduce_after": 1}),
+        (None, {"chunk": 4, "stack": 4, "subsampling": "convolution"}),
         (W4A8, {"reduce_after": 1}),
     ],
     ids=["float", "reduced", "subsampled", "reduced in w4a8"],
 )
-def test_padded_frames_change_no_real_frame(recipe, options):
-    layer, mask = encoder(recipe, **options), mask_of(8)
-    features = streaming.noise([2, 8 * layer.stack, BINS])
+def test_padded_frames_change_no_real_frame(quant, options):
+    layer, mask = encoder(quant, **options), mask_of(8)
+    features = noise([2, 8 * layer.stack, BINS])
     y = layer(features, padding_mask=mask).numpy()
     inputs = np.repeat(mask, layer.stack, axis=1)[..., None]
     other = np.where(inputs, features, 100 * features[:, ::-1])
@@ -119,7 +120,7 @@ def test_padded_frames_change_no_real_frame(recipe, options):
 @pytest.mark.parametrize("name", STREAMED)
 def test_more_padding_changes_no_real_frame(name):
     layer = streamed(STREAMED[name])
-    features = streaming.noise([2, 4 * 24, BINS])
+    features = noise([2, 4 * 24, BINS])
     longer, shorter = (
         layer(features[:, : 4 * n], padding_mask=mask_of(n)).numpy() for n in (24, 12)
     )
@@ -136,7 +137,7 @@ def test_a_mask_says_what_is_padding():
 
 def reach(layer, time):
     """bool [time / reduction, time]: whether a change of the frame of the column is seen."""
-    features = streaming.noise([time + 1, 1, BINS]) + np.zeros([1, time * layer.stack, 1])
+    features = noise([time + 1, 1, BINS]) + np.zeros([1, time * layer.stack, 1])
     features[:] = features[:1]
     for frame in range(time):
         features[frame, frame * layer.stack : (frame + 1) * layer.stack] += 1.0
@@ -201,49 +202,26 @@ def test_subsampling_looks_back_a_frame():
 
 @pytest.mark.parametrize("name", STREAMED)
 def test_segments_are_the_whole(name):
+    options = {} if name in ("causal", "reduced transformer") else SEGMENTS_ALONE
     layer = streamed(STREAMED[name])
-    unit = layer.config.segment
-    lengths = [13, 5, 9]
-    streaming.assert_streams(
-        streaming.of_layer(layer, unit), streaming.noise([3, 4 * 13, BINS]), lengths
-    )
+    verify_steppable(layer, noise([3, 4 * 13, BINS]), lengths=[13, 5, 9], **options)
 
 
 @pytest.mark.parametrize("name", ["causal", "chunks and reduced", "reduced transformer"])
 def test_segments_have_the_codes_of_the_whole(name):
     keras.utils.set_random_seed(2)
     layer, time = streamed(STREAMED[name] | {"dim": 16}, W4A8), 528
-    different, total = streaming.code_differences(
-        streaming.of_layer(layer, layer.config.segment),
-        streaming.noise([4, 4 * time, BINS]),
-        time,
-        segment=48 // layer.config.segment,
-    )
+    x = noise([4, 4 * time, BINS])
+    different, total = code_differences(layer, x, time, size=48 // layer.segment_multiple)
     assert total > 7e5
     assert different <= 1e-4 * total
 
 
 def test_segments_in_integers_are_close_to_the_whole():
     # A code that differs moves what is behind it by a step of its grid.
-    layer = streamed(STREAMED["chunks"], W4A8)
-    x, lengths = streaming.noise([2, 4 * 48, BINS]), [48, 48]
-    segments = streaming.stream(
-        streaming.of_layer(layer, layer.config.segment), x, lengths, segment=3
-    )
+    layer, x = streamed(STREAMED["chunks"], W4A8), noise([2, 4 * 48, BINS])
+    segments = run_segments(layer.step, layer, x, [48, 48], size=3)
     np.testing.assert_allclose(segments, layer(x), atol=0.1)
-
-
-def test_a_compiled_step():
-    # With static shapes, as the state has them.
-    layer = streamed(STREAMED["chunks"] | {"blocks": 1})
-    state, mask = layer.initial_state(2), tf.ones([2, 4], tf.bool)
-    features = tf.constant(streaming.noise([2, 4 * 4, BINS]))
-    y, after = layer.step(features, mask, state)
-    compiled_y, compiled_after = tf.function(layer.step, jit_compile=True)(features, mask, state)
-    np.testing.assert_allclose(compiled_y, y, atol=1e-5)
-    assert compiled_after.keys() == after.keys()
-    for name, value in after.items():
-        np.testing.assert_allclose(compiled_after[name], value, atol=1e-5)
 
 
 def test_a_state_is_named_by_the_parts_that_hold_it():
@@ -292,7 +270,6 @@ MODULES = {
 
 
 def kernels(layer):
-    layer(streaming.noise([1, 12, BINS]))
     paths = [weight.path for weight in layer.weights if weight.path.endswith("/kernel")]
     return [path.removesuffix("/kernel") for path in paths]
 

@@ -14,13 +14,20 @@ ENCODED = RNG.standard_normal([2, 3, 6]).astype(np.float32)
 PREDICTED = RNG.standard_normal([2, 5, DIM]).astype(np.float32)
 
 
-def built(tied, recipe="float"):
-    recipe = Recipe.preset(recipe) if isinstance(recipe, str) else recipe
-    embedding = QuantEmbedding(VOCAB, DIM, quant=recipe) if tied else None
+def made(tied, quant=None, embedding_quant=None):
+    """With its weights; a tied one is given the embedding."""
+    embedding = None
     if tied:
+        embedding = QuantEmbedding(VOCAB, DIM, quant=embedding_quant or quant)
         embedding.build()
-    layer = Joint(JointConfig(dim=DIM, tied=tied), VOCAB, recipe, embedding)
-    layer(ENCODED, PREDICTED)
+    layer = Joint(JointConfig(dim=DIM, tied=tied), VOCAB, embedding=embedding, quant=quant)
+    layer.build(ENCODED.shape, PREDICTED.shape)
+    return layer
+
+
+def built(tied, quant=None):
+    """Whose weights, biases included, are not zero."""
+    layer = made(tied, quant)
     rng = np.random.default_rng(1)
     for weight in layer.trainable_weights:
         weight.assign(rng.standard_normal(weight.shape))
@@ -63,7 +70,7 @@ def test_a_point_of_the_lattice_is_one_frame_and_one_prediction(tied, recipe):
 def test_each_matmul_has_its_own_rule():
     w4, w8 = QuantConfig(weight_bits=4), QuantConfig(weight_bits=8)
     recipe = Recipe(name="test", rules=(("joint/encoder", w4), ("joint/output", w8)))
-    layer = Joint(JointConfig(dim=DIM, tied=False), VOCAB, recipe.at("joint"), None)
+    layer = made(False, recipe.at("joint"))
     assert (layer.encoder_dense.quant, layer.output_dense.quant) == (w4, w8)
 
 
@@ -71,10 +78,7 @@ def test_each_matmul_has_its_own_rule():
 def test_its_output_layer_knows_of_training(tied):
     noisy = QuantConfig(weight_bits=4, weight_noise=1.0)
     recipe = Recipe(name="test", rules=((".*output|.*embedding", noisy), (".*", QuantConfig())))
-    embedding = QuantEmbedding(VOCAB, DIM, quant=noisy) if tied else None
-    if tied:
-        embedding.build()
-    layer = Joint(JointConfig(dim=DIM, tied=tied), VOCAB, recipe.at("joint"), embedding)
+    layer = made(tied, recipe.at("joint"), embedding_quant=noisy)
     evaluated = layer(ENCODED, PREDICTED).numpy()
     np.testing.assert_array_equal(layer(ENCODED, PREDICTED, training=False), evaluated)
     first, second = (layer(ENCODED, PREDICTED, training=True).numpy() for _ in range(2))
@@ -152,8 +156,7 @@ def test_its_loss_trains_options_of_quantization(tied):
 def test_its_loss_draws_noise_once(option):
     quant = QuantConfig(weight_bits=4, **option)
     recipe = Recipe(name="test", rules=(("joint/output", quant), (".*", QuantConfig())))
-    layer = Joint(JointConfig(dim=DIM, tied=False), VOCAB, recipe.at("joint"), None)
-    layer(ENCODED, PREDICTED)
+    layer = made(False, recipe.at("joint"))
     (first, *gradients), (second, *_) = (losses_and_gradients(layer, False) for _ in range(2))
     assert not np.allclose(first, second)
     # Softmax and logits of one draw: what goes into the bias comes out of it.

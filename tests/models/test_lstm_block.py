@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from int4_conformer import verify_steppable
 from int4_conformer.export.recognizer_tflite import export_tflite
-from int4_conformer.layers.frames import Span
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.models.encoder import Encoder
 from int4_conformer.models.lstm_block import LSTMBlock
@@ -17,6 +17,7 @@ from int4_conformer.models.model_config import (
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import Recipe
 from tests.support import tiny
+from tests.support.streaming import SEGMENTS_ALONE
 
 DIM, TIME = 6, 24
 X = np.random.default_rng(0).standard_normal([2, TIME, DIM]).astype(np.float32)
@@ -40,13 +41,9 @@ def spread(layer):
 
 def block(chunk, recipe="float"):
     keras.utils.set_random_seed(0)
-    layer = LSTMBlock(config(chunk), chunk, Recipe.preset(recipe), name="block")
-    layer(X, frames=frames(chunk))
+    layer = LSTMBlock(DIM, 2 * DIM, chunk=chunk, quant=recipe, name="block")
+    layer.build(X.shape)
     return spread(layer)
-
-
-def frames(chunk, mask=None):
-    return Span(dim=DIM, chunk=chunk).whole(X, mask)
 
 
 def sigmoid(x):
@@ -84,7 +81,7 @@ def expected(layer, x, chunk):
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_it_is_an_lstm_for_each_direction(chunk, mask):
     layer = block(chunk)
-    y = layer(X, frames=frames(chunk, mask)).numpy()
+    y = layer(X, mask).numpy()
     for outputs, x, length in zip(y, X, LENGTHS if mask is not None else [TIME] * 2, strict=True):
         wanted = expected(layer, x[:length], chunk)
         np.testing.assert_allclose(outputs[:length], wanted, rtol=1e-4, atol=1e-5)
@@ -94,9 +91,8 @@ def test_it_is_an_lstm_for_each_direction(chunk, mask):
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_padded_frames_change_no_real_frame(chunk, recipe):
     layer = block(chunk, recipe)
-    padded = frames(chunk, MASK)
     other = np.where(MASK[..., None], X, 100)
-    y, changed = (layer(x, frames=padded).numpy()[MASK] for x in (X, other))
+    y, changed = (layer(x, MASK).numpy()[MASK] for x in (X, other))
     np.testing.assert_array_equal(changed, y)
 
 
@@ -108,7 +104,7 @@ def test_xla_has_the_same_gradients(chunk, recipe):
 
     def gradients():
         with tf.GradientTape() as tape:
-            y = layer(X, frames=frames(chunk, MASK), training=False)
+            y = layer(X, MASK)
             loss = tf.reduce_sum(targets * tf.where(MASK[..., None], y, 0.0))
         return tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
 
@@ -121,24 +117,22 @@ def test_xla_has_the_same_gradients(chunk, recipe):
         np.testing.assert_allclose(one / scale, other / scale, atol=1e-4)
 
 
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_segments_are_the_whole(chunk):
+    verify_steppable(block(chunk), X, LENGTHS, segments=(1, 3))
+
+
 @pytest.mark.parametrize("recipe", ["float", "w8a8"])
-@pytest.mark.parametrize(("chunk", "segment"), [(1, 1), (1, 3), (3, 3), (1, 8), (4, 8), (8, 8)])
-def test_segments_make_the_whole(chunk, segment, recipe):
+@pytest.mark.parametrize(("chunk", "segments"), [(1, (1, 3, 8)), (3, (1,)), (4, (2,)), (8, (1,))])
+def test_segments_of_an_encoder_are_the_whole(chunk, segments, recipe):
     keras.utils.set_random_seed(0)
-    encoder = Encoder(config(chunk), 1, DIM, Recipe.preset(recipe), name="encoder")
-    whole = encoder(X, MASK).numpy()
-    state, outputs = encoder.initial_state(2), []
-    for start in range(0, TIME, segment):
-        now = slice(start, start + segment)
-        y, after = encoder.step(X[:, now], tf.constant(MASK[:, now]), state)
-        assert {k: v.shape for k, v in after.items()} == {k: v.shape for k, v in state.items()}
-        state = after
-        outputs.append(y)
-    np.testing.assert_allclose(tf.concat(outputs, axis=1)[MASK], whole[MASK], atol=1e-5)
+    encoder = Encoder(config(chunk), 1, DIM, quant=recipe)
+    encoder.build(X.shape)
+    verify_steppable(encoder, X, LENGTHS, segments=segments, **SEGMENTS_ALONE)
 
 
 def test_it_streams_without_a_left_context():
-    state = Encoder(config(1), 1, DIM, Recipe.preset("float")).initial_state(3)
+    state = Encoder(config(1), 1, DIM).initial_state(3)
     assert {name: tuple(value.shape) for name, value in state.items() if value.shape[1]} == {
         f"block_{n}/{name}": (3, 2 * DIM) for n in range(2) for name in ("h", "c")
     }

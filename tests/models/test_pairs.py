@@ -88,6 +88,9 @@ def test_a_clone_and_a_saved_model_compute_the_same(tmp_path, quantized_model):
     assert Transducer.from_config(config).config == quantized_model.config
     quantized_model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.config == quantized_model.config
+    assert type(loaded.predictor) is type(quantized_model.predictor)
+    assert loaded.joint.embedding is loaded.predictor.embedding
     assert [weight.path for weight in loaded.weights] == [
         weight.path for weight in quantized_model.weights
     ]

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from int4_conformer.models import AveragedEmbeddingPredictor, PredictorConfig
-from int4_conformer.quant import Recipe
 
 VOCAB, DIM, OUTPUT = 6, 4, 5
 LABELS = np.int32([[1, 5, 2, 2], [3, 0, 4, 1]])
@@ -12,8 +11,8 @@ def built(context, heads=3, train_positions=True):
     config = PredictorConfig(
         embedding_dim=DIM, context=context, heads=heads, train_positions=train_positions
     )
-    layer = AveragedEmbeddingPredictor(config, VOCAB, OUTPUT, Recipe.preset("float"))
-    layer(LABELS)
+    layer = AveragedEmbeddingPredictor(config, VOCAB, OUTPUT)
+    layer.build()
     rng = np.random.default_rng(0)
     for weight in layer.weights:
         weight.assign(rng.standard_normal(weight.shape))

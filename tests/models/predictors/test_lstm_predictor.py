@@ -1,7 +1,6 @@
 import numpy as np
 
 from int4_conformer.models import LSTMPredictor, PredictorConfig
-from int4_conformer.quant import Recipe
 
 VOCAB, DIM, UNITS, PROJECTION, OUTPUT = 6, 4, 7, 3, 5
 LABELS = np.int32([[1, 5, 2, 2], [3, 0, 4, 1]])
@@ -11,8 +10,8 @@ def built():
     config = PredictorConfig(
         kind="lstm", embedding_dim=DIM, layers=2, units=UNITS, projection=PROJECTION
     )
-    layer = LSTMPredictor(config, VOCAB, OUTPUT, Recipe.preset("float"))
-    layer(LABELS)
+    layer = LSTMPredictor(config, VOCAB, OUTPUT)
+    layer.build()
     rng = np.random.default_rng(0)
     for weight in layer.weights:
         weight.assign(rng.standard_normal(weight.shape))
@@ -66,5 +65,5 @@ def test_steps_through_two_layers():
     }
     outputs = predictor(LABELS)
     for u, label in enumerate(np.pad(LABELS, [[0, 0], [1, 0]]).T):
-        output, state = predictor.step(label, state)
+        output, state = predictor.advance_label(label, state)
         np.testing.assert_allclose(output, outputs[:, u], atol=1e-5)

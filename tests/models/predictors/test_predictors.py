@@ -7,27 +7,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from int4_conformer import verify_steppable
 from int4_conformer.models import make_predictor
 from int4_conformer.models.model_config import PredictorKind
-from int4_conformer.quant import Recipe
 from tests.support import deployments, tiny
+from tests.support.streaming import SEGMENTS_ALONE
 
 KINDS = get_args(PredictorKind)
 VOCAB, OUTPUT = tiny.TOKENIZER.vocabulary.size, 6
 # Blanks among them: what pads the end is embedded as the start is.
 LABELS = np.int32([[3, 7, 7, 1, 5, 2, 9], [4, 0, 8, 3, 6, 0, 0]])
-BATCH = {
-    "pcm": np.stack([tiny.speech(4, seed) for seed in range(2)]),
-    "pcm_length": np.int32([4, 3]) * 640,
-    "labels": LABELS,
-}
 
 
 def built(kind, recipe="float", **sizes):
     keras.utils.set_random_seed(1)
     config = tiny.predictor_config(kind, **sizes)
-    layer = make_predictor(config, VOCAB, OUTPUT, Recipe.preset(recipe))
-    layer(LABELS)
+    layer = make_predictor(config, VOCAB, OUTPUT, quant=recipe)
+    layer.build()
     rng = np.random.default_rng(2)
     for weight in layer.weights:
         weight.assign(weight + 0.3 * rng.standard_normal(weight.shape))
@@ -36,17 +32,17 @@ def built(kind, recipe="float", **sizes):
 
 def steps(layer, labels):
     """Outputs [batch, labels + 1, dim] of one step after another."""
-    step, state, outputs = tf.function(layer.step), layer.initial_state(len(labels)), []
+    advance, state, outputs = tf.function(layer.advance_label), layer.initial_state(len(labels)), []
     for label in np.pad(labels, [[0, 0], [1, 0]]).T:
-        output, after = step(tf.constant(label), state)
-        # A loop can carry it.
-        tf.nest.assert_same_structure(state, after)
-        for name, now in after.items():
-            assert (now.shape, now.dtype) == (state[name].shape, state[name].dtype)
-            assert now.shape.is_fully_defined()
-        state = after
+        output, state = advance(tf.constant(label), state)
         outputs.append(output)
     return np.stack(outputs, axis=1)
+
+
+@pytest.mark.parametrize(("context", "options"), [(1, SEGMENTS_ALONE), (4, {})])
+@pytest.mark.parametrize("kind", KINDS)
+def test_segments_are_the_whole(kind, context, options):
+    verify_steppable(built(kind, context=context), LABELS, lengths=[7, 5], **options)
 
 
 @pytest.mark.parametrize("context", [1, 4])
@@ -112,22 +108,11 @@ def test_a_server_takes_the_same_steps(kind):
         name: tf.TensorSpec(part.shape, part.dtype) for name, part in layer.initial_state(2).items()
     }
     graph, deployment = deployments.traced(
-        layer.step, "integers", tf.TensorSpec([2], tf.int32), specs
+        layer.advance_label, "integers", tf.TensorSpec([2], tf.int32), specs
     )
     assert len(deployment.matrices) > 1
     state = layer.initial_state(2)
     for label in LABELS.T[:3]:
         served, _ = graph(tf.constant(label), state)
-        output, state = layer.step(tf.constant(label), state)
+        output, state = layer.advance_label(tf.constant(label), state)
         np.testing.assert_allclose(served, output, atol=1e-4)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_saved_model_computes_the_same(tmp_path, kind):
-    model = tiny.model("float", predictor=kind)
-    assert model.joint.embedding is model.predictor.embedding
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.config == model.config
-    assert type(loaded.predictor) is type(model.predictor)
-    np.testing.assert_array_equal(loaded(BATCH), model(BATCH))

@@ -48,13 +48,14 @@ def verify_steppable(
 
     Example:
 
+        >>> from int4_conformer.models.conformer_block import ConformerBlock
         >>> block = ConformerBlock(16, heads=2, kernel_size=3, chunk=2, left_context=4)
         >>> x = np.random.default_rng(0).standard_normal([2, 9, 16]).astype(np.float32)
         >>> _ = block(x[:, :8])
         >>> verify_steppable(block, x, lengths=[9, 5])
     """
     unit = layer.segment_multiple
-    for batch in {1, len(lengths)}:
+    for batch in sorted({1, len(lengths)}):
         some, counts = x[:batch], lengths[:batch]
         whole, mask = _padded(some, counts, unit)
         expected = layer.advance(whole, mask, None, training=False)[0]
