@@ -54,7 +54,8 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     recipe = None if values.recipe is None else Recipe.named(values.recipe)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
-    from int4_conformer.export import export_saved_model, export_tflite, with_recipe
+    from int4_conformer.export import export_saved_model, export_tflite
+    from int4_conformer.export.with_recipe import with_recipe
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
