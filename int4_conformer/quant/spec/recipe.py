@@ -207,7 +207,8 @@ class Recipe:
             )
             for pattern, rule in config["rules"]
         )
-        return cls(name=renamed_recipe(config["name"]), rules=rules)
+        recipe = cls(name=config["name"], rules=rules)
+        return dataclasses.replace(recipe, name=renamed_recipe(recipe.name))
 
 
 def resolve(quant: "Recipe | QuantConfig | str | None") -> QuantConfig:
