@@ -95,13 +95,15 @@ def _batches(model: Transducer, samples: Sequence[np.ndarray], size: int) -> lis
 def _searches(model: Transducer, widths: Sequence[int]) -> dict[str, Callable[..., Any]]:
     """Frames and their lengths -> what the last pass finds, compiled."""
 
+    decoder = model.decoders[-1]
+
     def greedy(encoded: tf.Tensor, lengths: tf.Tensor) -> Tokens:
-        start = model.initial_hypothesis(encoded.shape[0])
-        return model.search(encoded, lengths, start)[0]
+        start = decoder.initial_hypothesis(encoded.shape[0])
+        return decoder.greedy(encoded, lengths, start)[0]
 
     def beam(beam_size: int) -> Callable[..., Any]:
-        searcher = model.beam_searcher(BeamConfig(beam_size=beam_size, n_best=beam_size))
-        predictor, joint = model.decoder()
+        searcher = decoder.beam_searcher(BeamConfig(beam_size=beam_size, n_best=beam_size))
+        predictor, joint = decoder.predictor, decoder.joint
 
         def search(encoded: tf.Tensor, lengths: tf.Tensor) -> Any:
             start = searcher.start(encoded.shape[0], predictor.initial_state)
@@ -211,7 +213,9 @@ def _model_scores(
 ) -> np.ndarray:
     """The model's log-probability of texts, all alignments counted: [batch]."""
     labels = found.ids[:, : max(1, int(tf.reduce_max(found.count)))]
-    return -rnnt_loss(model.logits(encoded, labels), labels, lengths, found.count).numpy()
+    return -rnnt_loss(
+        model.decoders[-1].logits(encoded, labels), labels, lengths, found.count
+    ).numpy()
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def main(_: list[str]) -> None:
 def _export(name: str, recipe: str, vocabulary: Vocabulary, file: Path) -> int:
     keras.utils.set_random_seed(0)
     model = Transducer(preset(name, vocab_size=vocabulary.size, recipe=recipe))
-    model.create_weights()
+    model.build()
     bias = np.zeros(vocabulary.size, np.float32)
     bias[0] = 100.0
     model.joint.output_bias.assign(bias)

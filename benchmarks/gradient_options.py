@@ -86,7 +86,7 @@ def _mean_loss(model: Transducer, tokenizer: Tokenizer, utterances: Utterances) 
     def losses(batch: dict[str, tf.Tensor]) -> tf.Tensor:
         encoded = model.encode(batch["pcm"], batch["pcm_length"])[-1]
         lengths = model.encoded_length(batch["pcm_length"])
-        return model.loss_of(encoded, batch["labels"], lengths, batch["label_length"])
+        return model.decoders[-1].loss(encoded, batch["labels"], lengths, batch["label_length"])
 
     buckets = make_buckets(utterances, tokenizer, count=1, seconds_per_batch=48)
     total = 0.0

@@ -29,5 +29,6 @@ from .text.vocabulary import Vocabulary as Vocabulary
 from .tflite.inspection import Inspection as Inspection
 from .tflite.inspection import inspect_tflite as inspect_tflite
 from .tflite.metadata import Metadata as Metadata
+from .verify_steppable import verify_steppable as verify_steppable
 
 __version__: str

@@ -7,9 +7,8 @@ import keras
 
 from int4_conformer import layers
 from int4_conformer.errors import UserError
-from int4_conformer.layers.paths import layers_by_path
+from int4_conformer.layers.paths import copy_weights, layers_by_path
 from int4_conformer.layers.quantized import Quantized
-from int4_conformer.layers.variables import copy_weights
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import columns

@@ -59,7 +59,8 @@ def trained(tmp_path_factory) -> TrainedRun:
 
     def uncompiled(trainer):
         # XLA would take longer to compile the step than these two steps take without it.
-        trainer._run_replica = trainer._replica_step
+        step = trainer.model.training_step
+        step._run_replica = step._replica_step
         resume_or_start(trainer)
 
     def interrupted(trainer, metrics):

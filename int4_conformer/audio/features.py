@@ -1,5 +1,6 @@
 """Log-mel features."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ import tensorflow as tf
 
 from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.errors import UserError
-from int4_conformer.layers.steppable import State, follow
+from int4_conformer.layers.steppable import State, Steppable, follow
 
 # Blocks that a window reaches back.
 _PAST_BLOCKS = 2
@@ -16,7 +17,8 @@ _PAST_BLOCKS = 2
 _FLOOR = 1e-6
 
 
-class LogMel(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class LogMel(Steppable, keras.layers.Layer):
     """Normalised log-mel frames from PCM.
 
     Frame t ends with sample (t + 1) hop: it looks back only, the first frames see zeros before
@@ -25,36 +27,42 @@ class LogMel(keras.layers.Layer):
     whatever the dtype policy.
 
     Call: float [batch, samples] in [-1, 1], samples a multiple of the hop ->
-        float [batch, samples / hop, mel_bins].
+        float [batch, samples / hop, mel_bins]; a mask changes nothing.
+
+    Example:
+
+        >>> inputs = keras.Input([None])
+        >>> outputs = LogMel()(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 1600])).shape
+        TensorShape([2, 10, 80])
     """
 
-    def __init__(self, config: FrontEndConfig, **kwargs: Any):
+    def __init__(self, config: FrontEndConfig | None = None, **kwargs: Any):
         super().__init__(**{"trainable": False, "dtype": "float32"} | kwargs)
-        self.config = config
+        self.config = config = config or FrontEndConfig()
         self.fft_length = 1 << (config.window - 1).bit_length()
         self.window = np.hanning(config.window + 1)[:-1].astype(np.float32)
         self.mel_matrix = mel_matrix(config.mel_bins, self.fft_length, config.sample_rate)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         bins = (self.config.mel_bins,)
         self.mean = self.add_weight(shape=bins, initializer="zeros", name="mean")
         self.inverse_std = self.add_weight(shape=bins, initializer="ones", name="inverse_std")
-
-    def call(self, pcm: tf.Tensor) -> tf.Tensor:
-        return (self.log_mel(pcm) - self.mean) * self.inverse_std
 
     def initial_state(self, batch: int) -> State:
         """`blocks` float [batch, 2, hop]: the samples before the segment."""
         return {"blocks": tf.zeros([batch, _PAST_BLOCKS, self.config.hop])}
 
-    def step(self, pcm: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """As `call`, for a segment."""
-        blocks, past = follow(state["blocks"], self._blocks(pcm))
-        return (self._log_mel(blocks) - self.mean) * self.inverse_std, {"blocks": past}
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        blocks, past = follow(state and state["blocks"], self._blocks(x), _PAST_BLOCKS)
+        y = (self._log_mel(blocks) - self.mean) * self.inverse_std
+        return y, None if state is None else {"blocks": past}
 
     def log_mel(self, pcm: tf.Tensor) -> tf.Tensor:
         """Features before normalisation, [batch, samples / hop, mel_bins]."""
-        return self._log_mel(tf.pad(self._blocks(pcm), [[0, 0], [_PAST_BLOCKS, 0], [0, 0]]))
+        return self._log_mel(follow(None, self._blocks(pcm), _PAST_BLOCKS)[0])
 
     def _blocks(self, pcm: tf.Tensor) -> tf.Tensor:
         """Samples as [batch, time, hop]."""
@@ -75,10 +83,17 @@ class LogMel(keras.layers.Layer):
         power = tf.math.square(tf.math.real(spectrum)) + tf.math.square(tf.math.imag(spectrum))
         return tf.math.log(tf.matmul(power, self.mel_matrix) + _FLOOR)
 
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"config": dataclasses.asdict(self.config)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "LogMel":
+        return cls(**(config | {"config": FrontEndConfig(**config["config"])}))
+
     def adapt(self, batches: Any) -> None:
         """Sets `mean` and `inverse_std` per band from `(pcm [batch, samples], length [batch])`."""
         if not self.built:
-            self.build((None, None))
+            self.build()
         count, total, squares = 0.0, 0.0, 0.0
         for pcm, length in batches:
             features = self.log_mel(pcm).numpy().astype(np.float64)

@@ -130,12 +130,12 @@ def _evaluate_folder(
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(folder).load(values.checkpoint)
-    index = 0 if values.first_pass else -1
+    passes = 1 if values.first_pass else None
     recognize = None
     if beam is not None:
-        recognize = _beam_search(model, tokenizer, beam, index, values)
+        recognize = _beam_search(model, tokenizer, beam, passes, values)
     evaluator = BatchedEvaluator(
-        model, tokenizer.vocabulary, utterances, index=index, recognize=recognize
+        model, tokenizer.vocabulary, utterances, passes=passes, recognize=recognize
     )
     evaluator.compile()
     with Progress(len(utterances), "evaluate") as progress:
@@ -146,7 +146,7 @@ def _beam_search(
     model: "Transducer",
     tokenizer: "Tokenizer",
     beam: BeamConfig,
-    index: int,
+    passes: int | None,
     values: flags.FlagValues,
 ) -> Callable[["tf.Tensor", "tf.Tensor"], "Tokens"]:
     """Beam search with what the flags give to it."""
@@ -159,7 +159,7 @@ def _beam_search(
         bias = PhraseBias.read(values.bias, tokenizer, values.bias_score)
 
     def recognize(pcm: "tf.Tensor", length: "tf.Tensor") -> "Tokens":
-        return model.beam_search(pcm, length, index, config=beam, bias=bias, lm=lm).best
+        return model.beam_search(pcm, length, passes, config=beam, bias=bias, lm=lm).best
 
     return recognize
 

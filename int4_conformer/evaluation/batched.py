@@ -27,9 +27,9 @@ class BatchedEvaluator:
         utterances: the corpus.
         buckets: most distinct batch shapes.
         seconds_per_batch: padded audio of a batch.
-        index: of the pass that recognises; the last if not given.
+        passes: how many recognise; all if not given.
         recognize: samples float32 [batch, samples] and their lengths int32 [batch] -> the tokens;
-            greedy search in that pass if not given.
+            greedy search in the last pass if not given.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class BatchedEvaluator:
         *,
         buckets: int = 2,
         seconds_per_batch: float = 240.0,
-        index: int = -1,
+        passes: int | None = None,
         recognize: Callable[[tf.Tensor, tf.Tensor], Tokens] | None = None,
     ):
         self._vocabulary = vocabulary
@@ -51,7 +51,7 @@ class BatchedEvaluator:
         )
         self._batches = batches(utterances, unlabelled, buckets=self._buckets, training=False)
         if recognize is None:
-            recognize = functools.partial(model.recognize, index=index)
+            recognize = functools.partial(model.recognize, passes=passes)
         self._recognize = tf.function(recognize, jit_compile=True)
 
     def compile(self) -> None:

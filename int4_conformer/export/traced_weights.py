@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.layers.variables import relative_path
+from int4_conformer.layers.paths import relative_path
 from int4_conformer.quant.deploy import DeployedMatrix, Deployment
 from int4_conformer.quant.products.static import static_parameters
 from int4_conformer.tflite.deployed_weight import DeployedWeight, StaticRange

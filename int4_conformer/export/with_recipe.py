@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from int4_conformer.layers.variables import copy_weights
+from int4_conformer.layers.paths import copy_weights
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.spec.recipe import Recipe
 
@@ -17,6 +17,6 @@ def with_recipe(model: Transducer, recipe: Recipe) -> Transducer:
         UserError: the recipe does not fit the model's layers.
     """
     copy = Transducer(dataclasses.replace(model.config, recipe=recipe))
-    copy.create_weights()
+    copy.build()
     copy_weights(model, copy)
     return copy

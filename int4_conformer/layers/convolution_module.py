@@ -5,14 +5,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from int4_conformer.layers.depthwise_conv import depthwise_conv
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.quant_dense import QuantDense
-from int4_conformer.layers.steppable import State, follow
-from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.layers.steppable import State, Steppable, follow
+from int4_conformer.quant.products.convolutions import depthwise_valid
+from int4_conformer.quant.spec.recipe import Quant, as_recipe
+from int4_conformer.shapes import sizes
 
 
-class ConvolutionModule(keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class ConvolutionModule(Steppable, keras.layers.Layer):
     """Gated pointwise layer, depthwise convolution over time, pointwise layer.
 
     arXiv 2005.08100, figure 2, with two changes for what it is served on: pointwise convolutions
@@ -26,32 +28,41 @@ class ConvolutionModule(keras.layers.Layer):
         chunk: as in `layers.frames`. A causal kernel ends with its frame; others are centred on
             it, and see nothing beyond its chunk.
         dropout: rate at the end.
-        recipe: quantization recipe at this layer's path.
+        quant: how its dense layers are quantized (`as_recipe`), by the names `up` and `down`.
 
     Call: float [batch, time, dim], padding_mask bool [batch, time] (False: padding) or None ->
         [batch, time, dim], without the residual. With a chunk above 1, the time is whole chunks.
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = inputs + ConvolutionModule(64, kernel_size=15, quant="w4a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 64])
     """
 
     def __init__(
         self,
         dim: int,
         kernel_size: int,
-        chunk: int | None,
-        dropout: float,
-        recipe: Recipe,
+        *,
+        chunk: int | None = None,
+        dropout: float = 0.0,
+        quant: Quant = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.dim = dim
         self.kernel_size = kernel_size
         self.chunk = chunk
+        self.recipe = as_recipe(quant)
         # Frames under the kernel before the one it is for. An even kernel looks ahead once more
         # than back.
         self.before = kernel_size - 1 if chunk == 1 else (kernel_size - 1) // 2
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
-        self.up = QuantDense(2 * dim, quant=recipe.at("up"), name="up")
+        self.up = QuantDense(2 * dim, quant=self.recipe.at("up"), name="up")
         self.depthwise_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="depthwise_norm")
-        self.down = QuantDense(dim, quant=recipe.at("down"), name="down")
+        self.down = QuantDense(dim, quant=self.recipe.at("down"), name="down")
         self.dropout = Dropout(dropout)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -61,21 +72,24 @@ class ConvolutionModule(keras.layers.Layer):
             initializer=keras.initializers.RandomUniform(-limit, limit),
             name="depthwise_kernel",
         )
+        for layer in (self.norm, self.up, self.depthwise_norm, self.down):
+            layer.build(input_shape)
 
-    def call(
-        self, x: tf.Tensor, padding_mask: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
-        x = tf.pad(self._gated(x, padding_mask), [[0, 0], [self.before, 0], [0, 0]])
-        return self._convolved(x, training)
+    @property
+    def segment_multiple(self) -> int:
+        return self.chunk or 1
 
     def initial_state(self, batch: int) -> State:
-        """`frames` float [batch, before, dim]: what the depthwise kernel sees before the piece."""
+        """`frames` float [batch, before, dim]: what the depthwise kernel sees before the
+        segment."""
         return {"frames": tf.zeros([batch, self.before, self.dim])}
 
-    def step(self, x: tf.Tensor, mask: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """As `call`, for a piece."""
-        x, past = follow(state["frames"], self._gated(x, mask))
-        return self._convolved(x, training=False), {"frames": past}
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        gated = self._gated(x, padding_mask)
+        x, past = follow(state and state["frames"], gated, self.before)
+        return self._convolved(x, training), None if state is None else {"frames": past}
 
     def _gated(self, x: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         value, gate = tf.split(self.up(self.norm(x)), 2, axis=-1)
@@ -88,3 +102,45 @@ class ConvolutionModule(keras.layers.Layer):
         x = depthwise_conv(x, self.depthwise_kernel, before=self.before, chunk=self.chunk)
         x = tf.nn.silu(self.depthwise_norm(x))
         return self.dropout(self.down(x), training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "dim": self.dim,
+            "kernel_size": self.kernel_size,
+            "chunk": self.chunk,
+            "dropout": self.dropout.rate,
+            "quant": self.recipe.to_config(),
+        }
+
+
+def depthwise_conv(
+    x: tf.Tensor, kernel: tf.Tensor, *, before: int, chunk: int | None = None
+) -> tf.Tensor:
+    """Convolves each channel with its own kernel.
+
+    Args:
+        x: float [batch, before + time, channels]; the first frames are only looked back to.
+        kernel: float [taps, channels].
+        before: frames that the kernel looks back; at the others it looks ahead, with zeros beyond
+            the end.
+        chunk: frames after which the kernel sees zeros, too; None if there is no such end. The time
+            is whole chunks.
+
+    Returns:
+        float [batch, time, channels].
+    """
+    ahead = kernel.shape[0] - 1 - before
+    kernel = tf.convert_to_tensor(kernel)[:, :, None]
+    if not ahead or chunk is None:
+        return depthwise_valid(tf.pad(x, [[0, 0], [0, ahead], [0, 0]]), kernel)
+    # A row for each chunk: the frames before it, itself, and zeros.
+    batch, time, channels = sizes(x[:, before:])
+    history = -(-before // chunk)
+    x = tf.pad(x, [[0, 0], [history * chunk - before, 0], [0, 0]])
+    count = time if isinstance(time, int) and time < 0 else time // chunk + history
+    chunks = tf.reshape(x, [batch, count, chunk, channels])
+    rows = [chunks[:, j : j - history or None] for j in range(history + 1)]
+    rows = tf.concat(rows, axis=2)[:, :, history * chunk - before :]
+    rows = tf.pad(rows, [[0, 0], [0, 0], [0, ahead], [0, 0]])
+    y = depthwise_valid(tf.reshape(rows, [-1, before + chunk + ahead, channels]), kernel)
+    return tf.reshape(y, [batch, time, channels])

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 
+@keras.saving.register_keras_serializable(package="int4_conformer")
 class Dropout(keras.layers.Layer):
     """`keras.layers.Dropout` with a random byte per element instead of a random float.
 

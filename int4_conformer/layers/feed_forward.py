@@ -5,31 +5,56 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.quant_dense import QuantDense
-from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.quant.spec.recipe import Quant, as_recipe
 
 
-class FeedForward(Composite, keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class FeedForward(keras.layers.Layer):
     """Layer norm, expansion with swish, projection (arXiv 2005.08100, figure 4).
 
     Args:
         dim: width of input and output.
         hidden_dim: width between the two matmuls.
         dropout: rate after each matmul.
-        recipe: quantization recipe at this layer's path.
+        quant: how its dense layers are quantized (`as_recipe`), by the names `up` and `down`.
 
     Call: float [batch, time, dim] -> the same shape, without the residual.
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = inputs + 0.5 * FeedForward(64, 256, quant="w4a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 64])
     """
 
-    def __init__(self, dim: int, hidden_dim: int, dropout: float, recipe: Recipe, **kwargs: Any):
+    def __init__(
+        self, dim: int, hidden_dim: int, *, dropout: float = 0.0, quant: Quant = None, **kwargs: Any
+    ):
         super().__init__(**kwargs)
+        self.dim = dim
+        self.hidden_dim = hidden_dim
+        self.recipe = as_recipe(quant)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
-        self.up = QuantDense(hidden_dim, "silu", quant=recipe.at("up"), name="up")
-        self.down = QuantDense(dim, quant=recipe.at("down"), name="down")
+        self.up = QuantDense(hidden_dim, "silu", quant=self.recipe.at("up"), name="up")
+        self.down = QuantDense(dim, quant=self.recipe.at("down"), name="down")
         self.dropout = Dropout(dropout)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.norm.build(input_shape)
+        self.up.build(input_shape)
+        self.down.build((*input_shape[:-1], self.hidden_dim))
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         x = self.dropout(self.up(self.norm(x)), training=training)
         return self.dropout(self.down(x), training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "dim": self.dim,
+            "hidden_dim": self.hidden_dim,
+            "dropout": self.dropout.rate,
+            "quant": self.recipe.to_config(),
+        }

@@ -8,7 +8,7 @@ of its own chunk are seen, and `left_context` frames before that chunk:
     chunk None        the whole utterance
 
 All blocks of a stack have the same chunks, so that their right contexts do not add up: a stack can
-be given an utterance in pieces of whole chunks.
+be given an utterance in segments of whole chunks.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers.steppable import State, follow
+from int4_conformer.layers.steppable import State, Steppable, follow, named, of_part
 
 Positions = tuple[tf.Tensor, tf.Tensor]
 _MASKED = -1e9
@@ -59,22 +59,8 @@ class Span:
                 f"Received: left_context={self.left_context}, chunk=None"
             )
 
-    def whole(self, x: tf.Tensor, mask: tf.Tensor | None = None) -> Frames:
-        """The frames of whole utterances.
-
-        Args:
-            x: [batch, time, ...].
-            mask: bool [batch, time]; False is padding.
-        """
-        numbers = _numbers(x)
-        bias = None if self.chunk is None else self._bias(numbers, numbers, 0)
-        if mask is not None:
-            padding = _bias_where(mask)[:, None, None, :]
-            bias = padding if bias is None else tf.minimum(bias, padding)
-        return Frames(positions=self._positions(numbers), bias=bias, mask=mask)
-
     def initial_state(self, batch: int) -> State:
-        """`mask` bool [batch, left_context]: which frames before the piece there are.
+        """`mask` bool [batch, left_context]: which frames before the segment there are.
 
         Raises:
             UserError: the frames see without limit.
@@ -87,29 +73,42 @@ class Span:
             )
         return {"mask": tf.zeros([batch, self.left_context], tf.bool)}
 
-    def step(self, x: tf.Tensor, mask: tf.Tensor, state: State) -> tuple[Frames, State]:
-        """The frames of a piece.
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None
+    ) -> tuple[Frames, State | None]:
+        """The frames of a segment, or of whole utterances.
 
         Args:
-            x: [batch, time, ...], whole chunks.
-            mask: bool [batch, time].
-            state: of the piece before.
+            x: [batch, time, ...]; of a segment, whole chunks.
+            padding_mask: bool [batch, time] (False: padding), or None.
+            state: of the segment before; None for whole utterances.
 
         Raises:
-            UserError: the piece ends within a chunk.
+            UserError: the segment ends within a chunk.
         """
+        if state is None:
+            return self._whole(x, padding_mask), None
         time = x.shape[1]
         if time % self.chunk:
             raise UserError(
-                f"A piece must be whole chunks of {self.chunk} frames; pad the last one, and mask "
-                f"the padding. Received: {time} frames"
+                f"A segment must be whole chunks of {self.chunk} frames; pad the last one, and "
+                f"mask the padding. Received: {time} frames"
             )
-        seen, past = follow(state["mask"], mask)
+        mask = tf.ones_like(x[:, :, 0], tf.bool) if padding_mask is None else padding_mask
+        seen, past = follow(state["mask"], mask, self.left_context)
         numbers = tf.range(seen.shape[1], dtype=tf.float32)
         bias = self._bias(tf.range(time, dtype=tf.float32), numbers, self.left_context)
         bias = tf.minimum(bias, _bias_where(seen)[:, None, None, :])
         frames = Frames(positions=self._positions(numbers), bias=bias, mask=mask)
         return frames, {"mask": past}
+
+    def _whole(self, x: tf.Tensor, mask: tf.Tensor | None) -> Frames:
+        numbers = _numbers(x)
+        bias = None if self.chunk is None else self._bias(numbers, numbers, 0)
+        if mask is not None:
+            padding = _bias_where(mask)[:, None, None, :]
+            bias = padding if bias is None else tf.minimum(bias, padding)
+        return Frames(positions=self._positions(numbers), bias=bias, mask=mask)
 
     def _positions(self, numbers: tf.Tensor) -> Positions:
         half = self.dim // 2
@@ -126,6 +125,46 @@ class Span:
         if self.left_context is not None:
             sees &= keys[None] >= start - self.left_context
         return _bias_where(sees)[None, None]
+
+
+class SeesFrames(Steppable):
+    """A `Steppable` whose frames see others, as its `span` says.
+
+    Layers of a stack that have the same span are given `Frames` that are worked out once: the stack
+    calls their `advance_frames`, and its state holds their `initial_memory`.
+    """
+
+    # Set by the layer.
+    span: Span
+
+    def initial_memory(self, batch: int) -> State:
+        """What the layer itself remembers before the first segment."""
+        raise NotImplementedError
+
+    def advance_frames(
+        self, x: tf.Tensor, frames: Frames, memory: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        """`advance`, with what the frames see."""
+        raise NotImplementedError
+
+    @property
+    def segment_multiple(self) -> int:
+        return self.span.chunk or 1
+
+    def initial_state(self, batch: int) -> State:
+        """That of the span, and the layer's memory.
+
+        Raises:
+            UserError: the frames see without limit.
+        """
+        return named("span", self.span.initial_state(batch)) | self.initial_memory(batch)
+
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        frames, seen = self.span.advance(x, padding_mask, of_part(state, "span"))
+        y, memory = self.advance_frames(x, frames, state, training)
+        return y, None if state is None else named("span", seen) | memory
 
 
 def _bias_where(sees: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.layers.quantized import Quantized
-from int4_conformer.layers.steppable import State
+from int4_conformer.layers.recurrence import recurrence
+from int4_conformer.layers.steppable import State, Steppable
 from int4_conformer.quant.products.base import QuantState
 from int4_conformer.quant.products.dot import before_loop, dot
 from int4_conformer.quant.spec.quant_config import QuantConfig
@@ -18,7 +19,7 @@ _Advance = Callable[[_Memory, tf.Tensor], _Memory]
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")
-class ProjectedLSTM(Quantized, keras.layers.Layer):
+class ProjectedLSTM(Steppable, Quantized, keras.layers.Layer):
     """Long short-term memory with a recurrent projection layer (arXiv 1402.1128, section 3.1).
 
         i, f, g, o = split(W x_t + R h_{t-1} + b)
@@ -35,9 +36,16 @@ class ProjectedLSTM(Quantized, keras.layers.Layer):
         projection: width of the output h.
         quant: as in `Quantized`.
 
-    Call: float [batch, time, in] -> float [batch, time, projection].
+    Call: float [batch, time, in] -> float [batch, time, projection]; padding must be at the end.
 
     State: `output` float [batch, projection], `carry` float [batch, units].
+
+    Example:
+
+        >>> inputs = keras.Input([None, 32])
+        >>> outputs = ProjectedLSTM(64, 16, quant="w8a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 32])).shape
+        TensorShape([2, 10, 16])
     """
 
     def __init__(self, units: int, projection: int, *, quant: Any = None, **kwargs: Any):
@@ -65,18 +73,6 @@ class ProjectedLSTM(Quantized, keras.layers.Layer):
         kernels = (self.kernel, self.recurrent_kernel, self.projection_kernel)
         self._add_quant_state({kernel.name: kernel.shape for kernel in kernels})
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        def over_time(gates: tf.Tensor, advance: _Advance) -> tf.Tensor:
-            start = tuple(self.initial_state(keras.ops.shape(inputs)[0]).values())
-            outputs, _ = tf.scan(
-                advance,
-                tf.transpose(gates, [1, 0, 2]),
-                tuple(tf.cast(part, gates.dtype) for part in start),
-            )
-            return tf.transpose(outputs, [1, 0, 2])
-
-        return self._with_kernels(inputs, over_time, training)
-
     def initial_state(self, batch: int) -> State:
         """Zeros."""
         return {
@@ -84,14 +80,21 @@ class ProjectedLSTM(Quantized, keras.layers.Layer):
             "carry": tf.zeros([batch, self.units], self.compute_dtype),
         }
 
-    def step(self, frame: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """float [batch, in] and the state before -> float [batch, projection] and the state."""
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        start = self.initial_state(keras.ops.shape(x)[0]) if state is None else state
 
-        def once(gates: tf.Tensor, advance: _Advance) -> _Memory:
-            return advance((state["output"], tf.cast(state["carry"], gates.dtype)), gates)
+        def over_time(gates: tf.Tensor, advance: _Advance) -> tuple[tf.Tensor, _Memory]:
+            memory = tuple(tf.cast(start[name], gates.dtype) for name in ("output", "carry"))
+            if gates.shape[1] == 1:
+                # A search takes a label at a time, and needs no loop for it.
+                memory = advance(memory, gates[:, 0])
+                return memory[0][:, None], memory
+            return recurrence(lambda frame, memory: advance(memory, frame), gates, memory)
 
-        output, carry = self._with_kernels(frame, once, None)
-        return output, {"output": output, "carry": carry}
+        y, (output, carry) = self._with_kernels(x, over_time, training)
+        return y, None if state is None else {"output": output, "carry": carry}
 
     def _with_kernels(
         self, inputs: tf.Tensor, steps: Callable[[tf.Tensor, _Advance], Any], training: bool | None

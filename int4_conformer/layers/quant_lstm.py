@@ -83,8 +83,9 @@ class QuantLSTMCell(Quantized, keras.layers.LSTMCell):
         if training and 0 < self.recurrent_dropout < 1:
             h *= self.get_recurrent_dropout_mask(h)
         z = projected + tf.cast(self._recurrent_product(h), projected.dtype)
-        c, o = self._compute_carry_and_output_fused(tf.split(z, 4, axis=1), c)
-        h = o * self.activation(c)
+        i, f, g, o = tf.split(z, 4, axis=1)
+        c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
+        h = self.recurrent_activation(o) * self.activation(c)
         return h, [h, c]
 
 

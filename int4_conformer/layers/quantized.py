@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
+from int4_conformer.layers.keras_internals import own_variables, sublayers
 from int4_conformer.quant.context import context
 from int4_conformer.quant.products.base import QuantState, StaticRanges
 from int4_conformer.quant.products.trained import products
@@ -53,7 +54,7 @@ class Quantized:
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().save_own_variables(store)
         # Some Keras layers store the variables they know, by position, and no others.
-        if len(store.keys()) < len(self._trainable_variables + self._non_trainable_variables):
+        if len(store.keys()) < len(own_variables(self)):
             for variable in self.quant_variables:
                 store[variable.name] = variable.numpy()
 
@@ -92,7 +93,13 @@ class Quantized:
 
         A method, since Keras saves what properties hold, and this would be without end.
         """
-        return [part for part in self._flatten_layers() if isinstance(part, Quantized)]
+        below = [
+            part
+            for layer in sublayers(self)
+            if isinstance(layer, Quantized)
+            for part in layer.parts()
+        ]
+        return [self, *below]
 
     def _add_quant_state(self, matrix_shapes: Mapping[str, Sequence[int]], axis: int = 0) -> None:
         """Adds the variables that the config asks for.

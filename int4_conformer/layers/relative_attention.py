@@ -21,55 +21,83 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.dropout import Dropout
-from int4_conformer.layers.frames import Frames, Positions
+from int4_conformer.layers.frames import Frames, Positions, SeesFrames, Span
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.steppable import State, follow
-from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.quant.spec.recipe import Quant, as_recipe
 from int4_conformer.shapes import sizes
 
+_DENSE_NAMES = ("query", "position", "key", "value", "output")
 
-class RelativeAttention(Composite, keras.layers.Layer):
+
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class RelativeAttention(SeesFrames, keras.layers.Layer):
     """Layer norm and multi-head self-attention with relative positions.
 
     Args:
         dim: width of input and output, a multiple of 2 * heads.
         heads: number of heads.
+        chunk, left_context: which frames a frame sees (`layers.frames`); None: all.
         dropout: rate at the end.
-        recipe: quantization recipe at this layer's path.
+        quant: how its dense layers are quantized (`as_recipe`), by the names `query`, `position`,
+            `key`, `value` and `output`.
 
-    Call: x float [batch, time, dim], `Frames` of a `Span` of dim / heads -> [batch, time, dim],
-        without the residual.
+    Call: x float [batch, time, dim], padding_mask bool [batch, time] (False: padding) or None ->
+        [batch, time, dim], without the residual.
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = inputs + RelativeAttention(64, heads=4, quant="w4a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 64])
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float, recipe: Recipe, **kwargs: Any):
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        *,
+        chunk: int | None = None,
+        left_context: int | None = None,
+        dropout: float = 0.0,
+        quant: Quant = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
+        self.dim = dim
         self.heads = heads
         self.head_dim = dim // heads
+        self.span = Span(dim=self.head_dim, chunk=chunk, left_context=left_context)
+        self.recipe = as_recipe(quant)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
-        for name in ("query", "position", "key", "value", "output"):
+        for name in _DENSE_NAMES:
             # A bias on the key shifts all scores of a query alike, which softmax ignores.
-            layer = QuantDense(dim, use_bias=name != "key", quant=recipe.at(name), name=name)
+            layer = QuantDense(dim, use_bias=name != "key", quant=self.recipe.at(name), name=name)
             setattr(self, f"{name}_dense", layer)
         self.dropout = Dropout(dropout)
 
-    def call(self, x: tf.Tensor, frames: Frames, training: bool = False) -> tf.Tensor:
-        x = self.norm(x)
-        return self._attend(x, self.key_dense(x), self.value_dense(x), frames, training)
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        for layer in (self.norm, *(getattr(self, f"{name}_dense") for name in _DENSE_NAMES)):
+            layer.build(input_shape)
 
-    def initial_state(self, batch: int, left_context: int) -> State:
-        """`key` and `value` float [batch, left_context, dim] of the frames before the piece."""
-        dim = self.heads * self.head_dim
-        return {name: tf.zeros([batch, left_context, dim]) for name in ("key", "value")}
+    def initial_memory(self, batch: int) -> State:
+        """`key` and `value` float [batch, left_context, dim] of the frames before the segment."""
+        shape = [batch, self.span.left_context, self.dim]
+        return {name: tf.zeros(shape) for name in ("key", "value")}
 
-    def step(self, x: tf.Tensor, frames: Frames, state: State) -> tuple[tf.Tensor, State]:
-        """As `call`, for a piece."""
+    def advance_frames(
+        self, x: tf.Tensor, frames: Frames, memory: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
         x = self.norm(x)
-        keys, past_keys = follow(state["key"], self.key_dense(x))
-        values, past_values = follow(state["value"], self.value_dense(x))
-        y = self._attend(x, keys, values, frames, training=False)
-        return y, {"key": past_keys, "value": past_values}
+        keys, values = self.key_dense(x), self.value_dense(x)
+        if memory is not None:
+            count = self.span.left_context
+            keys, past_keys = follow(memory["key"], keys, count)
+            values, past_values = follow(memory["value"], values, count)
+            memory = {"key": past_keys, "value": past_values}
+        return self._attend(x, keys, values, frames, training), memory
 
     def _attend(
         self, x: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, frames: Frames, training: bool
@@ -78,7 +106,7 @@ class RelativeAttention(Composite, keras.layers.Layer):
         sin, cos = (tf.cast(position, x.dtype) for position in frames.positions)
         own = sin, cos
         if x.shape[1] is not None:
-            # The frames of a piece are the last of those that may be seen.
+            # The frames of a segment are the last of those that may be seen.
             own = sin[sin.shape[0] - x.shape[1] :], cos[cos.shape[0] - x.shape[1] :]
         rotated = self._rotate(self._split_heads(self.position_dense(x)), own)
         scores = tf.matmul(query, key, transpose_b=True)
@@ -101,3 +129,13 @@ class RelativeAttention(Composite, keras.layers.Layer):
         """Turns sine and cosine halves [batch, heads, time, head_dim] by their own position."""
         (sin, cos), (s, c) = positions, tf.split(u, 2, axis=-1)
         return tf.concat([s * sin + c * cos, c * sin - s * cos], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "dim": self.dim,
+            "heads": self.heads,
+            "chunk": self.span.chunk,
+            "left_context": self.span.left_context,
+            "dropout": self.dropout.rate,
+            "quant": self.recipe.to_config(),
+        }

@@ -1,4 +1,4 @@
-"""Beam search in a transducer that is given an utterance piece by piece."""
+"""Beam search in a transducer that is given an utterance segment by segment."""
 
 import tensorflow as tf
 
@@ -22,7 +22,7 @@ class BeamTransducerStream(TransducerStream):
 
     Args:
         model: its encoders have a `chunk` and a `left_context`.
-        segment_seconds: what a piece of audio has at most, but at least a chunk.
+        segment_seconds: what a segment of audio has at most, but at least a chunk.
         config: how wide to search.
         bias: phrases to prefer.
         lm: language model over the same tokens.
@@ -43,8 +43,8 @@ class BeamTransducerStream(TransducerStream):
         room: int = 64,
     ):
         self._searches = [
-            CommittingSearch(search=model.beam_searcher(config, index, bias=bias, lm=lm), room=room)
-            for index in range(len(model.config.encoders))
+            CommittingSearch(search=decoder.beam_searcher(config, bias=bias, lm=lm), room=room)
+            for decoder in model.decoders
         ]
         super().__init__(model, segment_seconds)
 
@@ -53,7 +53,7 @@ class BeamTransducerStream(TransducerStream):
 
         Args:
             index: which pass.
-            state: after its last piece.
+            state: after its last segment.
 
         Returns:
             `tokens`, `count`, `frames` and `log_probs` as of the passes.
@@ -62,14 +62,13 @@ class BeamTransducerStream(TransducerStream):
 
     def _initial_hypothesis(self, index: int, batch: int) -> State:
         committing = self._searches[index]
-        predictor, _ = self._model.decoder(index)
+        predictor = self._model.decoders[index].predictor
         return _state(committing.start(committing.search.start(batch, predictor.initial_state)))
 
     def _decode(
         self, index: int, encoded: tf.Tensor, lengths: tf.Tensor, state: State
     ) -> tuple[dict[str, tf.Tensor], State]:
-        _, joint = self._model.decoder(index)
-        frames = joint.project_frames(encoded)
+        frames = self._model.decoders[index].joint.project_frames(encoded)
         tokens, waiting = self._searches[index](frames, lengths, _waiting(state))
         return as_outputs(tokens), _state(waiting)
 

@@ -6,14 +6,14 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.quant_conv import QuantConv2D
-from int4_conformer.layers.steppable import State, follow
-from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.layers.steppable import State, Steppable, follow
+from int4_conformer.quant.spec.recipe import Quant, as_recipe
 from int4_conformer.shapes import sizes
 
 
-class ConvolutionSubsampling(Composite, keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class ConvolutionSubsampling(Steppable, keras.layers.Layer):
     """Convolutions of 3 x 3 with stride 2 and ReLU, each of which halves time and frequency.
 
     Over time they look back only: to one frame before the two that make an output.
@@ -22,48 +22,67 @@ class ConvolutionSubsampling(Composite, keras.layers.Layer):
         factor: feature frames that make one frame; a power of two.
         bins: features of a frame; a multiple of `factor`.
         channels: of every convolution.
-        recipe: quantization recipe at this layer's path.
+        quant: how they are quantized (`as_recipe`), by the names `convolution_0`, ...
 
-    Call: float [batch, time * factor, bins] -> [batch, time, bins / factor * channels].
+    Call: float [batch, time * factor, bins] -> [batch, time, bins / factor * channels]; a mask
+        changes nothing.
+
+    State: `convolution_i` float [batch, 1, bins / 2^i, channels], the frame before the segment.
 
     Raises:
         UserError: `factor` is no power of two, or does not divide `bins`.
+
+    Example:
+
+        >>> inputs = keras.Input([None, 80])
+        >>> outputs = ConvolutionSubsampling(4, 80, 16, quant="w4a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 40, 80])).shape
+        TensorShape([2, 10, 320])
     """
 
-    def __init__(self, factor: int, bins: int, channels: int, recipe: Recipe, **kwargs: Any):
+    def __init__(
+        self, factor: int, bins: int, channels: int, *, quant: Quant = None, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         if factor < 2 or factor & (factor - 1) or bins % factor:
             raise UserError(
                 "Subsampling by convolutions halves frames and bins; `stack` must be a power of "
                 f"two that divides `mel_bins`. Received: stack={factor}, mel_bins={bins}"
             )
+        self.factor = factor
         self.bins = bins
         self.channels = channels
+        self.recipe = as_recipe(quant)
         self.convolutions = [
-            QuantConv2D(channels, 3, 2, activation="relu", quant=recipe.at(name), name=name)
+            QuantConv2D(channels, 3, 2, activation="relu", quant=self.recipe.at(name), name=name)
             for name in (f"convolution_{i}" for i in range(factor.bit_length() - 1))
         ]
 
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        x = features[..., None]
-        for convolution in self.convolutions:
-            x = convolution(tf.pad(x, [[0, 0], [1, 0], [1, 0], [0, 0]]))
-        return self._flattened(x)
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        for i, layer in enumerate(self.convolutions):
+            layer.build((input_shape[0], None, (self.bins >> i) + 1, self.channels if i else 1))
 
     def initial_state(self, batch: int) -> State:
-        """`convolution_i` float [batch, 1, bins / 2^i, channels]: the frame before the piece."""
         return {
             layer.name: tf.zeros([batch, 1, self.bins >> i, self.channels if i else 1])
             for i, layer in enumerate(self.convolutions)
         }
 
-    def step(self, features: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """As `call`, for a piece."""
-        x, after = features[..., None], {}
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        x, after = x[..., None], {}
         for convolution in self.convolutions:
-            x, after[convolution.name] = follow(state[convolution.name], x)
+            name = convolution.name
+            x, after[name] = follow(state and state[name], x, 1)
             x = convolution(tf.pad(x, [[0, 0], [0, 0], [1, 0], [0, 0]]))
-        return self._flattened(x), after
+        x = tf.reshape(x, [*sizes(x)[:2], x.shape[2] * x.shape[3]])
+        return x, None if state is None else after
 
-    def _flattened(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(x, [*sizes(x)[:2], x.shape[2] * x.shape[3]])
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "factor": self.factor,
+            "bins": self.bins,
+            "channels": self.channels,
+            "quant": self.recipe.to_config(),
+        }

@@ -1,26 +1,27 @@
 """The encoder: from feature frames to what the joint network sees of them."""
 
+import dataclasses
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.frames import Span
 from int4_conformer.layers.quant_dense import QuantDense
-from int4_conformer.layers.steppable import State, named, of_part
+from int4_conformer.layers.steppable import State, Steppable, joined, named, of_part
 from int4_conformer.models.conformer_block import ConformerBlock
 from int4_conformer.models.convolution_subsampling import ConvolutionSubsampling
 from int4_conformer.models.lstm_block import LSTMBlock
 from int4_conformer.models.model_config import EncoderConfig
 from int4_conformer.models.transformer_block import TransformerBlock
-from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.quant.spec.recipe import Quant, Recipe, as_recipe
 from int4_conformer.shapes import sizes
 
 
-class Encoder(Composite, keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class Encoder(Steppable, keras.layers.Layer):
     """Projects frames and runs blocks: Conformer, Transformer or LSTM.
 
     Stacked feature frames are projected by a dense layer where arXiv 2005.08100 has strided
@@ -31,33 +32,62 @@ class Encoder(Composite, keras.layers.Layer):
         config: sizes, and what the frames see.
         stack: input frames that make one.
         bins: features of an input frame.
-        recipe: quantization recipe at this layer's path.
+        quant: how its layers are quantized (`as_recipe`), by names such as `input` and
+            `block_0/attention/query`.
 
     Call: float [batch, time * stack, bins], padding_mask bool [batch, time] (False: padding) or
         None -> [batch, time, dim]; half as many frames with `reduce_after`. The time is a multiple
         of `config.segment` and of `config.reduction`.
 
+    State: by the names of the parts; `span_i/mask` of the frames that the blocks before and after
+        the reduction see.
+
     Raises:
         UserError: it is not.
+
+    Example:
+
+        >>> config = EncoderConfig(dim=64, blocks=2, heads=4, kernel_size=15)
+        >>> inputs = keras.Input([None, 80])
+        >>> outputs = Encoder(config, stack=4, bins=80, quant="w4a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 40, 80])).shape
+        TensorShape([2, 10, 64])
     """
 
-    def __init__(self, config: EncoderConfig, stack: int, bins: int, recipe: Recipe, **kwargs: Any):
+    def __init__(
+        self,
+        config: EncoderConfig,
+        stack: int = 1,
+        bins: int | None = None,
+        *,
+        quant: Quant = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.config = config
         self.stack = stack
+        self.bins = config.dim if bins is None else bins
+        self.recipe = as_recipe(quant)
         self.subsampling = None
         if config.subsampling == "convolution":
             self.subsampling = ConvolutionSubsampling(
-                stack, bins, config.dim, recipe.at("subsampling"), name="subsampling"
+                stack,
+                self.bins,
+                config.dim,
+                quant=self.recipe.at("subsampling"),
+                name="subsampling",
             )
-        self.input_dense = QuantDense(config.dim, quant=recipe.at("input"), name="input")
+        self.input_dense = QuantDense(config.dim, quant=self.recipe.at("input"), name="input")
         self.input_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="input_norm")
         self.dropout = Dropout(config.dropout)
+        self.reduction = None
         if config.reduce_after is not None:
-            self.reduction = QuantDense(config.dim, quant=recipe.at("reduction"), name="reduction")
+            self.reduction = QuantDense(
+                config.dim, quant=self.recipe.at("reduction"), name="reduction"
+            )
         left_context = config.left_context
         if config.kind == "lstm":
-            # Its states hold what they need of the frames before a piece.
+            # Its states hold what they need of the frames before a segment.
             left_context = None if config.chunk is None else 0
         self.spans = [
             Span(
@@ -68,27 +98,25 @@ class Encoder(Composite, keras.layers.Layer):
             for rate in sorted({1, config.reduction})
         ]
         self.blocks = [
-            self._block(i, recipe.at(f"block_{i}"), f"block_{i}") for i in range(config.blocks)
+            self._block(i, self.recipe.at(f"block_{i}"), f"block_{i}") for i in range(config.blocks)
         ]
 
-    def call(
-        self, features: tf.Tensor, padding_mask: tf.Tensor | None = None, training: bool = False
-    ) -> tf.Tensor:
-        x = self._stacked(features) if self.subsampling is None else self.subsampling(features)
-        whole = self.config.segment or self.config.reduction
-        if x.shape[1] is not None and x.shape[1] % whole:
-            raise UserError(
-                f"An utterance must have a multiple of {whole} frames, whole chunks and pairs; pad "
-                f"it, and mask the padding. Received: {x.shape[1]} frames"
-            )
-        x = self.dropout(self.input_norm(self.input_dense(x)), training=training)
-        frames = self.spans[0].whole(x, padding_mask)
-        for i, block in enumerate(self.blocks):
-            if i == self.config.reduce_after:
-                x, padding_mask = self._reduced(x, padding_mask)
-                frames = self.spans[1].whole(x, padding_mask)
-            x = block(x, frames=frames, training=training)
-        return x
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        batch, dim = input_shape[0], self.config.dim
+        inputs = self.stack * self.bins
+        if self.subsampling is not None:
+            self.subsampling.build(input_shape)
+            inputs = self.bins // self.stack * dim
+        self.input_dense.build((batch, None, inputs))
+        self.input_norm.build((batch, None, dim))
+        if self.reduction is not None:
+            self.reduction.build((batch, None, self.config.reduction * dim))
+        for block in self.blocks:
+            block.build((batch, None, dim))
+
+    @property
+    def segment_multiple(self) -> int:
+        return self.config.segment or self.config.reduction
 
     def initial_state(self, batch: int) -> State:
         """What a stream starts with, by the names of the parts.
@@ -101,58 +129,58 @@ class Encoder(Composite, keras.layers.Layer):
             state |= named("subsampling", self.subsampling.initial_state(batch))
         for i, span in enumerate(self.spans):
             state |= named(f"span_{i}", span.initial_state(batch))
-        for i, block in enumerate(self.blocks):
-            left_context = self.spans[self._rate(i)].left_context
-            state |= named(block.name, block.initial_state(batch, left_context))
+        for block in self.blocks:
+            state |= named(block.name, block.initial_memory(batch))
         return state
 
-    def step(self, features: tf.Tensor, mask: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """As `call`, for a piece.
-
-        Args:
-            features: float [batch, time * stack, bins], the time a multiple of `config.segment`.
-            mask: bool [batch, time].
-            state: of the piece before.
-
-        Raises:
-            UserError: the piece has another length.
-        """
-        after: State = {}
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        after: dict[str, State | None] = {}
         if self.subsampling is None:
-            x = self._stacked(features)
+            x = x if self.stack == 1 else _neighbours(x, self.stack)
         else:
-            x, part = self.subsampling.step(features, of_part(state, "subsampling"))
-            after |= named("subsampling", part)
-        x = self.input_norm(self.input_dense(x))
+            x, after["subsampling"] = self.subsampling.advance(
+                x, padding_mask, of_part(state, "subsampling"), training
+            )
+        self._require_whole_chunks(x)
+        x = self.dropout(self.input_norm(self.input_dense(x)), training=training)
         frames = None
         for i, block in enumerate(self.blocks):
             if i == self.config.reduce_after:
-                x, mask = self._reduced(x, mask)
+                x, padding_mask = self._reduced(x, padding_mask)
             if i in (0, self.config.reduce_after):
-                rate = self._rate(i)
-                frames, part = self.spans[rate].step(x, mask, of_part(state, f"span_{rate}"))
-                after |= named(f"span_{rate}", part)
-            x, part = block.step(x, frames, of_part(state, block.name))
-            after |= named(block.name, part)
-        return x, after
+                span = f"span_{self._rate(i)}"
+                frames, after[span] = self.spans[self._rate(i)].advance(
+                    x, padding_mask, of_part(state, span)
+                )
+            x, after[block.name] = block.advance_frames(
+                x, frames, of_part(state, block.name), training
+            )
+        return x, joined(**after)
+
+    def _require_whole_chunks(self, x: tf.Tensor) -> None:
+        if x.shape[1] is not None and x.shape[1] % self.segment_multiple:
+            raise UserError(
+                f"An utterance must have a multiple of {self.segment_multiple} frames, whole "
+                "chunks and pairs; pad it, and mask the padding. "
+                f"Received: {x.shape[1]} frames"
+            )
 
     def _rate(self, i: int) -> int:
         """Index of the span of block `i`."""
         return int(self.config.reduce_after is not None and i >= self.config.reduce_after)
 
     def _block(self, i: int, recipe: Recipe, name: str) -> keras.layers.Layer:
-        chunk = self.spans[self._rate(i)].chunk
-        if self.config.kind == "transformer":
-            return TransformerBlock(self.config, chunk, recipe, name=name)
-        if self.config.kind == "lstm":
-            return LSTMBlock(self.config, chunk, recipe, name=name)
-        attends = i >= self.config.convolution_blocks
-        return ConformerBlock(self.config, chunk, recipe, attends, name=name)
-
-    def _stacked(self, features: tf.Tensor) -> tf.Tensor:
-        if self.stack == 1:
-            return features
-        return _neighbours(features, self.stack)
+        config, span = self.config, self.spans[self._rate(i)]
+        common = {"chunk": span.chunk, "dropout": config.dropout, "quant": recipe, "name": name}
+        if config.kind == "lstm":
+            return LSTMBlock(config.dim, config.expansion * config.dim, **common)
+        common |= {"left_context": span.left_context, "expansion": config.expansion}
+        if config.kind == "transformer":
+            return TransformerBlock(config.dim, config.heads, **common)
+        heads = config.heads if i >= config.convolution_blocks else 0
+        return ConformerBlock(config.dim, heads, config.kernel_size, **common)
 
     def _reduced(self, x: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Every two frames as one; it is real if the first of the two is."""
@@ -162,6 +190,18 @@ class Encoder(Composite, keras.layers.Layer):
         # The last real frame of an odd number has padding for a neighbour.
         x *= tf.cast(mask, x.dtype)[:, :, None]
         return self.reduction(_neighbours(x, count)), mask[:, ::count]
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "config": dataclasses.asdict(self.config),
+            "stack": self.stack,
+            "bins": self.bins,
+            "quant": self.recipe.to_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Encoder":
+        return cls(**(config | {"config": EncoderConfig(**config["config"])}))
 
 
 def _neighbours(x: tf.Tensor, count: int) -> tf.Tensor:

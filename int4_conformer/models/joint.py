@@ -1,5 +1,6 @@
 """Joint network."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -10,9 +11,10 @@ from int4_conformer.layers.quant_embedding import QuantEmbedding
 from int4_conformer.losses.joint_rnnt import joint_rnnt_loss
 from int4_conformer.models.model_config import JointConfig
 from int4_conformer.quant.products.loop_product import LoopProduct
-from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.quant.spec.recipe import Quant, as_recipe
 
 
+@keras.saving.register_keras_serializable(package="int4_conformer")
 class Joint(keras.layers.Layer):
     """logits = O tanh(W f + g) + b for an encoder frame f and a prediction g.
 
@@ -22,27 +24,46 @@ class Joint(keras.layers.Layer):
     Args:
         config: width, tied or not.
         vocab_size: output symbols.
-        recipe: quantization recipe at this layer's path.
         embedding: the table of a tied model, else None.
+        quant: how its dense layers are quantized (`as_recipe`), by the names `encoder` and
+            `output`.
+
+    Example:
+
+        >>> joint = Joint(JointConfig(dim=64, tied=False), vocab_size=32, quant="w4a8")
+        >>> joint(tf.zeros([2, 10, 48]), tf.zeros([2, 4, 64])).shape
+        TensorShape([2, 10, 4, 32])
     """
 
     def __init__(
         self,
         config: JointConfig,
         vocab_size: int,
-        recipe: Recipe,
-        embedding: QuantEmbedding | None,
+        *,
+        embedding: QuantEmbedding | None = None,
+        quant: Quant = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.config = config
         self.vocab_size = vocab_size
-        self.encoder_dense = QuantDense(config.dim, quant=recipe.at("encoder"), name="encoder")
+        self.recipe = as_recipe(quant)
+        self.encoder_dense = QuantDense(config.dim, quant=self.recipe.at("encoder"), name="encoder")
         self.embedding = embedding
         if embedding is None:
-            self.output_dense = QuantDense(vocab_size, quant=recipe.at("output"), name="output")
+            self.output_dense = QuantDense(
+                vocab_size, quant=self.recipe.at("output"), name="output"
+            )
 
-    def build(self, *input_shapes: Any) -> None:
-        if self.embedding is not None:
+    def build(
+        self,
+        encoded_shape: tuple[int | None, ...],
+        predicted_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        self.encoder_dense.build(encoded_shape)
+        if self.embedding is None:
+            self.output_dense.build((None, None, None, self.config.dim))
+        else:
             self.output_bias = self.add_weight(
                 shape=(self.vocab_size,), initializer="zeros", name="output_bias"
             )
@@ -125,3 +146,19 @@ class Joint(keras.layers.Layer):
         if self.embedding is None:
             return self.output_dense.in_loop(steps, training)
         return self.embedding.in_loop(steps, training, bias=self.output_bias)
+
+    def get_config(self) -> dict[str, Any]:
+        embedding = self.embedding and keras.saving.serialize_keras_object(self.embedding)
+        return super().get_config() | {
+            "config": dataclasses.asdict(self.config),
+            "vocab_size": self.vocab_size,
+            "embedding": embedding,
+            "quant": self.recipe.to_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Joint":
+        embedding = config["embedding"] and keras.saving.deserialize_keras_object(
+            config["embedding"]
+        )
+        return cls(**(config | {"config": JointConfig(**config["config"]), "embedding": embedding}))

@@ -10,65 +10,96 @@ from int4_conformer.layers.frames import Frames
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.quant_lstm import QuantLSTMCell
 from int4_conformer.layers.recurrence import States, recurrence
-from int4_conformer.layers.steppable import State
-from int4_conformer.models.model_config import EncoderConfig
-from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.layers.steppable import State, Steppable
+from int4_conformer.quant.spec.recipe import Quant, as_recipe
 from int4_conformer.shapes import sizes
 
 
-class LSTMBlock(keras.layers.Layer):
-    """LSTM of `expansion * dim` units, projection to `dim`, layer norm.
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class LSTMBlock(Steppable, keras.layers.Layer):
+    """LSTM, projection to `dim`, layer norm.
 
     What comes before a frame is in the state. What comes after it in its chunk, or in the whole
     utterance without chunks, is seen by a second LSTM of as many units, which runs backward from
     the chunk's last real frame: the latency-controlled bidirectional LSTM of arXiv 1510.08983.
 
     Args:
-        config: sizes.
+        dim: width of input and output.
+        units: of each LSTM.
         chunk: as in `layers.frames`.
-        recipe: quantization recipe at this layer's path.
+        dropout: rate at the end.
+        quant: how it is quantized (`as_recipe`), by the names `forward`, `backward` and
+            `projection`.
 
-    Call: x float [batch, time, dim], `Frames` of which padding is at the end -> [batch, time, dim].
+    Call: x float [batch, time, dim], padding_mask bool [batch, time] (False: padding, at the end)
+        or None -> [batch, time, dim].
+
+    State: `h` and `c` float [batch, units].
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = LSTMBlock(64, 128, chunk=1, quant="w8a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 64])
     """
 
-    def __init__(self, config: EncoderConfig, chunk: int | None, recipe: Recipe, **kwargs: Any):
+    def __init__(
+        self,
+        dim: int,
+        units: int,
+        *,
+        chunk: int | None = None,
+        dropout: float = 0.0,
+        quant: Quant = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
+        self.dim = dim
+        self.units = units
         self.chunk = chunk
-        self.units = config.expansion * config.dim
+        self.recipe = as_recipe(quant)
         self.forward, self.backward = (
-            QuantLSTMCell(self.units, quant=recipe.at(name), name=name) if wanted else None
+            QuantLSTMCell(units, quant=self.recipe.at(name), name=name) if wanted else None
             for name, wanted in (("forward", True), ("backward", chunk != 1))
         )
-        self.projection = QuantDense(config.dim, quant=recipe.at("projection"), name="projection")
-        self.dropout = Dropout(config.dropout)
+        self.projection = QuantDense(dim, quant=self.recipe.at("projection"), name="projection")
+        self.dropout = Dropout(dropout)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        # Cells are run, not called.
-        for cell in (self.forward, self.backward):
-            if cell is not None:
-                cell.build((input_shape[0], input_shape[2]))
+        cells = [cell for cell in (self.forward, self.backward) if cell is not None]
+        for cell in cells:
+            cell.build((input_shape[0], input_shape[2]))
+        self.projection.build((*input_shape[:2], len(cells) * self.units))
+        self.norm.build(input_shape)
 
-    def call(self, x: tf.Tensor, frames: Frames, training: bool = False) -> tf.Tensor:
-        y, _ = _run(self.forward, x, None, training)
-        return self._projected(x, y, frames.mask, training)
+    @property
+    def segment_multiple(self) -> int:
+        return self.chunk or 1
 
-    def initial_state(self, batch: int, left_context: int) -> State:
-        """`h` and `c` float [batch, units] of the LSTM, whatever the left context."""
+    def initial_state(self, batch: int) -> State:
         return {name: tf.zeros([batch, self.units]) for name in ("h", "c")}
 
-    def step(self, x: tf.Tensor, frames: Frames, state: State) -> tuple[tf.Tensor, State]:
-        """As `call`, for a piece."""
-        y, (h, c) = _run(self.forward, x, [state["h"], state["c"]], training=False)
-        return self._projected(x, y, frames.mask, training=False), {"h": h, "c": c}
-
-    def _projected(
-        self, x: tf.Tensor, y: tf.Tensor, mask: tf.Tensor | None, training: bool
-    ) -> tf.Tensor:
-        """From the outputs `y` of the forward LSTM on."""
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        before = None if state is None else [state["h"], state["c"]]
+        y, (h, c) = _run(self.forward, x, before, training)
         if self.backward is not None:
-            y = tf.concat([y, self._run_backward(x, mask, training)], axis=-1)
-        return self.norm(self.dropout(self.projection(y), training=training))
+            y = tf.concat([y, self._run_backward(x, padding_mask, training)], axis=-1)
+        y = self.norm(self.dropout(self.projection(y), training=training))
+        return y, None if state is None else {"h": h, "c": c}
+
+    # As blocks that see frames (`SeesFrames`) have them.
+
+    def initial_memory(self, batch: int) -> State:
+        return self.initial_state(batch)
+
+    def advance_frames(
+        self, x: tf.Tensor, frames: Frames, memory: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        return self.advance(x, frames.mask, memory, training)
 
     def _run_backward(self, x: tf.Tensor, mask: tf.Tensor | None, training: bool) -> tf.Tensor:
         shape = [*sizes(x)[:2], self.units]
@@ -78,6 +109,15 @@ class LSTMBlock(keras.layers.Layer):
             mask = None if mask is None else tf.reshape(mask, [-1, self.chunk])
         y, _ = _run(self.backward, _reversed(x, mask), None, training)
         return tf.reshape(_reversed(y, mask), shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "dim": self.dim,
+            "units": self.units,
+            "chunk": self.chunk,
+            "dropout": self.dropout.rate,
+            "quant": self.recipe.to_config(),
+        }
 
 
 def _run(

@@ -4,9 +4,8 @@ import collections
 import dataclasses
 from collections.abc import Mapping
 
-from int4_conformer.layers.paths import quantized_layers
+from int4_conformer.layers.paths import by_path, quantized_layers
 from int4_conformer.layers.quantized import Quantized
-from int4_conformer.layers.variables import by_path
 from int4_conformer.models.model_config import EncoderConfig, TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.spec.recipe import Recipe
@@ -45,7 +44,7 @@ def part_sizes(config: TransducerConfig, recipes: Mapping[str, Recipe]) -> list[
         **{name: _short(getattr(config, name)) for name in _ENCODERS if getattr(config, name)},
     )
     model = Transducer(short)
-    model.create_weights()
+    model.build()
     layers: dict[str, Quantized] = {}
     for path, layer in quantized_layers(model).items():
         layers |= dict.fromkeys(_paths(config, path), layer)

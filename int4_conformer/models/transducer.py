@@ -1,5 +1,6 @@
 """The recogniser: front end, encoder, prediction network and joint network."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -7,33 +8,27 @@ import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig, spec_augment
 from int4_conformer.audio.features import LogMel
-from int4_conformer.decoding.beam import (
-    NOTHING,
-    Beam,
-    BeamConfig,
-    BeamSearch,
-    Bias,
-    LanguageModel,
-    NBest,
-)
-from int4_conformer.decoding.greedy import Hypothesis, Tokens, greedy_search
-from int4_conformer.decoding.rounds import Paths
-from int4_conformer.layers.composite import Composite
+from int4_conformer.decoding.beam import BeamConfig, Bias, LanguageModel, NBest
+from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.layers.paths import quantized_layers
-from int4_conformer.losses.ctc import ctc_loss
+from int4_conformer.losses.loss_config import LossConfig
 from int4_conformer.models.encoder import Encoder
 from int4_conformer.models.joint import Joint
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.predictors.factory import make_predictor
 from int4_conformer.models.predictors.predictor import Predictor
+from int4_conformer.models.training_step import TrainingStep
+from int4_conformer.models.transducer_decoder import TransducerDecoder
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")
-class Transducer(Composite, keras.Model):
+class Transducer(keras.Model):
     """Conformer transducer, from PCM to logits or tokens.
 
     Args:
         config: sizes and quantization recipe.
+
+    `compile` and `fit` train it (docs/training.md), on batches of `data.batches`.
 
     Call: a dict with `pcm` float32 [batch, samples] (samples a multiple of
         `config.front_end.block`), `pcm_length` int32 [batch] (real samples) and `labels` int32
@@ -50,16 +45,15 @@ class Transducer(Composite, keras.Model):
             config.encoder,
             config.front_end.stack,
             config.front_end.mel_bins,
-            recipe.at("encoder"),
+            quant=recipe.at("encoder"),
             name="encoder",
         )
         self.second_pass = None
         if config.second_pass is not None:
             self.second_pass = Encoder(
                 config.second_pass,
-                1,
-                config.encoder.dim,
-                recipe.at("second_pass"),
+                bins=config.encoder.dim,
+                quant=recipe.at("second_pass"),
                 name="second_pass",
             )
         self.predictor, self.joint = self._new_decoder("")
@@ -77,42 +71,105 @@ class Transducer(Composite, keras.Model):
             config.predictor,
             config.vocab_size,
             config.joint.dim,
-            recipe.at(f"{prefix}predictor"),
+            quant=recipe.at(f"{prefix}predictor"),
             name=f"{prefix}predictor",
         )
         joint = Joint(
             config.joint,
             config.vocab_size,
-            recipe.at(f"{prefix}joint"),
-            predictor.embedding if config.joint.tied else None,
+            embedding=predictor.embedding if config.joint.tied else None,
+            quant=recipe.at(f"{prefix}joint"),
             name=f"{prefix}joint",
         )
         return predictor, joint
 
-    def create_weights(self) -> None:
-        """Creates all weights now, without running anything.
+    def build(self, input_shape: Any = None) -> None:
+        """Creates all weights, without running anything.
 
         Raises:
             UserError: the recipe has a rule for no layer.
         """
         self.config.recipe.require_used(quantized_layers(self))
-        labels = keras.KerasTensor([1, 1], "int32")
-        self(
-            {
-                "pcm": keras.KerasTensor([1, self.config.block_samples]),
-                "pcm_length": keras.KerasTensor([1], "int32"),
-                "labels": labels,
-            }
-        )
-        if self.second_predictor is not None:
-            # A call is of the second pass alone.
-            self.logits(keras.KerasTensor([1, 1, self.config.encoder.dim]), labels, index=0)
-        for head, encoder in zip(self.ctc_heads, self.config.encoders, strict=False):
-            head(keras.KerasTensor([1, 1, encoder.dim]))
+        config = self.config
+        self.front_end.build()
+        self.encoder.build((None, None, config.front_end.mel_bins))
+        if self.second_pass is not None:
+            self.second_pass.build((None, None, config.encoder.dim))
+        for decoder, encoder in zip(self.decoders, config.encoders, strict=True):
+            if not decoder.predictor.built:
+                decoder.predictor.build()
+                decoder.joint.build((None, None, encoder.dim))
+        for head, encoder in zip(self.ctc_heads, config.encoders, strict=False):
+            head.build((None, None, encoder.dim))
 
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Creates the weights of a saved model, for Keras to load their values."""
-        self.create_weights()
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | str = "adamw",
+        loss: LossConfig | None = None,
+        *,
+        augment: SpecAugmentConfig | None = None,
+        clip_norm: float = 5.0,
+        seed: int = 0,
+        xla: bool = True,
+        after_update: Callable[[], None] = lambda: None,
+        **kwargs: Any,
+    ) -> None:
+        """Says how `fit` trains; see `TrainingStep`.
+
+        Args:
+            optimizer: a Keras optimizer or its name.
+            loss: what to minimise.
+            augment: SpecAugment; None for none.
+            clip_norm: norm to which the gradient of all weights together is clipped.
+            seed: of masks and draws.
+            xla: whether XLA compiles the step.
+            after_update: called in the replicas behind each update.
+            kwargs: of `keras.Model.compile`.
+        """
+        super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
+        if not self.built:
+            self.build()
+        self.optimizer.build(self.trainable_variables)
+        self.training_step = TrainingStep(
+            self,
+            self.optimizer,
+            loss=loss or LossConfig(),
+            augment=augment,
+            clip_norm=clip_norm,
+            seed=seed,
+            xla=xla,
+            after_update=after_update,
+        )
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        if not self.compiled:
+            return None
+        return {
+            "optimizer": keras.optimizers.serialize(self.optimizer),
+            "training_step": self.training_step.to_config(),
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        step = config["training_step"]
+        self.compile(
+            keras.optimizers.deserialize(config["optimizer"]),
+            LossConfig(**step["loss"]),
+            augment=step["augment"] and SpecAugmentConfig(**step["augment"]),
+            clip_norm=step["clip_norm"],
+            seed=step["seed"],
+            xla=step["xla"],
+        )
+
+    def make_train_function(self, force: bool = False) -> Callable[[Any], dict[str, tf.Tensor]]:
+        """What `fit` calls for each step: `training_step` of the next batch."""
+
+        def train(iterator: Any) -> dict[str, tf.Tensor]:
+            # Out of any graph, where batches know their sizes.
+            batch = next(iterator)
+            return {"loss": self.training_step(batch, int(self.optimizer.iterations))}
+
+        self.train_function = train
+        return train
 
     def call(
         self,
@@ -124,77 +181,19 @@ class Transducer(Composite, keras.Model):
         encoded = self.encode(
             batch["pcm"], batch["pcm_length"], training=training, augment=augment, seed=seed
         )
-        return self.logits(encoded[-1], batch["labels"], training=training)
+        return self.decoders[-1].logits(encoded[-1], batch["labels"], training=training)
 
-    def logits(
-        self, encoded: tf.Tensor, labels: tf.Tensor, index: int = -1, training: bool = False
-    ) -> tf.Tensor:
-        """Logits of a pass.
-
-        Args:
-            encoded: float [batch, time, dim] of that pass.
-            labels: int32 [batch, labels].
-            index: which pass.
-            training: whether dropout is on.
-
-        Returns:
-            float32 [batch, time, labels + 1, vocab].
-        """
-        predictor, joint = self.decoder(index)
-        return joint(encoded, predictor(labels, training=training), training=training)
-
-    def loss_of(
-        self,
-        encoded: tf.Tensor,
-        labels: tf.Tensor,
-        encoded_lengths: tf.Tensor,
-        label_lengths: tf.Tensor,
-        index: int = -1,
-        training: bool = False,
-        **options: float,
-    ) -> tf.Tensor:
-        """Transducer loss of a pass: `rnnt_loss` of its `logits`, which do not exist all at once.
-
-        Args:
-            encoded: float [batch, time, dim] of that pass.
-            labels: int32 [batch, labels].
-            encoded_lengths: int32 [batch], real frames.
-            label_lengths: int32 [batch], real labels.
-            index: which pass.
-            training: whether dropout is on.
-            options: of `joint_rnnt_loss`, such as `fast_emit` and `label_smoothing`.
-
-        Returns:
-            float32 [batch].
-        """
-        predictor, joint = self.decoder(index)
-        return joint.loss(
-            encoded,
-            predictor(labels, training=training),
-            labels,
-            encoded_lengths,
-            label_lengths,
-            training,
-            **options,
+    @property
+    def decoders(self) -> tuple[TransducerDecoder, ...]:
+        """Of each pass."""
+        pairs = [(self.predictor, self.joint)]
+        if self.second_pass is not None:
+            own = (self.second_predictor, self.second_joint)
+            pairs.append(pairs[0] if self.second_predictor is None else own)
+        return tuple(
+            TransducerDecoder(*pair, max_symbols_per_frame=self.config.max_symbols_per_frame)
+            for pair in pairs
         )
-
-    def ctc_loss_of(
-        self,
-        encoded: tf.Tensor,
-        labels: tf.Tensor,
-        encoded_lengths: tf.Tensor,
-        label_lengths: tf.Tensor,
-        index: int = -1,
-    ) -> tf.Tensor:
-        """CTC loss of a pass with a head, `config.ctc`; arguments and result as in `loss_of`."""
-        logits = self.ctc_heads[index](encoded)
-        return ctc_loss(logits, labels, encoded_lengths, label_lengths)
-
-    def decoder(self, index: int = -1) -> tuple[Predictor, Joint]:
-        """Prediction and joint network of a pass."""
-        if self.second_predictor is None or index == 0:
-            return self.predictor, self.joint
-        return self.second_predictor, self.second_joint
 
     def encode(
         self,
@@ -248,119 +247,41 @@ class Transducer(Composite, keras.Model):
         return -(-pcm_length // self.config.frame_samples)
 
     def recognize(
-        self, pcm: tf.Tensor, pcm_length: tf.Tensor | None = None, index: int = -1
+        self, pcm: tf.Tensor, pcm_length: tf.Tensor | None = None, passes: int | None = None
     ) -> Tokens:
-        """Greedy search.
+        """Greedy search in the last pass.
 
         Args:
             pcm: float32 [batch, samples].
             pcm_length: int32 [batch]; None if nothing is padding.
-            index: of the pass to recognize with.
+            passes: how many to run; all if not given.
         """
-        encoded, lengths = self._frames(pcm, pcm_length, index)
-        start = self.initial_hypothesis(keras.ops.shape(encoded)[0], index)
-        return self.search(encoded, lengths, start, index)[0]
+        encoded, lengths, decoder = self._last_pass(pcm, pcm_length, passes)
+        start = decoder.initial_hypothesis(keras.ops.shape(encoded)[0])
+        return decoder.greedy(encoded, lengths, start)[0]
 
     def beam_search(
         self,
         pcm: tf.Tensor,
         pcm_length: tf.Tensor | None = None,
-        index: int = -1,
+        passes: int | None = None,
         *,
         config: BeamConfig,
         bias: Bias | None = None,
         lm: LanguageModel | None = None,
     ) -> NBest:
-        """Beam search; arguments as `recognize` and `beam_searcher`."""
-        encoded, lengths = self._frames(pcm, pcm_length, index)
-        search = self.beam_searcher(config, index, bias=bias, lm=lm)
-        predictor, joint = self.decoder(index)
-        start = search.start(keras.ops.shape(encoded)[0], predictor.initial_state)
-        paths, beam = search(joint.project_frames(encoded), lengths, start)
-        if config.full_sum:
-            beam = self._rescored(encoded, lengths, paths, beam, index)
-        return search.best(paths, beam)
+        """Beam search in the last pass; arguments as `recognize` and `TransducerDecoder.beam`."""
+        encoded, lengths, decoder = self._last_pass(pcm, pcm_length, passes)
+        return decoder.beam(encoded, lengths, config, bias=bias, lm=lm)
 
-    def _frames(
-        self, pcm: tf.Tensor, pcm_length: tf.Tensor | None, index: int
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """What a pass makes of the audio, and how many of its frames are real."""
-        encoded = self.encode(pcm, pcm_length, passes=1 if index == 0 else None)[index]
-        return encoded, None if pcm_length is None else self.encoded_length(pcm_length)
-
-    def _rescored(
-        self,
-        encoded: tf.Tensor,
-        lengths: tf.Tensor | None,
-        paths: Paths,
-        beam: Beam,
-        index: int,
-    ) -> Beam:
-        """A beam with the log-probability of all alignments of each hypothesis."""
-        batch, width, capacity = paths.ids.shape
-        if lengths is None:
-            lengths = tf.fill([batch], encoded.shape[1])
-        loss = self.loss_of(
-            tf.repeat(encoded, width, axis=0),
-            tf.reshape(paths.ids, [batch * width, capacity]),
-            tf.repeat(lengths, width),
-            tf.reshape(paths.count, [batch * width]),
-            index,
-        )
-        log_prob = tf.where(beam.is_alive, -tf.reshape(loss, [batch, width]), NOTHING)
-        return beam._replace(log_prob=log_prob)
-
-    def beam_searcher(
-        self,
-        config: BeamConfig,
-        index: int = -1,
-        *,
-        bias: Bias | None = None,
-        lm: LanguageModel | None = None,
-    ) -> BeamSearch:
-        """The beam search of a pass, whose frames are those that its joint network projects.
-
-        Args:
-            config: how wide to search.
-            index: which pass.
-            bias: phrases to prefer.
-            lm: language model over the same tokens.
-        """
-        predictor, joint = self.decoder(index)
-        return BeamSearch(
-            predict=predictor.step,
-            logits=joint.logits,
-            max_symbols_per_frame=self.config.max_symbols_per_frame,
-            config=config,
-            bias=bias,
-            lm=lm,
-        )
-
-    def initial_hypothesis(self, batch: int, index: int = -1) -> Hypothesis:
-        """What greedy search starts with: no label, and the prediction network's initial state."""
-        predictor, _ = self.decoder(index)
-        return tf.zeros([batch], tf.int32), predictor.initial_state(batch)
-
-    def search(
-        self, encoded: tf.Tensor, lengths: tf.Tensor | None, start: Hypothesis, index: int = -1
-    ) -> tuple[Tokens, Hypothesis]:
-        """`greedy_search` in the frames of a pass, which may be a piece of a stream.
-
-        Args:
-            encoded: float [batch, time, dim].
-            lengths: int32 [batch], real frames; None if nothing is padding.
-            start: from where the piece before went on.
-            index: which pass.
-        """
-        predictor, joint = self.decoder(index)
-        return greedy_search(
-            joint.project_frames(encoded),
-            lengths,
-            start=start,
-            predict=predictor.step,
-            logits=joint.logits,
-            max_symbols_per_frame=self.config.max_symbols_per_frame,
-        )
+    def _last_pass(
+        self, pcm: tf.Tensor, pcm_length: tf.Tensor | None, passes: int | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None, TransducerDecoder]:
+        """What the last pass makes of the audio, how many of its frames are real, and its
+        decoder."""
+        encoded = self.encode(pcm, pcm_length, passes=passes)
+        lengths = None if pcm_length is None else self.encoded_length(pcm_length)
+        return encoded[-1], lengths, self.decoders[len(encoded) - 1]
 
     def get_config(self) -> dict[str, Any]:
         return {"config": self.config.to_config()}

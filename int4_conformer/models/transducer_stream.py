@@ -1,4 +1,4 @@
-"""A transducer that is given an utterance piece by piece."""
+"""A transducer that is given an utterance segment by segment."""
 
 import math
 
@@ -13,15 +13,15 @@ from int4_conformer.models.transducer import Transducer
 
 
 class TransducerStream:
-    """The passes of a transducer over pieces of utterances.
+    """The passes of a transducer over segments of utterances.
 
     The first pass takes audio and gives words at once; the second, if there is one, takes the
-    frames of the first, in longer pieces, and gives better words later. Every state begins as
+    frames of the first, in longer segments, and gives better words later. Every state begins as
     zeros. Tokens are those of `Transducer.recognize`, however the utterance is cut.
 
     Args:
         model: its encoders have a `chunk` and a `left_context`.
-        segment_seconds: what a piece of audio has at most, but at least a chunk.
+        segment_seconds: what a segment of audio has at most, but at least a chunk.
 
     Raises:
         UserError: frames of an encoder see without limit.
@@ -35,13 +35,13 @@ class TransducerStream:
         # The encoders know best what they cannot do.
         self.initial_states(batch=1)
         chunk_seconds = first.segment * front_end.block / front_end.sample_rate
-        # Frames that go into the first encoder, and samples, of a piece.
+        # Frames that go into the first encoder, and samples, of a segment.
         self.frames = first.segment * max(1, int(segment_seconds / chunk_seconds + 1e-6))
         self.samples = self.frames * front_end.block
 
     @property
     def second_frames(self) -> int:
-        """Frames of a piece of the second pass: whole pieces of the first, and whole chunks."""
+        """Frames of a segment of the second pass: whole segments of the first, and whole chunks."""
         first = self.frames // self._model.config.encoder.reduction
         return math.lcm(first, self._model.config.second_pass.segment)
 
@@ -63,12 +63,12 @@ class TransducerStream:
     def first_pass(
         self, pcm: tf.Tensor, length: tf.Tensor, state: State
     ) -> tuple[dict[str, tf.Tensor], State]:
-        """Recognises a piece of audio.
+        """Recognises a segment of audio.
 
         Args:
             pcm: float32 [batch, samples].
             length: int32 [batch], real samples.
-            state: of the piece before.
+            state: of the segment before.
 
         Returns:
             `tokens`, `count`, `frames` and `log_probs` as fields of `Tokens`, frames counted from
@@ -79,7 +79,7 @@ class TransducerStream:
         features, front_end = model.front_end.step(pcm, of_part(state, "front_end"))
         frames = -(-length // config.front_end.block)
         mask = tf.sequence_mask(frames, self.frames)
-        encoded, encoder = model.encoder.step(features, mask, of_part(state, "encoder"))
+        encoded, encoder = model.encoder.step(features, of_part(state, "encoder"), mask)
         lengths = -(-frames // config.encoder.reduction)
         found, hypothesis = self._decode(0, encoded, lengths, state)
         outputs = found | {interface.ENCODED: encoded, interface.LENGTH: lengths}
@@ -88,30 +88,30 @@ class TransducerStream:
     def second_pass(
         self, encoded: tf.Tensor, length: tf.Tensor, state: State
     ) -> tuple[dict[str, tf.Tensor], State]:
-        """Recognises a piece of the first pass.
+        """Recognises a segment of the first pass.
 
         Args:
             encoded: float [batch, second_frames, dim].
             length: int32 [batch], real frames.
-            state: of the piece before.
+            state: of the segment before.
 
         Returns:
             `tokens`, `count`, `frames` and `log_probs` as of the first pass; the state.
         """
         mask = tf.sequence_mask(length, self.second_frames)
-        encoded, encoder = self._model.second_pass.step(encoded, mask, of_part(state, "encoder"))
+        encoded, encoder = self._model.second_pass.step(encoded, of_part(state, "encoder"), mask)
         found, hypothesis = self._decode(1, encoded, length, state)
         return found, named("encoder", encoder) | hypothesis
 
     def _initial_hypothesis(self, index: int, batch: int) -> State:
-        label, predictor = self._model.initial_hypothesis(batch, index)
+        label, predictor = self._model.decoders[index].initial_hypothesis(batch)
         return {"label": label, "time": tf.zeros_like(label)} | named("predictor", predictor)
 
     def _decode(
         self, index: int, encoded: tf.Tensor, lengths: tf.Tensor, state: State
     ) -> tuple[dict[str, tf.Tensor], State]:
         start = state["label"], of_part(state, "predictor")
-        found, (label, predictor) = self._model.search(encoded, lengths, start, index)
+        found, (label, predictor) = self._model.decoders[index].greedy(encoded, lengths, start)
         time = state["time"]
         # Past the end all stays 0; a comparison keeps the shape that LiteRT knows of the tokens.
         frames = tf.where(found.ids > 0, found.frames + time[:, None], found.frames)

@@ -5,45 +5,92 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from int4_conformer.layers.composite import Composite
 from int4_conformer.layers.feed_forward import FeedForward
-from int4_conformer.layers.frames import Frames
+from int4_conformer.layers.frames import Frames, SeesFrames
 from int4_conformer.layers.relative_attention import RelativeAttention
-from int4_conformer.layers.steppable import State, named, of_part
-from int4_conformer.models.model_config import EncoderConfig
-from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.layers.steppable import State, joined, named, of_part
+from int4_conformer.quant.spec.recipe import Quant, as_recipe
 
 
-class TransformerBlock(Composite, keras.layers.Layer):
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class TransformerBlock(SeesFrames, keras.layers.Layer):
     """Attention and feed-forward, each behind a layer norm, and a layer norm at the end.
 
     Args:
-        config: sizes.
-        chunk: as in `layers.frames`; `Frames` have it already.
-        recipe: quantization recipe at this layer's path.
+        dim: width of input and output, a multiple of 2 * heads.
+        heads: of the attention.
+        expansion: hidden width of the feed-forward module, in units of `dim`.
+        chunk, left_context: which frames a frame sees (`layers.frames`); None: all.
+        dropout: rate of every module.
+        quant: how its dense layers are quantized (`as_recipe`), by names such as `attention/query`
+            and `ffn/up`.
 
-    Call: x float [batch, time, dim], `Frames` -> [batch, time, dim].
+    Call: x float [batch, time, dim], padding_mask bool [batch, time] (False: padding) or None ->
+        [batch, time, dim].
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> outputs = TransformerBlock(64, heads=4, chunk=1, quant="w4a8")(inputs)
+        >>> keras.Model(inputs, outputs)(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 64])
     """
 
-    def __init__(self, config: EncoderConfig, chunk: int | None, recipe: Recipe, **kwargs: Any):
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        *,
+        expansion: int = 4,
+        chunk: int | None = None,
+        left_context: int | None = None,
+        dropout: float = 0.0,
+        quant: Quant = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
-        dim, dropout = config.dim, config.dropout
+        self.dim = dim
+        self.heads = heads
+        self.expansion = expansion
+        self.dropout_rate = dropout
+        self.recipe = as_recipe(quant)
         self.attention = RelativeAttention(
-            dim, config.heads, dropout, recipe.at("attention"), name="attention"
+            dim,
+            heads,
+            chunk=chunk,
+            left_context=left_context,
+            dropout=dropout,
+            quant=self.recipe.at("attention"),
+            name="attention",
         )
-        self.ffn = FeedForward(dim, config.expansion * dim, dropout, recipe.at("ffn"), name="ffn")
+        self.span = self.attention.span
+        self.ffn = FeedForward(
+            dim, expansion * dim, dropout=dropout, quant=self.recipe.at("ffn"), name="ffn"
+        )
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
 
-    def call(self, x: tf.Tensor, frames: Frames, training: bool = False) -> tf.Tensor:
-        x += self.attention(x, frames=frames, training=training)
-        return self.norm(x + self.ffn(x, training=training))
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        for part in (self.attention, self.ffn, self.norm):
+            part.build(input_shape)
 
-    def initial_state(self, batch: int, left_context: int) -> State:
+    def initial_memory(self, batch: int) -> State:
         """Of the attention, by its name."""
-        return named("attention", self.attention.initial_state(batch, left_context))
+        return named("attention", self.attention.initial_memory(batch))
 
-    def step(self, x: tf.Tensor, frames: Frames, state: State) -> tuple[tf.Tensor, State]:
-        """As `call`, for a piece."""
-        y, after = self.attention.step(x, frames, of_part(state, "attention"))
+    def advance_frames(
+        self, x: tf.Tensor, frames: Frames, memory: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        y, after = self.attention.advance_frames(x, frames, of_part(memory, "attention"), training)
         x += y
-        return self.norm(x + self.ffn(x)), named("attention", after)
+        return self.norm(x + self.ffn(x, training=training)), joined(attention=after)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "dim": self.dim,
+            "heads": self.heads,
+            "expansion": self.expansion,
+            "chunk": self.span.chunk,
+            "left_context": self.span.left_context,
+            "dropout": self.dropout_rate,
+            "quant": self.recipe.to_config(),
+        }

@@ -8,9 +8,8 @@ import keras
 import numpy as np
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers.paths import layers_by_path
+from int4_conformer.layers.paths import by_path, layers_by_path
 from int4_conformer.layers.quantized import Quantized
-from int4_conformer.layers.variables import by_path
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.weight_mapping import WeightMapping
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers.variables import by_path
+from int4_conformer.layers.paths import by_path
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.weight_import import WeightImport, import_weights
 from int4_conformer.models.weight_mapping import WeightMapping

@@ -1,6 +1,5 @@
 """The training loop."""
 
-import contextlib
 import dataclasses
 import json
 import time
@@ -15,18 +14,15 @@ from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.evaluation.batched import BatchedEvaluator
 from int4_conformer.evaluation.one_by_one import Evaluation
-from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.progress import Progress
-from int4_conformer.quant.context import at_step
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.initial_weights import InitialWeights
-from int4_conformer.training.optimizer import clip, make_optimizer
+from int4_conformer.training.optimizer import make_optimizer
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
 from int4_conformer.training.workdir import Workdir, weights_of
-from int4_conformer.xla import without_xla
 
 # Batches from which the features' mean and deviation are taken.
 _STATISTICS_BATCHES = 32
@@ -37,9 +33,7 @@ Batch = dict[str, tf.Tensor]
 class Trainer:
     """Trains a transducer under a distribution strategy.
 
-    One step is `strategy.run` inside a `tf.function`. It has no host op and no dynamic shape: on
-    one device the whole step is one XLA program per bucket; with several replicas XLA compiles
-    forward and backward pass, and the reduction stays with the strategy.
+    Steps are those of `models.training_step`.
 
     Args:
         model_config: sizes and recipe.
@@ -75,7 +69,6 @@ class Trainer:
         self._config = config
         self._strategy = strategy
         self._workdir = workdir
-        self._augment = SpecAugmentConfig() if config.spec_augment else None
         replicas = strategy.num_replicas_in_sync
         buckets = [
             dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // replicas) * replicas)
@@ -97,33 +90,38 @@ class Trainer:
         )
         with strategy.scope():
             self.model = Transducer(model_config)
-            self.model.create_weights()
+            self.model.build()
             self.imported = None
             if initial_weights is not None and workdir.latest_checkpoint("last") is None:
                 self.imported = initial_weights.give_to(self.model)
-            self._optimizer = make_optimizer(config)
-            self._optimizer.build(self.model.trainable_variables)
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             self._average = WeightAverage(self.model.trainable_variables, config.average)
+            self.model.compile(
+                make_optimizer(config),
+                config.loss,
+                augment=SpecAugmentConfig() if config.spec_augment else None,
+                clip_norm=config.clip_norm,
+                seed=config.seed,
+                xla=config.xla,
+                after_update=self._after_update,
+            )
         # By metric; the last pass comes first, whose evaluation is the run's.
-        passes = {"dev_wer": -1}
+        passes = {"dev_wer": None}
         if model_config.second_pass is not None:
-            passes["dev_wer_first_pass"] = 0
+            passes["dev_wer_first_pass"] = 1
         self._evaluators = {
             metric: BatchedEvaluator(
-                self.model, tokenizer.vocabulary, dev, buckets=config.buckets, index=index
+                self.model, tokenizer.vocabulary, dev, buckets=config.buckets, passes=count
             )
-            for metric, index in passes.items()
+            for metric, count in passes.items()
             if dev
         }
-        starts = {layer.quant.start_step for layer in quantized_layers(self.model).values()}
-        self._stages = sorted({0, *starts})
         self._best = float("inf")
         self._checkpoints = {
             "last": workdir.checkpoint_manager(
                 tf.train.Checkpoint(
                     model=weights_of(self.model),
-                    optimizer=self._optimizer,
+                    optimizer=self.model.optimizer,
                     step=self._step,
                     average=self._average,
                 ),
@@ -133,16 +131,6 @@ class Trainer:
                 tf.train.Checkpoint(model=weights_of(self.model)), "best"
             ),
         }
-        # Of the step, XLA compiles as much as the strategy leaves to it: all of it on one device,
-        # forward and backward pass between the reductions of several; a TPU compiles by itself.
-        tpu = isinstance(strategy, tf.distribute.TPUStrategy)
-        compiles = config.xla and not tpu
-        self._run_replica, self._run_gradients = self._replica_step, self._gradients
-        if replicas == 1 and compiles:
-            self._run_replica = tf.function(self._replica_step, jit_compile=True)
-        elif compiles:
-            self._run_gradients = tf.function(self._gradients, jit_compile=True)
-        self._run_step = tf.function(self._distributed_step)
 
     def train(self) -> Evaluation | None:
         """Trains up to `config.steps`, and returns the last evaluation on the dev set."""
@@ -152,9 +140,7 @@ class Trainer:
         evaluation, losses, begun = None, [], time.monotonic()
         with Progress(self._config.steps, "train") as progress, summaries.as_default():
             while (step := int(self._step.numpy())) < self._config.steps:
-                # A stage ends where some layer begins to quantize; each has a program of its own.
-                stage = max(start for start in self._stages if start <= step)
-                losses.append(self._run_step(next(stream), stage))
+                losses.append(self.model.training_step(next(stream), step))
                 step += 1
                 if step % 10 == 0:
                     progress.update(step, f"loss {float(losses[-1]):.3f}")
@@ -207,90 +193,16 @@ class Trainer:
 
         Tensors, not a distributed dataset: they keep their static shapes.
         """
-        names = ("pcm", "pcm_length", "labels", "label_length")
         for batch in stream:
             rows = len(batch["pcm"]) // self._strategy.num_replicas_in_sync
 
             def part(context: Any, batch=batch, rows=rows) -> Batch:
                 start = context.replica_id_in_sync_group * rows
-                return {name: batch[name][start : start + rows] for name in names}
+                return {name: x[start : start + rows] for name, x in batch.items()}
 
             yield self._strategy.experimental_distribute_values_from_function(part)
 
-    def _distributed_step(self, batch: Any, stage: int) -> tf.Tensor:
-        loss = self._strategy.run(self._run_replica, args=(batch, stage))
-        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
-
-    def _replica_step(self, batch: Batch, stage: int) -> tf.Tensor:
-        variables = self.model.trainable_variables
-        context = tf.distribute.get_replica_context()
-        replicas = self._strategy.num_replicas_in_sync
-        seed = tf.stack(
-            [
-                tf.cast(self._step, tf.int32) + self._config.seed * 1_000_003,
-                tf.convert_to_tensor(context.replica_id_in_sync_group),
-            ]
-        )
-        loss, gradients = self._run_gradients(batch, seed, stage)
-        if replicas > 1:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
-        gradients = clip(gradients, self._config.clip_norm)
-        # Keras sums the replicas' gradients, which by now are equal.
-        self._optimizer.apply([gradient / replicas for gradient in gradients], variables)
+    def _after_update(self) -> None:
+        """What each replica does behind an update of the weights."""
         self._average.update()
         self._step.assign_add(1)
-        return loss
-
-    def _gradients(
-        self, batch: Batch, seed: tf.Tensor, stage: int
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Mean loss of a replica's batch and its gradients."""
-        # Entered here, since every replica has a thread of its own.
-        compiles = contextlib.nullcontext() if self._config.xla else without_xla()
-        with compiles, at_step(stage):
-            with tf.GradientTape() as tape:
-                loss = self._loss(batch, seed)
-            return loss, tape.gradient(loss, self.model.trainable_variables)
-
-    def _loss(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
-        share = self._config.first_pass_weight
-        if self.model.second_pass is None:
-            return self._pass_losses(batch, seed)[0]
-        if not self._config.sample_passes:
-            first, second = self._pass_losses(batch, seed)
-            return share * first + (1.0 - share) * second
-        return tf.cond(
-            tf.random.stateless_uniform([], seed) < share,
-            lambda: self._pass_losses(batch, seed, passes=1)[0],
-            lambda: self._pass_losses(batch, seed)[1],
-        )
-
-    def _pass_losses(
-        self, batch: Batch, seed: tf.Tensor, passes: int | None = None
-    ) -> list[tf.Tensor]:
-        encoded = self.model.encode(
-            batch["pcm"],
-            batch["pcm_length"],
-            training=True,
-            augment=self._augment,
-            seed=seed,
-            passes=passes,
-        )
-        lengths = self.model.encoded_length(batch["pcm_length"])
-        return [
-            self._pass_loss(index, frames, batch["labels"], lengths, batch["label_length"])
-            for index, frames in enumerate(encoded)
-        ]
-
-    def _pass_loss(self, index: int, *frames_and_labels: tf.Tensor) -> tf.Tensor:
-        config = self._config
-        losses = self.model.loss_of(
-            *frames_and_labels,
-            index=index,
-            training=True,
-            fast_emit=config.fast_emit,
-            label_smoothing=config.label_smoothing,
-        )
-        if config.ctc_weight:
-            losses += config.ctc_weight * self.model.ctc_loss_of(*frames_and_labels, index=index)
-        return tf.reduce_mean(losses)

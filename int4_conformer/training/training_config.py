@@ -5,16 +5,17 @@ from typing import Any
 
 from int4_conformer.errors import (
     require_at_least,
-    require_in,
     require_not_negative,
     require_positive,
 )
 from int4_conformer.fields import setting
+from int4_conformer.losses.loss_config import LossConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """Settings of the training loop; each is a flag of `int4-conformer train`."""
+class TrainingConfig(LossConfig):
+    """Settings of the training loop, those of the loss among them; each is a flag of
+    `int4-conformer train`."""
 
     steps: int = setting(10000, "Optimizer steps.")
     batch_seconds: float = setting(240.0, "Padded audio in a batch, in seconds, over all replicas.")
@@ -35,28 +36,6 @@ class TrainingConfig:
         "exported; 0 takes the weights as they are.",
     )
     spec_augment: bool = setting(True, "Whether SpecAugment masks the features at random.")
-    first_pass_weight: float = setting(
-        0.5, "Share of the first of two passes in the loss (the patent, cascaded encoders)."
-    )
-    sample_passes: bool = setting(
-        False,
-        "Whether each step trains one pass, drawn with `first_pass_weight` as the probability of "
-        "the first, and not both.",
-    )
-    fast_emit: float = setting(
-        0.0,
-        "Lambda of FastEmit (arXiv 2010.11148): makes labels come earlier, at some cost in "
-        "accuracy; in practice 0.001 to 0.01. It changes gradients and not the loss that is "
-        "reported.",
-    )
-    label_smoothing: float = setting(
-        0.0, "Share of each label's score that goes to all symbols but the blank alike."
-    )
-    ctc_weight: float = setting(
-        0.0,
-        "Weight of the CTC loss of each encoder's frames, added to the transducer's of that pass. "
-        "Above 0 each encoder has a CTC head for it, which is not exported.",
-    )
     evaluate_every: int = setting(
         1000, "Steps between evaluations on the dev set, each with a checkpoint."
     )
@@ -68,6 +47,7 @@ class TrainingConfig:
     seed: int = setting(0, "Seed of weights, order and masks.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_at_least(
             1, steps=self.steps, buckets=self.buckets, evaluate_every=self.evaluate_every
         )
@@ -77,15 +57,17 @@ class TrainingConfig:
             learning_rate=self.learning_rate,
             clip_norm=self.clip_norm,
         )
-        require_in("[0, 1]", first_pass_weight=self.first_pass_weight)
-        require_in("[0, 1)", label_smoothing=self.label_smoothing)
         require_not_negative(
             warmup=self.warmup,
             weight_decay=self.weight_decay,
             average=self.average,
-            fast_emit=self.fast_emit,
-            ctc_weight=self.ctc_weight,
         )
+
+    @property
+    def loss(self) -> LossConfig:
+        """Those of the loss alone."""
+        names = [field.name for field in dataclasses.fields(LossConfig)]
+        return LossConfig(**{name: getattr(self, name) for name in names})
 
     def to_config(self) -> dict[str, Any]:
         """The fields as JSON values."""

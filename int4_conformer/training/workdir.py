@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
-from int4_conformer.layers.variables import by_path
+from int4_conformer.layers.paths import by_path
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
@@ -111,7 +111,7 @@ class Workdir:
                 "train until its first evaluation."
             )
         model = Transducer(TransducerConfig.from_config(config["model"]))
-        model.create_weights()
+        model.build()
         # The best weights are an average already, the last come with theirs.
         half_life = config["training"]["average"] if kind == "last" else 0
         average = WeightAverage(model.trainable_variables, half_life)

@@ -29,8 +29,8 @@ class Clock:
         self.gain = tf.Variable(1.0)
         self.shapes = []
 
-    def recognize(self, pcm, pcm_length, index):
-        assert index == -1
+    def recognize(self, pcm, pcm_length, passes):
+        assert passes is None
         self.shapes.append(pcm.shape.as_list())
         heard = tf.reduce_sum(tf.cast(pcm > 0, tf.int32), axis=1)
         counts = tf.minimum(heard, pcm_length) // 16000 + tf.cast(self.gain - 1.0, tf.int32)

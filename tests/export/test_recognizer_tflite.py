@@ -241,7 +241,7 @@ def test_a_tied_file_has_the_values_of_the_table_fewer(tmp_path):
 
 def test_a_ctc_head_is_not_exported(tmp_path):
     transducer = Transducer(dataclasses.replace(tiny.config("w4a8"), ctc=True))
-    transducer.create_weights()
+    transducer.build()
     path = tmp_path / "model.tflite"
     export_tflite(transducer, tiny.TOKENIZER.vocabulary, path)
     assert not any("ctc" in constant.name for constant in constants(path))

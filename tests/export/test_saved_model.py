@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from int4_conformer.errors import UserError
 from int4_conformer.export import saved_model
 from int4_conformer.export.saved_model import export_saved_model
-from int4_conformer.layers.variables import by_path
+from int4_conformer.layers.paths import by_path
 from tests.quant import reference
 from tests.support import tiny
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from int4_conformer.export.with_recipe import with_recipe
-from int4_conformer.layers.variables import by_path
+from int4_conformer.layers.paths import by_path
 from int4_conformer.quant.spec.recipe import Recipe
 from tests.support import tiny
 

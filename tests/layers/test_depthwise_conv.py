@@ -3,7 +3,6 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from int4_conformer.layers.depthwise_conv import depthwise_conv
 
 

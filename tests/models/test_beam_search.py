@@ -38,7 +38,9 @@ def test_every_prediction_network_is_searched(kind):
     lengths = model.encoded_length(tf.constant(LENGTHS))
     for n in range(WIDE.n_best):
         labels = wide.ids[:, n, : max(1, int(tf.reduce_max(wide.count[:, n])))]
-        exact = -rnnt_loss(model.logits(encoded, labels), labels, lengths, wide.count[:, n])
+        exact = -rnnt_loss(
+            model.decoders[-1].logits(encoded, labels), labels, lengths, wide.count[:, n]
+        )
         assert np.all(wide.model_scores[:, n] <= exact + 1e-3)
         np.testing.assert_array_equal(wide.scores[:, n], wide.model_scores[:, n])
 
@@ -62,7 +64,9 @@ def test_by_the_full_sum_hypotheses_are_ranked_by_all_alignments():
 
     def log_probability(ids, count):
         labels = ids[:, : max(1, int(tf.reduce_max(count)))]
-        return -rnnt_loss(model.logits(encoded, labels), labels, lengths, count).numpy()
+        return -rnnt_loss(
+            model.decoders[-1].logits(encoded, labels), labels, lengths, count
+        ).numpy()
 
     scores = all_of.scores.numpy()
     assert np.any(scores[:, 0] > seen.scores[:, 0] + 0.01)

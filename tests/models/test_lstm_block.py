@@ -158,7 +158,7 @@ def test_a_file_gives_the_tokens_of_the_model(chunk, recipe, tmp_path):
             recipe=Recipe.preset(recipe),
         )
     )
-    model.create_weights()
+    model.build()
     spread(model.encoder)
     # Else these weights never find the blank the likeliest.
     blank = np.eye(1, tiny.TOKENIZER.vocabulary.size, dtype=np.float32)[0]

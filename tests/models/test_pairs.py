@@ -38,8 +38,8 @@ def quantized_model(pair):
     return built(*pair, W8A8 if "lstm" in pair else W4A8)
 
 
-def transcripts(model, index=-1):
-    found = model.recognize(PCM, LENGTHS, index)
+def transcripts(model, passes=None):
+    found = model.recognize(PCM, LENGTHS, passes)
     rows = zip(found.ids.numpy(), found.count.numpy(), strict=True)
     return [row[:n].tolist() for row, n in rows]
 
@@ -123,12 +123,12 @@ def test_streams_are_the_whole(float_model, chunks):
     encoded = float_model.encode(PCM, LENGTHS)[0]
     for row, n in enumerate(np.asarray(float_model.encoded_length(LENGTHS))):
         np.testing.assert_allclose(frames[row, :n], encoded[row, :n], atol=1e-5)
-    assert tokens == [transcripts(float_model, index) for index in range(len(tokens))]
+    assert tokens == [transcripts(float_model, passes + 1) for passes in range(len(tokens))]
 
 
 def test_streams_in_integers_have_the_same_words(quantized_model):
     _, tokens = streamed(quantized_model, 3)
-    assert tokens == [transcripts(quantized_model, index) for index in range(len(tokens))]
+    assert tokens == [transcripts(quantized_model, passes + 1) for passes in range(len(tokens))]
 
 
 def test_xla_compiles_it(quantized_model):

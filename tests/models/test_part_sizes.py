@@ -49,7 +49,7 @@ def test_they_are_those_of_the_whole_model(change):
     config = dataclasses.replace(CONFIG, **change)
     parts = part_sizes(config, {"float": FLOAT, "uneven": UNEVEN})
     model = Transducer(dataclasses.replace(config, recipe=UNEVEN))
-    model.create_weights()
+    model.build()
     layers = quantized_layers(model).values()
     assert [part.name for part in parts] == [layer.name for layer in model.layers]
     assert sum(part.parameters for part in parts) == model.count_params()

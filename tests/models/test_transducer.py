@@ -52,7 +52,7 @@ def built(recipe="float", **changes):
     keras.utils.set_random_seed(4)
     config = dataclasses.replace(CONFIG, recipe=Recipe.preset(recipe), **changes)
     model = Transducer(config)
-    model.create_weights()
+    model.build()
     model.front_end.adapt([(PCM, LENGTHS)])
     # Fresh tables are small: scaled up, the symbols depend on what was heard.
     embeddings = model.predictor.embedding.embeddings
@@ -132,7 +132,7 @@ def test_recognising_in_a_graph_is_the_same(quantized_model):
 
 def test_max_symbols_per_frame_is_honoured():
     model = Transducer(dataclasses.replace(CONFIG, max_symbols_per_frame=1))
-    model.create_weights()
+    model.build()
     model.joint.output_bias.assign([-100.0] + [0.0] * 6)
     np.testing.assert_array_equal(model.recognize(PCM, LENGTHS).count, FRAMES)
 
@@ -184,14 +184,14 @@ def test_a_rule_for_no_layer_is_refused(pattern):
     rules = ((pattern, QuantConfig(weight_bits=4)), (".*", QuantConfig()))
     model = Transducer(dataclasses.replace(CONFIG, recipe=Recipe(name="odd", rules=rules)))
     with pytest.raises(UserError, match=f"`odd`: rule '{re.escape(pattern)}' decides for no layer"):
-        model.create_weights()
+        model.build()
 
 
 def test_a_clone_computes_the_same(quantized_model):
     config = json.loads(json.dumps(quantized_model.get_config()))
     clone = Transducer.from_config(config)
     assert clone.config == quantized_model.config
-    clone.create_weights()
+    clone.build()
     clone.set_weights(quantized_model.get_weights())
     encoded = quantized_model.encode(PCM, LENGTHS)[0]
     np.testing.assert_array_equal(clone.encode(PCM, LENGTHS)[0], encoded)
@@ -245,13 +245,13 @@ def test_a_second_pass_encodes_the_first(two_passes):
 
 def test_each_pass_has_its_logits(two_passes):
     for index, encoded in enumerate(two_passes.encode(PCM, LENGTHS)):
-        predictor, joint = two_passes.decoder(index)
-        expected = joint(encoded, predictor(LABELS))
-        np.testing.assert_array_equal(two_passes.logits(encoded, LABELS, index), expected)
+        decoder = two_passes.decoders[index]
+        expected = decoder.joint(encoded, decoder.predictor(LABELS))
+        np.testing.assert_array_equal(decoder.logits(encoded, LABELS), expected)
     batch = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
     np.testing.assert_array_equal(two_passes(batch), expected)
-    shared = two_passes.decoder(0) == two_passes.decoder(1)
-    assert shared == two_passes.config.shared_decoder
+    first, second = two_passes.decoders
+    assert (first.joint is second.joint) == two_passes.config.shared_decoder
 
 
 def test_weights_of_both_passes_exist(two_passes):
@@ -280,8 +280,8 @@ def test_two_passes_survive_saving(tmp_path, two_passes):
     for index, encoded in enumerate(two_passes.encode(PCM, LENGTHS)):
         again = loaded.encode(PCM, LENGTHS)[index]
         np.testing.assert_array_equal(again, encoded)
-        logits = two_passes.logits(encoded, LABELS, index)
-        np.testing.assert_array_equal(loaded.logits(again, LABELS, index), logits)
+        logits = two_passes.decoders[index].logits(encoded, LABELS)
+        np.testing.assert_array_equal(loaded.decoders[index].logits(again, LABELS), logits)
 
 
 def test_recipes_reach_the_second_pass():
@@ -289,7 +289,7 @@ def test_recipes_reach_the_second_pass():
     rules = [(part, QuantConfig(weight_bits=bits)) for bits, part in enumerate(parts, 4)]
     recipe = Recipe(name="test", rules=(*rules, (".*", QuantConfig())))
     model = Transducer(dataclasses.replace(CONFIG, recipe=recipe, **TWO_PASSES["own"]))
-    model.create_weights()
+    model.build()
     assert model.second_pass.blocks[0].attention.key_dense.quant.weight_bits == 4
     assert model.second_predictor.projection.quant.weight_bits == 5
     assert model.second_joint.encoder_dense.quant.weight_bits == 6
@@ -297,11 +297,16 @@ def test_recipes_reach_the_second_pass():
     assert model.predictor.projection.quant.weight_bits is None
 
 
-def losses_of_passes(model, ctc=False, **options):
-    encoded = model.encode(PCM, LENGTHS)
+def losses_of_passes(model, **options):
     rest = LABELS, model.encoded_length(LENGTHS), np.int32([3, 2, 1])
-    loss = model.ctc_loss_of if ctc else model.loss_of
-    return [loss(frames, *rest, index=i, **options) for i, frames in enumerate(encoded)]
+    passes = zip(model.decoders, model.encode(PCM, LENGTHS), strict=True)
+    return [decoder.loss(frames, *rest, **options) for decoder, frames in passes]
+
+
+def ctc_losses_of_passes(model):
+    rest = LABELS, model.encoded_length(LENGTHS), np.int32([3, 2, 1])
+    passes = zip(model.ctc_heads, model.encode(PCM, LENGTHS), strict=True)
+    return [ctc_loss(head(frames), *rest) for head, frames in passes]
 
 
 def test_the_loss_of_each_pass_is_that_of_its_logits(two_passes):
@@ -309,7 +314,7 @@ def test_the_loss_of_each_pass_is_that_of_its_logits(two_passes):
     options = {"label_smoothing": 0.1}
     found = losses_of_passes(two_passes, **options)
     for index, encoded in enumerate(two_passes.encode(PCM, LENGTHS)):
-        logits = two_passes.logits(encoded, LABELS, index)
+        logits = two_passes.decoders[index].logits(encoded, LABELS)
         expected = rnnt_loss(logits, LABELS, lengths, np.int32([3, 2, 1]), **options)
         np.testing.assert_allclose(found[index], expected, rtol=1e-5)
 
@@ -320,15 +325,9 @@ def test_each_pass_has_a_ctc_head(two_passes, tmp_path):
     model = built(ctc=True, **TWO_PASSES["shared" if shared else "own"])
     paths = [{weight.path for weight in m.weights} for m in (two_passes, model)]
     assert paths[1] - paths[0] == {f"ctc_{i}/{name}" for i in (0, 1) for name in ("kernel", "bias")}
-    losses = losses_of_passes(model, ctc=True)
-    lengths = model.encoded_length(LENGTHS)
-    for loss, head, encoded in zip(
-        losses, model.ctc_heads, model.encode(PCM, LENGTHS), strict=True
-    ):
-        expected = ctc_loss(head(encoded), LABELS, lengths, np.int32([3, 2, 1]))
-        np.testing.assert_array_equal(loss, expected)
-        assert np.all(loss.numpy() > 0)
+    losses = ctc_losses_of_passes(model)
+    assert all(np.all(loss.numpy() > 0) for loss in losses)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    for loss, expected in zip(losses_of_passes(loaded, ctc=True), losses, strict=True):
+    for loss, expected in zip(ctc_losses_of_passes(loaded), losses, strict=True):
         np.testing.assert_array_equal(loss, expected)

@@ -23,7 +23,7 @@ def model():
         tiny.config("float"), encoder=CHUNKED, second_pass=dataclasses.replace(CHUNKED, chunk=4)
     )
     model = Transducer(config)
-    model.create_weights()
+    model.build()
     # Both passes then say something in some frames.
     model.joint.output_bias.assign(1.5 * np.eye(1, tiny.TOKENIZER.vocabulary.size)[0])
     return model
@@ -63,7 +63,7 @@ def test_tokens_of_segments_have_the_frames_of_the_whole(model):
     pcm = tiny.speech(24)[None]
     outputs, _ = streamed(TransducerStream(model, SECONDS), pcm)
     for index, segments in enumerate(outputs):
-        assert_same(segments, model.recognize(pcm, index=index))
+        assert_same(segments, model.recognize(pcm, passes=index + 1))
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
@@ -73,10 +73,10 @@ def test_a_beam_says_in_segments_what_it_says_of_the_whole(model, beam_size):
     outputs, states = streamed(stream, pcm)
     for index, segments in enumerate(outputs):
         segments.append(stream.finish(index, states[index]))
-        whole = model.beam_search(pcm, index=index, config=config).best
+        whole = model.beam_search(pcm, passes=index + 1, config=config).best
         if beam_size == 1:
             assert_same(segments, whole)
-            assert_same(segments, model.recognize(pcm, index=index))
+            assert_same(segments, model.recognize(pcm, passes=index + 1))
         else:
             joined = [segment["tokens"][0, : int(segment["count"][0])] for segment in segments]
             np.testing.assert_array_equal(

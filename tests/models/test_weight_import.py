@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers.variables import by_path
+from int4_conformer.layers.paths import by_path
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.weight_import import grouped, import_weights
 from int4_conformer.models.weight_mapping import WeightMapping, WeightRule
@@ -56,7 +56,7 @@ def model(recipe="float", seed=0):
     config = tiny.config(recipe)
     encoder = dataclasses.replace(config.encoder, blocks=2)
     transducer = Transducer(dataclasses.replace(config, encoder=encoder))
-    transducer.create_weights()
+    transducer.build()
     for variable in transducer.trainable_variables:
         variable.assign_add(keras.random.normal(variable.shape, stddev=0.1))
     return transducer
@@ -112,7 +112,8 @@ def test_a_checkpoint_in_another_naming(source, target, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
     labels = np.int32([[1, 2]])
     np.testing.assert_array_equal(
-        target.logits(target.encode(pcm)[0], labels), source.logits(source.encode(pcm)[0], labels)
+        target.decoders[0].logits(target.encode(pcm)[0], labels),
+        source.decoders[0].logits(source.encode(pcm)[0], labels),
     )
 
 

@@ -64,7 +64,7 @@ def built(encoder, predictor, recipe):
             **ENCODERS[encoder],
         )
     )
-    model.create_weights()
+    model.build()
     model.front_end.adapt([(PCM, LENGTHS)])
     rng = np.random.default_rng(1)
     for weight in model.trainable_variables:

@@ -74,7 +74,7 @@ def model(recipe="w4a8", tied=True, predictor="averaged"):
     """An untrained recogniser, the same each time; its biases are not zero."""
     keras.utils.set_random_seed(0)
     transducer = Transducer(config(recipe, tied, predictor))
-    transducer.create_weights()
+    transducer.build()
     for variable in transducer.trainable_variables:
         if variable.path.endswith("bias"):
             variable.assign(keras.random.normal(variable.shape, stddev=0.1))
@@ -121,7 +121,7 @@ def trained_variables(trainer):
     """All variables that a trainer changes and resumes with."""
     return [
         *trainer.model.weights,
-        *trainer._optimizer.variables,
+        *trainer.model.optimizer.variables,
         *trainer._average._averages,
         trainer._step,
     ]

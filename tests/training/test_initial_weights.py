@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.errors import UserError
-from int4_conformer.layers.variables import by_path
+from int4_conformer.layers.paths import by_path
 from int4_conformer.training.initial_weights import InitialWeights, read_weights
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.training_config import TrainingConfig

@@ -3,13 +3,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.training.optimizer import clip, make_optimizer
+from int4_conformer.models.training_step import clip
+from int4_conformer.training.optimizer import make_optimizer
 from int4_conformer.training.training_config import TrainingConfig
 
 
 def learning_rates(config):
     """Learning rates of the steps 0 ... config.steps."""
-    schedule = make_optimizer(config)._learning_rate
+    schedule = make_optimizer(config).schedule
     return np.array([float(schedule(step)) for step in range(config.steps + 1)])
 
 

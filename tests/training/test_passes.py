@@ -70,7 +70,7 @@ def losses(model, batch):
     return [
         tf.reduce_mean(
             rnnt_loss(
-                model.logits(frames, batch["labels"], index),
+                model.decoders[index].logits(frames, batch["labels"]),
                 batch["labels"],
                 lengths,
                 batch["label_length"],
@@ -83,7 +83,9 @@ def losses(model, batch):
 def test_the_loss_is_the_weighted_sum_of_both(weighted, batch):
     first, second = losses(weighted.model, batch)
     assert abs(first - second) > 1e-3
-    np.testing.assert_allclose(weighted._loss(batch, SEEDS[0]), 0.3 * first + 0.7 * second, 1e-4)
+    np.testing.assert_allclose(
+        weighted.model.training_step._loss(batch, SEEDS[0]), 0.3 * first + 0.7 * second, 1e-4
+    )
 
 
 def test_both_passes_are_evaluated(weighted):
@@ -96,7 +98,7 @@ def test_one_pass_is_drawn_for_each_step(manifest, weighted, batch, tmp_path):
     for variable, value in zip(sampling.model.weights, weighted.model.get_weights(), strict=True):
         variable.assign(value)
     first, second = losses(sampling.model, batch)
-    loss = tf.function(sampling._loss)
+    loss = tf.function(sampling.model.training_step._loss)
     drawn = np.array([loss(batch, seed).numpy() for seed in SEEDS])
     is_first = np.isclose(drawn, first, rtol=1e-4)
     assert np.all(is_first | np.isclose(drawn, second, rtol=1e-4))
@@ -104,7 +106,7 @@ def test_one_pass_is_drawn_for_each_step(manifest, weighted, batch, tmp_path):
     assert 1 <= is_first.sum() <= 13
     seed = SEEDS[int(np.argmax(is_first))]
     # In a graph, as in training: there the pass that is not drawn has gradients of zero.
-    _, gradients = tf.function(sampling._gradients)(batch, seed, 0)
+    _, gradients = tf.function(sampling.model.training_step._gradients)(batch, seed, 0)
     for variable, gradient in zip(sampling.model.trainable_variables, gradients, strict=True):
         if "/second_pass/" in variable.path:
             assert not np.any(tf.convert_to_tensor(gradient)), variable.path

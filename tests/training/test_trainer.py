@@ -45,12 +45,12 @@ def test_resuming_restores_every_variable(trained, resumed):
     restored = tiny.trained_variables(resumed)
     for variable, value in zip(restored, trained.variables, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.name)
-    assert resumed._step.numpy() == resumed._optimizer.iterations.numpy() == 2
+    assert resumed._step.numpy() == resumed.model.optimizer.iterations.numpy() == 2
 
 
 def test_resuming_goes_on(trained):
     assert trained.trainer._step.numpy() == 4
-    assert trained.trainer._optimizer.iterations.numpy() == 4
+    assert trained.trainer.model.optimizer.iterations.numpy() == 4
 
 
 def test_resuming_does_not_begin_with_the_same_utterances(trained, resumed):
@@ -117,16 +117,16 @@ def test_its_loss_has_the_parts_that_the_settings_ask_for(trained, tmp_path):
     model = trainer.model
     assert model.config == dataclasses.replace(config, ctc=True)
     (batch,) = trainer._batches.take(1)
-    losses = trainer._pass_losses(batch, tf.zeros([2], tf.int32))
+    losses = trainer.model.training_step._pass_losses(batch, tf.zeros([2], tf.int32))
     encoded = model.encode(batch["pcm"], batch["pcm_length"])
     labels = batch["labels"]
     lengths = model.encoded_length(batch["pcm_length"]), batch["label_length"]
     for index, frames in enumerate(encoded):
-        logits = model.logits(frames, labels, index)
+        logits = model.decoders[index].logits(frames, labels)
         expected = rnnt_loss(logits, labels, *lengths, label_smoothing=0.2)
         expected += 0.3 * ctc_loss(model.ctc_heads[index](frames), labels, *lengths)
         np.testing.assert_allclose(losses[index], tf.reduce_mean(expected), rtol=1e-5)
-    _, gradients = trainer._gradients(batch, tf.zeros([2], tf.int32), 0)
+    _, gradients = trainer.model.training_step._gradients(batch, tf.zeros([2], tf.int32), 0)
     assert all(gradient is not None for gradient in gradients)
 
 
@@ -180,7 +180,8 @@ for name in ("auto", "mirrored"):
     print(sorted(batch["index"].numpy().tolist()))
     if name == "auto":
         # What XLA would make of the step is slow to compile, and trained with elsewhere.
-        trainer._run_replica = trainer._replica_step
+        step = trainer.model.training_step
+        step._run_replica = step._replica_step
     evaluation = trainer.train()
     print(name, evaluation and evaluation.errors.words)
     variables = {f"weight {i}": v for i, v in enumerate(trainer.model.weights)}
@@ -188,7 +189,7 @@ for name in ("auto", "mirrored"):
     # Moments of the gradients, which tell a gradient from its double; Adam's step does not.
     variables |= {
         f"moment {i}": v
-        for i, v in enumerate(trainer._optimizer.variables)
+        for i, v in enumerate(trainer.model.optimizer.variables)
         if v.name.endswith(("momentum", "velocity"))
     }
     np.savez(folder / f"{name}.npz", **{key: v.numpy() for key, v in variables.items()})

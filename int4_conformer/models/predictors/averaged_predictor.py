@@ -3,10 +3,11 @@
 import keras
 import tensorflow as tf
 
-from int4_conformer.layers.steppable import State
+from int4_conformer.layers.steppable import State, follow
 from int4_conformer.models.predictors.predictor import Predictor
 
 
+@keras.saving.register_keras_serializable(package="int4_conformer")
 class AveragedEmbeddingPredictor(Predictor):
     """FIG. 3 and Equation 1 of US20230298569A1 (arXiv 2109.07513, section 3.1).
 
@@ -18,9 +19,16 @@ class AveragedEmbeddingPredictor(Predictor):
     The single-head form sums and does not average: sum_n x_n <x_n, p_n>.
 
     State: `history` int32 [batch, N], the last labels, oldest first.
+
+    Example:
+
+        >>> config = PredictorConfig(kind="averaged", embedding_dim=64)
+        >>> predictor = AveragedEmbeddingPredictor(config, 32, 64, quant="w4a8")
+        >>> predictor(tf.constant([[3, 1, 4]])).shape
+        TensorShape([1, 4, 64])
     """
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def _build_network(self) -> None:
         self.position_vectors = self.add_weight(
             shape=(self.config.heads, self.config.context, self.config.embedding_dim),
             initializer=keras.initializers.RandomNormal(stddev=1.0),
@@ -28,20 +36,18 @@ class AveragedEmbeddingPredictor(Predictor):
             name="position_vectors",
         )
 
-    def call(self, labels: tf.Tensor, training: bool = False) -> tf.Tensor:
-        context = self.config.context
-        count = labels.shape[1] + 1
-        embeddings = self._embed(tf.pad(labels, [[0, 0], [context, 0]]))
-        return self._average([embeddings[:, n : n + count] for n in range(context)])
-
     def initial_state(self, batch: int) -> State:
         return {"history": tf.zeros([batch, self.config.context], tf.int32)}
 
-    def step(self, label: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        history = tf.concat([state["history"][:, 1:], label[:, None]], axis=1)
-        embeddings = self._embed(history)
-        output = self._average([embeddings[:, n] for n in range(self.config.context)])
-        return output, {"history": history}
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        context, count = self.config.context, x.shape[1]
+        both, history = follow(state and state["history"], x, context)
+        # The last of the labels before counts, and the oldest of them no longer.
+        embeddings = self._embed(both[:, 1:])
+        output = self._average([embeddings[:, n : n + count] for n in range(context)])
+        return output, None if state is None else {"history": history}
 
     def _average(self, embeddings: list[tf.Tensor]) -> tf.Tensor:
         """Equation 1 and the projection; the list holds x_1 .. x_N, each [..., embedding_dim]."""

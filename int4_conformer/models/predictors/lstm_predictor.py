@@ -6,12 +6,12 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.layers.projected_lstm import ProjectedLSTM
-from int4_conformer.layers.steppable import State, named, of_part
+from int4_conformer.layers.steppable import State, joined, named, of_part
 from int4_conformer.models.model_config import PredictorConfig
 from int4_conformer.models.predictors.predictor import Predictor
-from int4_conformer.quant.spec.recipe import Recipe
 
 
+@keras.saving.register_keras_serializable(package="int4_conformer")
 class LSTMPredictor(Predictor):
     """LSTM layers with projections and layer norm (arXiv 1811.06621, section 2.2: 2 layers of 2048
     units with 640 projections).
@@ -21,19 +21,19 @@ class LSTMPredictor(Predictor):
     row that is quantized for the next matmul has the same spread.
 
     State: `layer_i/output` and `layer_i/carry`, see `ProjectedLSTM`.
+
+    Example:
+
+        >>> config = PredictorConfig(kind="lstm", embedding_dim=64, units=128, projection=64)
+        >>> predictor = LSTMPredictor(config, 32, 64, quant="w8a8")
+        >>> predictor(tf.constant([[3, 1, 4]])).shape
+        TensorShape([1, 4, 64])
     """
 
-    def __init__(
-        self,
-        config: PredictorConfig,
-        vocab_size: int,
-        output_dim: int,
-        recipe: Recipe,
-        **kwargs: Any,
-    ):
-        super().__init__(config, vocab_size, output_dim, recipe, **kwargs)
+    def __init__(self, config: PredictorConfig, vocab_size: int, output_dim: int, **kwargs: Any):
+        super().__init__(config, vocab_size, output_dim, **kwargs)
         self.layers = [
-            ProjectedLSTM(config.units, config.projection, quant=recipe.at(name), name=name)
+            ProjectedLSTM(config.units, config.projection, quant=self.recipe.at(name), name=name)
             for name in (f"layer_{i}" for i in range(config.layers))
         ]
         self.layer_norms = [
@@ -41,11 +41,16 @@ class LSTMPredictor(Predictor):
             for layer in self.layers
         ]
 
-    def call(self, labels: tf.Tensor, training: bool = False) -> tf.Tensor:
-        x = self._embed(tf.pad(labels, [[0, 0], [1, 0]]))
+    def _build_network(self) -> None:
+        width = self.config.embedding_dim
         for layer, norm in zip(self.layers, self.layer_norms, strict=True):
-            x = norm(layer(x, training=training))
-        return self._output(x)
+            layer.build((None, None, width))
+            width = self.config.projection
+            norm.build((None, None, width))
+
+    @property
+    def _network_dim(self) -> int:
+        return self.config.projection
 
     def initial_state(self, batch: int) -> State:
         state = {}
@@ -53,10 +58,12 @@ class LSTMPredictor(Predictor):
             state |= named(layer.name, layer.initial_state(batch))
         return state
 
-    def step(self, label: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        x, following = self._embed(label), {}
+    def advance(
+        self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
+    ) -> tuple[tf.Tensor, State | None]:
+        x, after = self._embed(x), {}
         for layer, norm in zip(self.layers, self.layer_norms, strict=True):
-            x, layer_state = layer.step(x, of_part(state, layer.name))
-            following |= named(layer.name, layer_state)
+            name = layer.name
+            x, after[name] = layer.advance(x, padding_mask, of_part(state, name), training)
             x = norm(x)
-        return self._output(x), following
+        return self._output(x), joined(**after)

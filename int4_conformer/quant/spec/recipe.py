@@ -193,7 +193,7 @@ class Recipe:
         return {
             "name": self.name,
             "rules": [[pattern, config.to_config()] for pattern, config in self.rules],
-        }
+        } | ({"path": self.path} if self.path else {})
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Recipe":
@@ -207,11 +207,30 @@ class Recipe:
             )
             for pattern, rule in config["rules"]
         )
-        recipe = cls(name=config["name"], rules=rules)
+        recipe = cls(name=config["name"], rules=rules, path=config.get("path", ""))
         return dataclasses.replace(recipe, name=renamed_recipe(recipe.name))
 
 
-def resolve(quant: "Recipe | QuantConfig | str | None") -> QuantConfig:
+# What layers take for `quant`.
+Quant = Recipe | QuantConfig | str | dict[str, Any] | None
+
+
+def as_recipe(quant: Quant) -> Recipe:
+    """What the `quant` of a layer of layers means, by the names of its parts.
+
+    Args:
+        quant: a recipe at the layer's path, or its `to_config`; else one config for all parts, as
+            `resolve` takes it.
+    """
+    if isinstance(quant, Recipe):
+        return quant
+    if isinstance(quant, dict):
+        return Recipe.from_config(quant)
+    config = resolve(quant)
+    return Recipe(name=config.name, rules=((".*", config),))
+
+
+def resolve(quant: Recipe | QuantConfig | str | None) -> QuantConfig:
     """What a layer's `quant` argument means: a config, a recipe at the layer's path, a preset's
     name, or None for float."""
     if quant is None:

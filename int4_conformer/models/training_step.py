@@ -1,0 +1,189 @@
+"""A training step of a transducer: loss, gradients, update."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from int4_conformer.audio.augment import SpecAugmentConfig
+from int4_conformer.layers.paths import quantized_layers
+from int4_conformer.losses.ctc import ctc_loss
+from int4_conformer.losses.loss_config import LossConfig
+from int4_conformer.quant.context import at_step
+from int4_conformer.xla import without_xla
+
+if TYPE_CHECKING:
+    from int4_conformer.models.transducer import Transducer
+
+# As `data.batches` makes it.
+Batch = dict[str, tf.Tensor]
+# What of a batch a step takes.
+_INPUTS = ("pcm", "pcm_length", "labels", "label_length")
+
+
+class TrainingStep:
+    """One step under any strategy; `Transducer.compile` makes it, and both `fit` and the `Trainer`
+    run it.
+
+    It has no host op and no dynamic shape: on one device the whole step is one XLA program for each
+    shape of batch; with several replicas XLA compiles forward and backward pass, and the reduction
+    stays with the strategy. Layers that begin to quantize at some step have a program of their own
+    from there on.
+
+    Args:
+        model: the transducer, with its weights.
+        optimizer: built.
+        loss: what to minimise.
+        augment: SpecAugment; None for none.
+        clip_norm: norm to which the gradient of all weights together is clipped, after it was
+            reduced over the replicas.
+        seed: of masks and draws.
+        xla: whether XLA compiles.
+        after_update: called in the replicas behind each update.
+    """
+
+    def __init__(
+        self,
+        model: "Transducer",
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        loss: LossConfig,
+        augment: SpecAugmentConfig | None,
+        clip_norm: float,
+        seed: int,
+        xla: bool,
+        after_update: Callable[[], None] = lambda: None,
+    ):
+        self._model = model
+        self._optimizer = optimizer
+        self._config = loss
+        self._augment = augment
+        self._clip_norm = clip_norm
+        self._seed = seed
+        self._xla = xla
+        self._after_update = after_update
+        self._strategy = tf.distribute.get_strategy()
+        self._stages = sorted(
+            {0, *(layer.quant.start_step for layer in quantized_layers(model).values())}
+        )
+        # A TPU compiles by itself.
+        compiles = xla and not isinstance(self._strategy, tf.distribute.TPUStrategy)
+        self._run_replica, self._run_gradients = self._replica_step, self._gradients
+        if compiles and self._strategy.num_replicas_in_sync == 1:
+            self._run_replica = tf.function(self._replica_step, jit_compile=True)
+        elif compiles:
+            self._run_gradients = tf.function(self._gradients, jit_compile=True)
+        self._run_step = tf.function(self._distributed_step)
+
+    def __call__(self, batch: Any, step: int) -> tf.Tensor:
+        """Takes a step.
+
+        Args:
+            batch: `pcm` float32 [batch, samples], `pcm_length` int32 [batch], `labels` int32
+                [batch, labels] and `label_length` int32 [batch]; or one for each replica.
+            step: how many were taken before.
+
+        Returns:
+            float32 []: the mean loss.
+        """
+        batch = {name: batch[name] for name in _INPUTS}
+        return self._run_step(batch, max(start for start in self._stages if start <= step))
+
+    def to_config(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return {
+            "loss": dataclasses.asdict(self._config),
+            "augment": self._augment and dataclasses.asdict(self._augment),
+            "clip_norm": self._clip_norm,
+            "seed": self._seed,
+            "xla": self._xla,
+        }
+
+    def _distributed_step(self, batch: Any, stage: int) -> tf.Tensor:
+        loss = self._strategy.run(self._run_replica, args=(batch, stage))
+        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
+
+    def _replica_step(self, batch: Batch, stage: int) -> tf.Tensor:
+        variables = self._model.trainable_variables
+        context = tf.distribute.get_replica_context()
+        replicas = self._strategy.num_replicas_in_sync
+        seed = tf.stack(
+            [
+                tf.cast(self._optimizer.iterations, tf.int32) + self._seed * 1_000_003,
+                tf.convert_to_tensor(context.replica_id_in_sync_group),
+            ]
+        )
+        loss, gradients = self._run_gradients(batch, seed, stage)
+        if replicas > 1:
+            gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+        gradients = clip(gradients, self._clip_norm)
+        # Keras sums the replicas' gradients, which by now are equal.
+        self._optimizer.apply([gradient / replicas for gradient in gradients], variables)
+        self._after_update()
+        return loss
+
+    def _gradients(
+        self, batch: Batch, seed: tf.Tensor, stage: int
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Mean loss of a replica's batch and its gradients."""
+        # Entered here, since every replica has a thread of its own.
+        compiles = contextlib.nullcontext() if self._xla else without_xla()
+        with compiles, at_step(stage):
+            with tf.GradientTape() as tape:
+                loss = self._loss(batch, seed)
+            return loss, tape.gradient(loss, self._model.trainable_variables)
+
+    def _loss(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
+        share = self._config.first_pass_weight
+        if self._model.second_pass is None:
+            return self._pass_losses(batch, seed)[0]
+        if not self._config.sample_passes:
+            first, second = self._pass_losses(batch, seed)
+            return share * first + (1.0 - share) * second
+        return tf.cond(
+            tf.random.stateless_uniform([], seed) < share,
+            lambda: self._pass_losses(batch, seed, passes=1)[0],
+            lambda: self._pass_losses(batch, seed)[1],
+        )
+
+    def _pass_losses(
+        self, batch: Batch, seed: tf.Tensor, passes: int | None = None
+    ) -> list[tf.Tensor]:
+        encoded = self._model.encode(
+            batch["pcm"],
+            batch["pcm_length"],
+            training=True,
+            augment=self._augment,
+            seed=seed,
+            passes=passes,
+        )
+        lengths = self._model.encoded_length(batch["pcm_length"])
+        return [
+            self._pass_loss(index, frames, batch["labels"], lengths, batch["label_length"])
+            for index, frames in enumerate(encoded)
+        ]
+
+    def _pass_loss(self, index: int, encoded: tf.Tensor, *labels: tf.Tensor) -> tf.Tensor:
+        config = self._config
+        losses = self._model.decoders[index].loss(
+            encoded,
+            *labels,
+            training=True,
+            fast_emit=config.fast_emit,
+            label_smoothing=config.label_smoothing,
+        )
+        if config.ctc_weight:
+            logits = self._model.ctc_heads[index](encoded)
+            losses += config.ctc_weight * ctc_loss(logits, *labels)
+        return tf.reduce_mean(losses)
+
+
+def clip(gradients: list[tf.Tensor], norm: float) -> list[tf.Tensor]:
+    """Scales the gradients down to a common norm; a gradient that is not finite becomes zero, so
+    that one bad batch costs one step and not the run."""
+    clipped, total = tf.clip_by_global_norm(gradients, norm)
+    finite = tf.math.is_finite(total)
+    return [tf.where(finite, gradient, tf.zeros_like(gradient)) for gradient in clipped]
