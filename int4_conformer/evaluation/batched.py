@@ -52,7 +52,7 @@ class BatchedEvaluator:
         self._batches = batches(utterances, unlabelled, buckets=self._buckets, training=False)
         if recognize is None:
             recognize = functools.partial(model.recognize, passes=passes)
-        self._recognize = tf.function(recognize, jit_compile=True)
+        self._recognize = tf.function(recognize, jit_compile=True, autograph=False)
 
     def compile(self) -> None:
         """Compiles for every bucket now, so that the first call's `rtf` is of recognition alone."""

@@ -32,7 +32,7 @@ class Probe:
         # Layers with a start step compute in float until they have taken as many.
         rules = tuple((pattern, _switched(config)) for pattern, config in recipe.rules)
         self._model = quantize_model(model, dataclasses.replace(recipe, rules=rules))
-        self._layers = quantized_layers(self._model)
+        self._quantized_layers = quantized_layers(self._model)
         self._logits = tf.function(self._centred_logits, autograph=False)
 
     def errors(
@@ -68,7 +68,7 @@ class Probe:
         steps = [
             variable
             for path in paths
-            for part in self._layers[path].parts()
+            for part in self._quantized_layers[path].parts()
             for variable in part.quant_variables
             if variable.name == "quant_step"
         ]
