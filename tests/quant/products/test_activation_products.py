@@ -22,7 +22,7 @@ def operands(batch=(2, 3), rows=5, width=7, columns=4):
 
 
 def product(a, b, scheme, b_scale="column"):
-    """Contract M, with a dynamic second operand."""
+    """The product of codes, with a dynamic second operand."""
     bits = BITS[scheme]
     b_codes, scale = reference.quantize(b, bits, axes=(-2 if b_scale == "column" else -1,))
     if b_scale == "row":
