@@ -98,10 +98,10 @@ def test_a_sequential_model():
         assert copied is not weight
         np.testing.assert_array_equal(copied, value)
     kernel, bias, *norm, output = before
-    hidden = X @ reference.snap(kernel, 4, axes=(0,)) + bias
+    hidden = X @ reference.on_grid(kernel, 4, axes=(0,)) + bias
     gamma, beta, mean, variance = norm
     normed = (np.maximum(hidden, 0) - mean) / np.sqrt(variance + 1e-3) * gamma + beta
-    expected = normed @ reference.snap(output, 4, axes=(0,))
+    expected = normed @ reference.on_grid(output, 4, axes=(0,))
     np.testing.assert_allclose(copy(X), expected, rtol=1e-4, atol=1e-4)
     assert not np.allclose(copy(X), model(X), rtol=1e-4)
 

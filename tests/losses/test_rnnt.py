@@ -190,7 +190,7 @@ def test_labels_of_padding_need_not_be_symbols():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"blank_id": -1}, "`blank_id` must be a symbol. Received: blank_id=-1"),
+        ({"blank_id": -1}, "`blank_id` must not be negative. Received: blank_id=-1"),
         ({"fast_emit": -0.1}, "`fast_emit` must not be negative. Received: fast_emit=-0.1"),
         ({"fast_emit": float("nan")}, "Received: fast_emit=nan"),
         ({"label_smoothing": 1.0}, r"must be in \[0, 1\). Received: label_smoothing=1.0"),

@@ -71,13 +71,13 @@ def dot(x, kernel, bits, scheme):
     return accumulator.astype(F) * scale * weight_scale
 
 
-def snap(x, bits, axes, *, block=None, clip=1):
+def on_grid(x, bits, axes, *, block=None, clip=1):
     """`x` on its grid."""
     codes, scale = quantize(x, bits, axes, block=block, clip=clip)
     return codes * spread(scale, block, axes)
 
 
-def snap_rows(x, scheme):
+def rows_on_grid(x, scheme):
     """The rows of `x` on their grids."""
     codes, scale, zero_point = quantize_rows(x, scheme)
     return (codes - zero_point).astype(F) * scale
