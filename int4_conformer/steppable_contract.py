@@ -64,7 +64,7 @@ def verify_steppable(
             _require_same(f"segments of {size}", found, expected, counts, mask.shape[1], atol)
     expected = expected.numpy()
     if compiles:
-        step = tf.function(layer.step, jit_compile=True)
+        step = tf.function(layer.step, jit_compile=True, autograph=False)
         found = run_segments(step, layer, x, lengths, segments[-1])
         _require_same("XLA's steps", found, expected, lengths, mask.shape[1], atol)
     if saves:
