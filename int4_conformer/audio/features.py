@@ -63,7 +63,8 @@ class LogMel(Steppable, keras.layers.Layer):
 
     def log_mel(self, pcm: tf.Tensor) -> tf.Tensor:
         """Features before normalisation, [batch, samples / hop, mel_bins]."""
-        return self._log_mel(follow(None, self._blocks(pcm), _PAST_BLOCKS)[0])
+        blocks = self._blocks(tf.convert_to_tensor(pcm))
+        return self._log_mel(follow(None, blocks, _PAST_BLOCKS)[0])
 
     def _blocks(self, pcm: tf.Tensor) -> tf.Tensor:
         """Samples as [batch, time, hop]."""

@@ -43,6 +43,7 @@ STREAMED = {
 
 
 def encoder(quant=None, stack=STACK, **changes):
+    keras.utils.set_random_seed(0)
     layer = Encoder(
         dataclasses.replace(CONFIG, **changes), stack, BINS, quant=quant, name="encoder"
     )
@@ -202,14 +203,14 @@ def test_subsampling_looks_back_a_frame():
 
 @pytest.mark.parametrize("name", STREAMED)
 def test_segments_are_the_whole(name):
-    options = {} if name in ("causal", "reduced transformer") else SEGMENTS_ALONE
+    # A predictor checks a causal Conformer in full.
+    options = {} if name == "reduced transformer" else SEGMENTS_ALONE
     layer = streamed(STREAMED[name])
     verify_steppable(layer, noise([3, 4 * 13, BINS]), lengths=[13, 5, 9], **options)
 
 
 @pytest.mark.parametrize("name", ["causal", "chunks and reduced", "reduced transformer"])
 def test_segments_have_the_codes_of_the_whole(name):
-    keras.utils.set_random_seed(2)
     layer, time = streamed(STREAMED[name] | {"dim": 16}, W4A8), 528
     x = noise([4, 4 * time, BINS])
     different, total = code_differences(layer, x, time, size=48 // layer.segment_multiple)
