@@ -78,16 +78,22 @@ def kill_at(monkeypatch, module, name, call):
 # Within a step, and within checkpoints: before their files are in place, between them, before they
 # are sealed, and before an old one is removed.
 MOMENTS = [
-    (Trainer, "_save", 1),
     (Trainer, "_save", 3),
-    (checkpoints.os, "replace", 4),
+    (checkpoints.os, "replace", 6),
+]
+OTHERS = [
+    (Trainer, "_save", 1),
     (checkpoints, "write_beside", 2),
     (checkpoints.Checkpoints, "_forget", 3),
     (Trainer, "_evaluate_and_save", 1),
 ]
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda m: f"{m[1]}-{m[2]}")
+@pytest.mark.parametrize(
+    "moment",
+    [*MOMENTS, *(pytest.param(moment, marks=pytest.mark.heavy) for moment in OTHERS)],
+    ids=lambda moment: f"{moment[1]}-{moment[2]}",
+)
 def test_a_killed_run_ends_with_the_same_numbers(
     corpus, uninterrupted, tmp_path, moment, monkeypatch
 ):
