@@ -95,8 +95,3 @@ class _Unlabelled:
 
     def encode(self, text: str) -> list[int]:
         return []
-
-    def encode_tf(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        return tf.RaggedTensor.from_row_lengths(
-            tf.zeros([0], tf.int32), tf.zeros_like(tf.strings.length(texts))
-        )
