@@ -27,6 +27,7 @@ def training_plan(
 
     Example:
 
+        >>> import itertools
         >>> plan = training_plan(np.array([0, 1, 0, 1]), rows=[2, 1], seed=0)
         >>> sorted(bucket for bucket, _ in itertools.islice(plan, 3))
         [0, 1, 1]
