@@ -74,7 +74,7 @@ def test_fit_and_the_loop_give_the_same_weights(corpus, dataset, tmp_path):
     trainer.train()
     model = compiled(dataset)
     initial = [weight.numpy() for weight in model.trainable_weights]
-    history = model.fit(dataset, steps_per_epoch=STEPS, verbose=0)
+    history = model.fit(dataset, steps_per_epoch=STEPS, shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"][0])
     assert model.optimizer.iterations.numpy() == STEPS
     weights = zip(initial, model.trainable_weights, trainer.model.trainable_weights, strict=True)
@@ -85,7 +85,7 @@ def test_fit_and_the_loop_give_the_same_weights(corpus, dataset, tmp_path):
 
 def test_a_saved_model_goes_on_as_it_was_compiled(dataset, tmp_path):
     model = compiled(dataset, seed=3)
-    model.fit(dataset, steps_per_epoch=1, verbose=0)
+    model.fit(dataset, steps_per_epoch=1, shuffle=False, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.training_step.to_config() == model.training_step.to_config()
