@@ -6,7 +6,7 @@ STAMP := .venv/installed.stamp
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: install demo test lint
+.PHONY: install demo test test-all lint
 
 install: $(STAMP)
 
@@ -15,6 +15,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+# With the heavy ones, and more examples of the properties.
+test-all: $(STAMP)
+	EXAMPLES=5 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "heavy or not heavy"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -53,7 +53,7 @@ def _quantize_table() -> None:
         weight = tf.Variable(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
         functions = {}
         for compiled in (False, True):
-            for name, quantizer in (("ours", _snapped), ("fake", _fake_quantized)):
+            for name, quantizer in (("ours", _on_grid), ("fake", _fake_quantized)):
                 run = tf.function(functools.partial(quantizer, axes=axes), jit_compile=compiled)
                 functions[name, compiled] = functools.partial(run, weight)
         times = milliseconds(functions, FLAGS.rounds)
@@ -65,7 +65,7 @@ def _quantize_table() -> None:
         print(f"| {shape}, {axes} | {cells} |")
 
 
-def _snapped(weight: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
+def _on_grid(weight: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
     tensor = quantize(weight, 4, axes)
     return tensor.codes, tensor.scale
 

@@ -1,5 +1,6 @@
-"""Quantizing models that were built of Keras layers."""
+"""Quantizing models: the one way to give any of them another recipe."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from int4_conformer import layers
 from int4_conformer.errors import UserError
 from int4_conformer.layers.paths import copy_weights, layers_by_path
 from int4_conformer.layers.quantized import Quantized
+from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import columns
@@ -39,9 +41,12 @@ def quantize_model(model: keras.Model, recipe: Recipe | str) -> keras.Model:
     Layers without a counterpart stay as they are and need no rule. Those that multiply by weights
     may not be meant by a rule that quantizes, other than ".*".
 
+    A `Transducer` gives way to one with another recipe. With `float` it computes what the weights
+    say without any quantization; with another it is what post-training quantization makes of them.
+
     Args:
-        model: Sequential or functional, also of such models; it is not changed. If it is built,
-            the weights are copied; if it is compiled, the copy is.
+        model: Sequential or functional, also of such models, or a `Transducer`; it is not changed.
+            If it is built, the weights are copied; if it is compiled, the copy of a Keras model is.
         recipe: a recipe, or the name of a preset or a scheme.
 
     Raises:
@@ -50,6 +55,11 @@ def quantize_model(model: keras.Model, recipe: Recipe | str) -> keras.Model:
     """
     if isinstance(recipe, str):
         recipe = Recipe.preset(recipe)
+    if isinstance(model, Transducer):
+        copy = Transducer(dataclasses.replace(model.config, recipe=recipe))
+        copy.build()
+        copy_weights(model, copy)
+        return copy
     if not _is_cloneable(model):
         raise UserError(
             f"{model.name!r} is a subclassed model ({type(model).__name__}), whose layers cannot "

@@ -1,5 +1,7 @@
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,10 @@ def test_every_config_has_its_table():
     pages = "".join(path.read_text() for path in DOCS.glob("*.md"))
     found = re.findall(r"<!-- fields of (\w+) -->.*?<!-- end -->", pages, re.DOTALL)
     assert sorted(found) == sorted(TABLES["CONFIGS"])
+
+
+def test_a_model_is_fitted_as_the_page_says(tmp_path):
+    (program,) = re.findall(r"```python\n(.*?)```", (DOCS / "training.md").read_text(), re.DOTALL)
+    assert len(program.strip().splitlines()) <= 22
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    assert (tmp_path / "fit.tflite").exists()

@@ -5,6 +5,7 @@ import pytest
 import int4_conformer
 from int4_conformer import layers, quantize
 from int4_conformer.errors import UserError
+from int4_conformer.layers.paths import by_path
 from int4_conformer.quant import QuantConfig, Recipe
 from int4_conformer.quantize import COUNTERPARTS, quantize_model, summary
 from tests.layers import battery
@@ -97,10 +98,10 @@ def test_a_sequential_model():
         assert copied is not weight
         np.testing.assert_array_equal(copied, value)
     kernel, bias, *norm, output = before
-    hidden = X @ reference.snap(kernel, 4, axes=(0,)) + bias
+    hidden = X @ reference.on_grid(kernel, 4, axes=(0,)) + bias
     gamma, beta, mean, variance = norm
     normed = (np.maximum(hidden, 0) - mean) / np.sqrt(variance + 1e-3) * gamma + beta
-    expected = normed @ reference.snap(output, 4, axes=(0,))
+    expected = normed @ reference.on_grid(output, 4, axes=(0,))
     np.testing.assert_allclose(copy(X), expected, rtol=1e-4, atol=1e-4)
     assert not np.allclose(copy(X), model(X), rtol=1e-4)
 
@@ -249,8 +250,11 @@ def test_layers_without_a_counterpart_stay():
 
 
 def test_subclassed_models():
-    with pytest.raises(UserError, match=r"'test' is a subclassed model .* build it with"):
-        quantize_model(tiny.shared_model(), "w4a8")
+    class Model(keras.Model):
+        pass
+
+    with pytest.raises(UserError, match=r"'mine' is a subclassed model .* build it with"):
+        quantize_model(Model(name="mine"), "w4a8")
 
 
 def test_an_unknown_recipe():
@@ -298,3 +302,19 @@ def test_a_summary_needs_weights():
 def test_public_names():
     assert int4_conformer.quantize_model is quantize_model
     assert int4_conformer.quantize is quantize
+
+
+def test_a_transducer_keeps_its_weights():
+    model = tiny.model("w4a8")
+    model.front_end.mean.assign(np.arange(80))
+    copy = quantize_model(model, "float")
+    assert copy.config == tiny.config("float")
+    assert model.config == tiny.config("w4a8")
+    copied = by_path(copy)
+    assert copied.keys() == by_path(model).keys()
+    assert len(copied) == len(model.weights)
+    for path, variable in by_path(model).items():
+        np.testing.assert_array_equal(copied[path], variable, err_msg=path)
+        assert copied[path] is not variable
+    pcm = tiny.speech(5)[None]
+    assert not np.allclose(copy.encode(pcm), model.encode(pcm), atol=1e-3)

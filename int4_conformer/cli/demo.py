@@ -18,7 +18,6 @@ from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
 from int4_conformer.models.presets import preset
-from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.training.training_config import TrainingConfig
 
@@ -82,9 +81,9 @@ def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> di
     """Exports both formats, evaluates them on unseen voices, prints the table."""
     from int4_conformer.evaluation.one_by_one import evaluate
     from int4_conformer.export.recognizer_tflite import export_tflite
-    from int4_conformer.export.with_recipe import with_recipe
     from int4_conformer.lite.recognizer import Recognizer
     from int4_conformer.progress import Progress
+    from int4_conformer.quantize import quantize_model
 
     model, tokenizer = workdir.load()
     test = normalized(synthetic_corpus("test", test_utterances))
@@ -93,7 +92,7 @@ def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> di
     rows = [f"{'':8} {'WER':>7} {'bytes':>11} {'ratio':>6} {'real-time factor':>17}"]
     for name in _FORMATS:
         file = output / f"tiny_{name}.tflite"
-        exported = with_recipe(model, Recipe.preset("float")) if name == "float32" else model
+        exported = quantize_model(model, "float") if name == "float32" else model
         export_tflite(exported, tokenizer.vocabulary, file)
         recognizer = Recognizer(file)
         with Progress(len(test), f"test {name}") as progress:

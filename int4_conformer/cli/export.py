@@ -54,12 +54,13 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     recipe = None if values.recipe is None else Recipe.named(values.recipe)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
-    from int4_conformer.export import export_saved_model, export_tflite, with_recipe
+    from int4_conformer.export import export_saved_model, export_tflite
+    from int4_conformer.quantize import quantize_model
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
     if recipe is not None:
-        model = with_recipe(model, recipe)
+        model = quantize_model(model, recipe)
     export = export_tflite if values.format == "tflite" else export_saved_model
     export(model, tokenizer.vocabulary, output, segment_seconds=values.segment_seconds)
     size = _size(output)

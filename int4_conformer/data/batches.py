@@ -6,21 +6,19 @@ and every batch has exactly the shape of its bucket.
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
+from int4_conformer.data.batch_plan import evaluation_plan, training_plan
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.sources.manifest import Utterance
 from int4_conformer.data.sources.synthetic import SyntheticUtterance
 from int4_conformer.errors import UserError, require_at_least
 from int4_conformer.text.tokenizer import Tokenizer
-
-# From the place of an utterance, int32 [], to that and its int16 `[samples]`.
-Loader = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 # Bounds in samples are multiples of this: 40 ms, four hops of 10 ms, which is one encoder frame.
 _SAMPLES_MULTIPLE = 640
@@ -112,6 +110,7 @@ def batches(
     buckets: Sequence[Bucket],
     training: bool,
     seed: int = 0,
+    start: int = 0,
     cache: bool = True,
 ) -> tf.data.Dataset:
     """Batches of the utterances, each of the shape of the smallest bucket that it fits.
@@ -124,18 +123,20 @@ def batches(
       `label_length` int32 `[batch]`
       `index`        int32 `[batch]`, the place of the utterance in `utterances`
 
-    In training the utterances are shuffled anew every epoch and repeated for ever. In evaluation
-    each comes once, in order within a bucket, and the last batch of a bucket is filled up with
-    empty rows of `index` -1 and lengths 0, which the caller leaves out.
+    In training the utterances are shuffled anew every epoch and repeated for ever
+    (`training_plan`). In evaluation each comes once, in order within a bucket, and the last batch
+    of a bucket is filled up with empty rows of `index` -1 and lengths 0, which the caller leaves
+    out.
 
     Utterances longer than the largest bucket are dropped, and their number is logged.
 
     Args:
       utterances: the corpus.
-      tokenizer: makes the labels, in graph.
+      tokenizer: makes the labels.
       buckets: the shapes, from `make_buckets`.
       training: see above.
       seed: of the shuffling; the same seed gives the same batches.
+      start: of training: how many batches were taken before; the following ones come.
       cache: decode everything once, now, and hold it as int16 (115 MB an hour); otherwise decode
         every time an utterance is drawn, for corpora larger than memory.
 
@@ -148,72 +149,75 @@ def batches(
     if not utterances:
         raise UserError("`utterances` must hold at least one utterance. Received none.")
     buckets = sorted(buckets, key=lambda bucket: (bucket.samples, bucket.labels))
-    label_counts = label_lengths(utterances, tokenizer)
+    labels = [np.array(tokenizer.encode(u.text), np.int32) for u in utterances]
     if cache:
         recordings = _decode_all(utterances)
         samples = np.array([pcm.size for pcm in recordings])
-        load = _cached_loader(recordings)
     else:
         samples = np.array([utterance.duration for utterance in utterances]) * SAMPLE_RATE
-        load = _decoding_loader(utterances)
-    kept = _fitting(utterances, samples, label_counts, buckets)
+    bucket_of = _buckets_of(utterances, samples, [row.size for row in labels], buckets)
+    rows = [bucket.batch_size for bucket in buckets]
+    pool = concurrent.futures.ThreadPoolExecutor()
 
-    samples_bound = tf.constant([bucket.samples for bucket in buckets], tf.int64)
-    labels_bound = tf.constant([bucket.labels for bucket in buckets], tf.int64)
-    batch_sizes = tf.constant([bucket.batch_size for bucket in buckets], tf.int64)
-    label_counts = tf.constant(label_counts)
-    texts = tf.constant([utterance.text for utterance in utterances])
+    def recordings_of(places: Sequence[int]) -> Iterable[np.ndarray]:
+        if cache:
+            return [recordings[place] for place in places]
+        return pool.map(_pcm16, [utterances[place] for place in places])
 
-    def fits(index: tf.Tensor, pcm: tf.Tensor) -> tf.Tensor:
-        """Which buckets hold the utterance, bool `[buckets]`."""
-        length = tf.size(pcm, tf.int64)
-        return (length <= samples_bound) & (label_counts[index] <= labels_bound)
+    def generate() -> Iterator[dict[str, np.ndarray]]:
+        if training:
+            plan = training_plan(bucket_of, rows, seed, start)
+        else:
+            plan = evaluation_plan(bucket_of, rows)
+        for bucket, places in plan:
+            yield _batch(buckets[bucket], places, recordings_of(places), labels)
 
-    def smallest_bucket(index: tf.Tensor, pcm: tf.Tensor) -> tf.Tensor:
-        return tf.argmax(fits(index, pcm))
-
-    def batch_of(bucket: tf.Tensor, window: tf.data.Dataset) -> tf.data.Dataset:
-        rows = batch_sizes[bucket]
-        label_shape = tf.stack([rows, labels_bound[bucket]])
-
-        def finish(index: tf.Tensor, pcm: tf.Tensor, pcm_length: tf.Tensor) -> dict[str, tf.Tensor]:
-            labels = tokenizer.encode_tf(tf.gather(texts, index))
-            missing = rows - tf.size(index, tf.int64)
-            return {
-                "pcm": tf.cast(tf.pad(pcm, [[0, missing], [0, 0]]), tf.float32) / _INT16_SCALE,
-                "pcm_length": tf.pad(pcm_length, [[0, missing]]),
-                "labels": labels.to_tensor(shape=label_shape),
-                "label_length": tf.pad(
-                    tf.cast(tf.gather(label_counts, index), tf.int32), [[0, missing]]
-                ),
-                "index": tf.pad(index, [[0, missing]], constant_values=-1),
-            }
-
-        window = window.map(lambda index, pcm: (index, pcm, tf.size(pcm)))
-        shapes = ([], samples_bound[bucket, tf.newaxis], [])
-        return window.padded_batch(rows, padded_shapes=shapes).map(finish)
-
-    dataset = tf.data.Dataset.from_tensor_slices(kept.astype(np.int32))
-    if training:
-        dataset = dataset.shuffle(len(kept), seed=seed, reshuffle_each_iteration=True).repeat()
-    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    if not cache:
-        # The duration in the manifest let it in; the decoded audio has the last word.
-        dataset = dataset.filter(lambda index, pcm: tf.reduce_any(fits(index, pcm)))
-    return dataset.group_by_window(
-        key_func=smallest_bucket,
-        reduce_func=batch_of,
-        window_size_func=lambda bucket: batch_sizes[bucket],
-    ).prefetch(tf.data.AUTOTUNE)
+    signature = {
+        "pcm": tf.TensorSpec([None, None], tf.float32),
+        "pcm_length": tf.TensorSpec([None], tf.int32),
+        "labels": tf.TensorSpec([None, None], tf.int32),
+        "label_length": tf.TensorSpec([None], tf.int32),
+        "index": tf.TensorSpec([None], tf.int32),
+    }
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def _fitting(
+def _batch(
+    bucket: Bucket,
+    places: Sequence[int],
+    recordings: Iterable[np.ndarray],
+    labels: Sequence[np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Utterances as a batch; rows without one are empty."""
+    rows = bucket.batch_size
+    batch = {
+        "pcm": np.zeros([rows, bucket.samples], np.float32),
+        "pcm_length": np.zeros([rows], np.int32),
+        "labels": np.zeros([rows, bucket.labels], np.int32),
+        "label_length": np.zeros([rows], np.int32),
+        "index": np.full([rows], -1, np.int32),
+    }
+    for row, (place, pcm) in enumerate(zip(places, recordings, strict=True)):
+        if pcm.size > bucket.samples:
+            # The duration in the manifest let it in; the decoded audio has the last word.
+            continue
+        batch["pcm"][row, : pcm.size] = pcm / np.float32(_INT16_SCALE)
+        batch["pcm_length"][row] = pcm.size
+        batch["labels"][row, : labels[place].size] = labels[place]
+        batch["label_length"][row] = labels[place].size
+        batch["index"][row] = place
+    return batch
+
+
+def _buckets_of(
     utterances: Utterances,
     samples: np.ndarray,
-    label_counts: np.ndarray,
+    label_counts: Sequence[int],
     buckets: Sequence[Bucket],
 ) -> np.ndarray:
-    """Places of the utterances that fit in some bucket; refuses texts that are too long."""
+    """The smallest bucket that each utterance fits, -1 for audio that is too long for all; refuses
+    texts that are too long."""
     longest = buckets[-1].samples
     too_long = samples > longest
     if too_long.any():
@@ -228,10 +232,13 @@ def _fitting(
             f"None of the {len(utterances)} utterances fits in the largest bucket, "
             f"{longest / SAMPLE_RATE:.2f} s; make the buckets from this corpus."
         )
-    fits = np.zeros(len(utterances), bool)
-    for bucket in buckets:
-        fits |= (samples <= bucket.samples) & (label_counts <= bucket.labels)
-    unfit = np.flatnonzero(~fits & ~too_long)
+    fits = np.stack(
+        [
+            (samples <= bucket.samples) & (np.array(label_counts) <= bucket.labels)
+            for bucket in buckets
+        ]
+    )
+    unfit = np.flatnonzero(~fits.any(axis=0) & ~too_long)
     if unfit.size:
         place = unfit[0]
         raise UserError(
@@ -239,7 +246,7 @@ def _fitting(
             f"buckets of its {samples[place] / SAMPLE_RATE:.2f} s of audio allow; "
             "make the buckets from this corpus too, or leave the utterance out."
         )
-    return np.flatnonzero(fits)
+    return np.where(fits.any(axis=0), fits.argmax(axis=0), -1)
 
 
 def _pcm16(utterance: Utterance | SyntheticUtterance) -> np.ndarray:
@@ -252,19 +259,3 @@ def _decode_all(utterances: Utterances) -> list[np.ndarray]:
     # Decoding and resampling release the interpreter's lock.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         return list(pool.map(_pcm16, utterances))
-
-
-def _cached_loader(recordings: list[np.ndarray]) -> Loader:
-    # One tensor, sliced in graph: no call back into Python for each utterance.
-    pcm = tf.constant(np.concatenate(recordings))
-    ends = tf.constant(np.cumsum([recording.size for recording in recordings]))
-    starts = tf.concat([[0], ends[:-1]], axis=0)
-    return lambda index: (index, pcm[starts[index] : ends[index]])
-
-
-def _decoding_loader(utterances: Utterances) -> Loader:
-    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pcm = tf.numpy_function(lambda place: _pcm16(utterances[place]), [index], tf.int16)
-        return index, tf.ensure_shape(pcm, [None])
-
-    return load

@@ -53,5 +53,5 @@ class BeamConfig:
                 f"n_best={self.n_best}, beam_size={self.beam_size}"
             )
         require_positive(threshold=self.threshold)
-        require_not_negative(lm_weight=self.lm_weight)
         require_finite(lm_weight=self.lm_weight, insertion_bonus=self.insertion_bonus)
+        require_not_negative(lm_weight=self.lm_weight)

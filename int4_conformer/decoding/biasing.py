@@ -58,8 +58,8 @@ class PhraseBias:
             UserError: `score` is no positive number, no phrase holds a word, or one has a symbol
                 that the tokenizer does not know.
         """
-        require_positive(score=score)
         require_finite(score=score)
+        require_positive(score=score)
         texts = sorted({normalize(phrase) for phrase in phrases} - {""})
         if not texts:
             raise UserError(f"The list of phrases holds no word. Received: {len(phrases)} phrases")

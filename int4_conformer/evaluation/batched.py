@@ -52,7 +52,7 @@ class BatchedEvaluator:
         self._batches = batches(utterances, unlabelled, buckets=self._buckets, training=False)
         if recognize is None:
             recognize = functools.partial(model.recognize, passes=passes)
-        self._recognize = tf.function(recognize, jit_compile=True)
+        self._recognize = tf.function(recognize, jit_compile=True, autograph=False)
 
     def compile(self) -> None:
         """Compiles for every bucket now, so that the first call's `rtf` is of recognition alone."""
@@ -95,8 +95,3 @@ class _Unlabelled:
 
     def encode(self, text: str) -> list[int]:
         return []
-
-    def encode_tf(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        return tf.RaggedTensor.from_row_lengths(
-            tf.zeros([0], tf.int32), tf.zeros_like(tf.strings.length(texts))
-        )

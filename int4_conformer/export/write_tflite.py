@@ -10,8 +10,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.export.trace import save_graph
-from int4_conformer.export.traced_weights import deployed_weights
+from int4_conformer.export.trace import deployed_weights, save_graph
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.tflite import flatbuffer, metadata
 from int4_conformer.tflite.deployed_weight import DeployedWeight

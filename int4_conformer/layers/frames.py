@@ -16,7 +16,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_at_least, require_not_negative
 from int4_conformer.layers.steppable import State, Steppable, follow, named, of_part
 
 Positions = tuple[tf.Tensor, tf.Tensor]
@@ -58,12 +58,10 @@ class Span:
     left_context: int | None = None
 
     def __post_init__(self) -> None:
-        if self.chunk is not None and self.chunk < 1:
-            raise UserError(f"`chunk` must be at least 1. Received: chunk={self.chunk}")
-        if self.left_context is not None and self.left_context < 0:
-            raise UserError(
-                f"`left_context` must not be negative. Received: left_context={self.left_context}"
-            )
+        if self.chunk is not None:
+            require_at_least(1, chunk=self.chunk)
+        if self.left_context is not None:
+            require_not_negative(left_context=self.left_context)
         if self.left_context is not None and self.chunk is None:
             raise UserError(
                 "A `left_context` is counted from a chunk; give a `chunk`, too. "

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from int4_conformer.errors import UserError
+from int4_conformer.errors import require_finite, require_in, require_not_negative
 from int4_conformer.losses.lattice import IMPOSSIBLE
 from int4_conformer.xla import fused
 
@@ -35,17 +35,9 @@ class Emission:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.blank_id < 0:
-            raise UserError(f"`blank_id` must be a symbol. Received: blank_id={self.blank_id}")
-        if not 0 <= self.fast_emit < float("inf"):
-            raise UserError(
-                f"`fast_emit` must not be negative. Received: fast_emit={self.fast_emit}"
-            )
-        if not 0 <= self.label_smoothing < 1:
-            raise UserError(
-                "`label_smoothing` must be in [0, 1). "
-                f"Received: label_smoothing={self.label_smoothing}"
-            )
+        require_not_negative(blank_id=self.blank_id, fast_emit=self.fast_emit)
+        require_finite(fast_emit=self.fast_emit)
+        require_in("[0, 1)", label_smoothing=self.label_smoothing)
 
     def scores(
         self, logits: tf.Tensor, labels: tf.Tensor

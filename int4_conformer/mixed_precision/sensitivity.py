@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.export.with_recipe import with_recipe
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.quantize import quantize_model
 
 Batch = dict[str, tf.Tensor]
 
@@ -31,8 +31,8 @@ class Probe:
     def __init__(self, model: Transducer, recipe: Recipe):
         # Layers with a start step compute in float until they have taken as many.
         rules = tuple((pattern, _switched(config)) for pattern, config in recipe.rules)
-        self._model = with_recipe(model, dataclasses.replace(recipe, rules=rules))
-        self._layers = quantized_layers(self._model)
+        self._model = quantize_model(model, dataclasses.replace(recipe, rules=rules))
+        self._quantized_layers = quantized_layers(self._model)
         self._logits = tf.function(self._centred_logits, autograph=False)
 
     def errors(
@@ -68,7 +68,7 @@ class Probe:
         steps = [
             variable
             for path in paths
-            for part in self._layers[path].parts()
+            for part in self._quantized_layers[path].parts()
             for variable in part.quant_variables
             if variable.name == "quant_step"
         ]

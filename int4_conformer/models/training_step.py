@@ -73,10 +73,10 @@ class TrainingStep:
         compiles = xla and not isinstance(self._strategy, tf.distribute.TPUStrategy)
         self._run_replica, self._run_gradients = self._replica_step, self._gradients
         if compiles and self._strategy.num_replicas_in_sync == 1:
-            self._run_replica = tf.function(self._replica_step, jit_compile=True)
+            self._run_replica = tf.function(self._replica_step, jit_compile=True, autograph=False)
         elif compiles:
-            self._run_gradients = tf.function(self._gradients, jit_compile=True)
-        self._run_step = tf.function(self._distributed_step)
+            self._run_gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
+        self._run_step = tf.function(self._distributed_step, autograph=False)
 
     def __call__(self, batch: Any, step: int) -> tf.Tensor:
         """Takes a step.

@@ -79,7 +79,7 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
     if missing:
         raise UserError(
             f"The converted model lacks {len(missing)} of {len(weights)} quantized weights, "
-            f"such as {min(missing)}; every layer of the model must be in its graph_edits."
+            f"such as {min(missing)}; every layer of the model must be in its graph."
         )
     packed = flatbuffer.load(_serialized(model, parameters))
     make_static(packed, weights)

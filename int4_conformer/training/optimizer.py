@@ -4,40 +4,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from int4_conformer.training.training_config import TrainingConfig
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")
 class ScheduledAdamW(keras.optimizers.AdamW):
-    """AdamW (arXiv 1711.05101) whose learning rate follows a schedule.
+    """`keras.optimizers.AdamW` (arXiv 1711.05101) that asks its schedule once a step.
 
-    The schedule is asked once a step; Keras would ask it for each weight, which took half of the
-    time to trace a step.
-
-    Args:
-        schedule: learning rate by step.
-        kwargs: of `keras.optimizers.AdamW`.
+    Keras asks it for each weight, which took half of the time to trace a step.
     """
 
-    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, **kwargs: Any):
-        super().__init__(**(kwargs | {"learning_rate": 0.0}))
-        self.schedule = schedule
+    # Within a step, its learning rate.
+    _rate: tf.Tensor | None = None
+
+    @property
+    def learning_rate(self) -> Any:
+        return super().learning_rate if self._rate is None else self._rate
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
-        self.learning_rate = self.schedule(self.iterations)
-        super().apply(grads, trainable_variables)
-
-    def get_config(self) -> dict[str, Any]:
-        schedule = keras.optimizers.schedules.serialize(self.schedule)
-        return super().get_config() | {"schedule": schedule}
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> "ScheduledAdamW":
-        schedule = keras.optimizers.schedules.deserialize(config["schedule"], custom_objects)
-        return cls(**(config | {"schedule": schedule}))
+        self._rate = self.learning_rate
+        try:
+            super().apply(grads, trainable_variables)
+        finally:
+            self._rate = None
 
 
 def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:

@@ -18,11 +18,13 @@ from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.progress import Progress
 from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.training.checkpoints import step_of
 from int4_conformer.training.initial_weights import InitialWeights
+from int4_conformer.training.interruption import Interruption
 from int4_conformer.training.optimizer import make_optimizer
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
-from int4_conformer.training.workdir import Workdir, weights_of
+from int4_conformer.training.workdir import Workdir, random_state_of, weights_of
 
 # Batches from which the features' mean and deviation are taken.
 _STATISTICS_BATCHES = 32
@@ -80,13 +82,13 @@ class Trainer:
                 max_seconds=config.max_seconds,
             )
         ]
-        # A resumed run goes on with utterances in another order, not with those it began with.
         self._batches = batches(
             train,
             tokenizer,
             buckets=buckets,
             training=True,
-            seed=config.seed + workdir.steps_done,
+            seed=config.seed,
+            start=workdir.steps_done,
         )
         with strategy.scope():
             self.model = Transducer(model_config)
@@ -117,50 +119,72 @@ class Trainer:
             if dev
         }
         self._best = float("inf")
-        self._checkpoints = {
-            "last": workdir.checkpoint_manager(
-                tf.train.Checkpoint(
-                    model=weights_of(self.model),
-                    optimizer=self.model.optimizer,
-                    step=self._step,
-                    average=self._average,
-                ),
-                "last",
-            ),
-            "best": workdir.checkpoint_manager(
-                tf.train.Checkpoint(model=weights_of(self.model)), "best"
-            ),
-        }
+        # Since the last evaluation, and seconds of the whole run.
+        self._losses: list[Any] = []
+        self._seconds = 0.0
+        weights = weights_of(self.model)
+        self._best_checkpoint = tf.train.Checkpoint(model=weights)
+        self._last_checkpoint = tf.train.Checkpoint(
+            model=weights,
+            optimizer=self.model.optimizer,
+            step=self._step,
+            average=self._average,
+            random=random_state_of(self.model),
+        )
 
     def train(self) -> Evaluation | None:
-        """Trains up to `config.steps`, and returns the last evaluation on the dev set."""
-        self._resume_or_start()
+        """Trains up to `config.steps`, and returns the last evaluation on the dev set.
+
+        At Ctrl-C or SIGTERM it saves at the end of the step.
+
+        Raises:
+            SystemExit: after that.
+            UserError: another training writes into the folder, or a checkpoint cannot be written.
+        """
+        with self._workdir.locked(), Interruption() as interruption:
+            self._resume_or_start()
+            return self._train(interruption)
+
+    def _train(self, interruption: Interruption) -> Evaluation | None:
+        config = self._config
         summaries = tf.summary.create_file_writer(str(self._workdir.logs))
         stream = self._per_replica(iter(self._batches))
-        evaluation, losses, begun = None, [], time.monotonic()
-        with Progress(self._config.steps, "train") as progress, summaries.as_default():
-            while (step := int(self._step.numpy())) < self._config.steps:
-                losses.append(self.model.training_step(next(stream), step))
+        evaluation = None
+        begun = saved = time.monotonic()
+        begun -= self._seconds
+        with Progress(config.steps, "train") as progress, summaries.as_default():
+            while (step := int(self._step.numpy())) < config.steps:
+                self._losses.append(self.model.training_step(next(stream), step))
                 step += 1
+                self._seconds = time.monotonic() - begun
                 if step % 10 == 0:
-                    progress.update(step, f"loss {float(losses[-1]):.3f}")
-                if step % self._config.evaluate_every == 0 or step == self._config.steps:
+                    progress.update(step, f"loss {float(self._losses[-1]):.3f}")
+                if step % config.evaluate_every == 0 or step == config.steps:
                     metrics = {
                         "step": step,
-                        "loss": float(tf.reduce_mean(tf.stack(losses))),
-                        "seconds": round(time.monotonic() - begun, 1),
+                        "loss": float(tf.reduce_mean(tf.stack(self._losses))),
+                        "seconds": round(self._seconds, 1),
                     }
-                    losses.clear()
+                    self._losses.clear()
                     evaluation = self._evaluate_and_save(metrics)
+                    saved = time.monotonic()
                     progress.line(
                         "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
                     )
                     for name, value in metrics.items():
                         tf.summary.scalar(name, value, step=step)
+                elif time.monotonic() - saved >= 60 * config.checkpoint_minutes:
+                    self._save(step)
+                    saved = time.monotonic()
+                if interruption.signal is not None and step < config.steps:
+                    self._save(step)
+                    progress.line(f"stopped at step {step}, saved; the same command goes on")
+                    raise SystemExit(interruption.exit_status)
         return evaluation
 
     def _resume_or_start(self) -> None:
-        last = self._workdir.latest_checkpoint("last")
+        checkpoints = self._workdir.checkpoints("last")
+        last = checkpoints.latest()
         if last is None:
             taken = () if self.imported is None else self.imported.taken
             # Statistics that came with the weights are those that the weights were trained with.
@@ -168,10 +192,23 @@ class Trainer:
                 sample = self._batches.take(_STATISTICS_BATCHES)
                 self.model.front_end.adapt((batch["pcm"], batch["pcm_length"]) for batch in sample)
             return
-        self._checkpoints["last"].checkpoint.restore(last)
+        # A run of an earlier version has no random state.
+        self._last_checkpoint.read(str(last)).expect_partial().assert_nontrivial_match()
+        facts = checkpoints.facts(last)
+        self._losses = list(facts.get("losses", ()))
+        self._seconds = facts.get("seconds", 0.0)
+        self._workdir.forget_metrics_after(step_of(last))
         self._best = min(
             (metrics.get("dev_wer", self._best) for metrics in self._workdir.metrics()),
             default=self._best,
+        )
+        print(f"{self._workdir.path}: goes on from step {step_of(last)}", flush=True)
+
+    def _save(self, step: int) -> None:
+        """Keeps all that a resumed run goes on from."""
+        losses = [float(loss) for loss in self._losses]
+        self._workdir.checkpoints("last").save(
+            self._last_checkpoint, step, {"losses": losses, "seconds": self._seconds}
         )
 
     def _evaluate_and_save(self, metrics: dict[str, Any]) -> Evaluation | None:
@@ -182,10 +219,11 @@ class Trainer:
             metrics |= {metric: found.errors.wer for metric, found in evaluations.items()}
             if metrics.get("dev_wer", self._best) <= self._best:
                 self._best = metrics.get("dev_wer", self._best)
-                self._checkpoints["best"].save(step)
-        self._checkpoints["last"].save(step)
+                self._workdir.checkpoints("best").save(self._best_checkpoint, step, metrics)
+        # Before the checkpoint, which a run goes on from as if it had evaluated.
         with (self._workdir.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(metrics) + "\n")
+        self._save(step)
         return evaluations.get("dev_wer")
 
     def _per_replica(self, stream: Iterator[Batch]) -> Iterator[Any]:

@@ -39,6 +39,9 @@ class TrainingConfig(LossConfig):
     evaluate_every: int = setting(
         1000, "Steps between evaluations on the dev set, each with a checkpoint."
     )
+    checkpoint_minutes: float = setting(
+        5.0, "Minutes between checkpoints that a stopped run goes on from."
+    )
     xla: bool = setting(
         True,
         "Whether XLA compiles the step. Without it, oneDNN multiplies where that is faster: on a "
@@ -56,6 +59,7 @@ class TrainingConfig(LossConfig):
             max_seconds=self.max_seconds,
             learning_rate=self.learning_rate,
             clip_norm=self.clip_norm,
+            checkpoint_minutes=self.checkpoint_minutes,
         )
         require_not_negative(
             warmup=self.warmup,

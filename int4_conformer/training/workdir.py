@@ -1,7 +1,10 @@
 """The folder of a training run: configuration, checkpoints, metrics."""
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,13 @@ from int4_conformer.layers.paths import by_path
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
+from int4_conformer.training.checkpoints import Checkpoints, step_of
 from int4_conformer.training.weight_average import WeightAverage
 
 _PARTS = {"model", "tokenizer", "training"}
+
+# Settings that a run may go on with others of.
+_FREE = {f"training.{name}" for name in ("steps", "evaluate_every", "checkpoint_minutes")}
 
 
 class Workdir:
@@ -24,7 +31,7 @@ class Workdir:
     `config.json` holds the model's sizes and recipe, the tokenizer and the training settings;
     `checkpoints/last/` is where training goes on, `checkpoints/best/` holds the weights with the
     fewest word errors on the dev set; `metrics.jsonl` has a line per evaluation; `logs/` is
-    TensorBoard's.
+    TensorBoard's; `lock` is held by the training that writes.
 
     Args:
         path: the folder.
@@ -59,18 +66,24 @@ class Workdir:
             # As this version writes it, so that names of an earlier one do not differ.
             model = TransducerConfig.from_config(known["model"]).to_config()
             known["model"] = json.loads(json.dumps(model))
-            changed = [
-                f"{part}.{name}"
+            changed = {
+                f"{part}.{name}": (known[part].get(name), config[part].get(name))
                 for part in config
                 for name in sorted(config[part].keys() | known[part].keys())
                 if config[part].get(name) != known[part].get(name)
-            ]
+            }
             if not changed:
                 return
-            if self.steps_done:
+            fixed = [
+                f"{name} was {_short(old)} and is {_short(new)}"
+                for name, (old, new) in changed.items()
+                if name not in _FREE
+            ]
+            if fixed and self.steps_done:
                 raise UserError(
-                    f"{self.path} holds a run with other settings ({', '.join(changed)} differ); "
-                    "choose another folder, or the same settings to resume."
+                    f"{self.path} holds a run with other settings ({'; '.join(fixed)}). Give those "
+                    f"to go on, or train in another folder, with --init_from={self.path} to start "
+                    "from its weights."
                 )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -82,16 +95,44 @@ class Workdir:
 
     def metrics(self) -> list[dict[str, Any]]:
         """What each evaluation of the run found, oldest first."""
-        file = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        file, found = self.path / "metrics.jsonl", []
+        for line in file.read_text().splitlines() if file.exists() else ():
+            # The last line of a run that was killed may be half a line.
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found
 
-    def checkpoint_manager(self, checkpoint: tf.train.Checkpoint, kind: str) -> Any:
-        """Keeps the newest checkpoint of a kind, "last" or "best"."""
-        # A folder each: a manager takes all checkpoints that its folder records for its own, and
-        # would delete those of the other kind.
-        return tf.train.CheckpointManager(
-            checkpoint, str(self._folder(kind)), max_to_keep=1, checkpoint_name="step"
-        )
+    def forget_metrics_after(self, step: int) -> None:
+        """Removes what evaluations of later steps found, and a line that was not finished."""
+        kept = [json.dumps(metrics) for metrics in self.metrics() if metrics["step"] <= step]
+        if (self.path / "metrics.jsonl").exists():
+            content = "".join(f"{line}\n" for line in kept)
+            write_beside(self.path / "metrics.jsonl", content.encode())
+
+    def checkpoints(self, kind: str) -> Checkpoints:
+        """Those of a kind: of "last" the two newest, of "best" one."""
+        return Checkpoints(self.path / "checkpoints" / kind, keep=2 if kind == "last" else 1)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other trainings out of the folder for a while.
+
+        Raises:
+            UserError: one is at work in it.
+        """
+        with (self.path / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                raise UserError(
+                    f"Another training writes into {self.path} (process {file.read().strip()}); "
+                    "wait for it, stop it, or choose another folder."
+                ) from error
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
 
     def load(self, which: str | None = None) -> tuple[Transducer, Tokenizer]:
         """The trained model and its tokenizer.
@@ -116,7 +157,7 @@ class Workdir:
         half_life = config["training"]["average"] if kind == "last" else 0
         average = WeightAverage(model.trainable_variables, half_life)
         checkpoint = tf.train.Checkpoint(model=weights_of(model), average=average)
-        status = checkpoint.restore(self.latest_checkpoint(kind)).expect_partial()
+        status = checkpoint.read(self.latest_checkpoint(kind)).expect_partial()
         status.assert_existing_objects_matched()
         average.take_over()
         return model, tokenizer_from_config(config["tokenizer"])
@@ -131,17 +172,14 @@ class Workdir:
 
     def latest_checkpoint(self, kind: str) -> str | None:
         """Path prefix of the newest checkpoint of a kind, or None."""
-        prefixes = [file.with_suffix("") for file in self._folder(kind).glob("step-*.index")]
-        return str(max(prefixes, key=_step)) if prefixes else None
+        prefix = self.checkpoints(kind).latest()
+        return None if prefix is None else str(prefix)
 
     @property
     def steps_done(self) -> int:
         """Steps after which training goes on."""
-        last = self.latest_checkpoint("last")
-        return 0 if last is None else _step(Path(last))
-
-    def _folder(self, kind: str) -> Path:
-        return self.path / "checkpoints" / kind
+        last = self.checkpoints("last").latest()
+        return 0 if last is None else step_of(last)
 
     def _config(self) -> dict[str, Any]:
         file = self.path / "config.json"
@@ -161,6 +199,12 @@ class Workdir:
         return config
 
 
+def _short(value: Any) -> str:
+    """A setting as a sentence has room for it."""
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:36]} ..."
+
+
 def weights_of(model: Transducer) -> tf.train.Checkpoint:
     """All weights of the model by path, as a part of a checkpoint.
 
@@ -169,5 +213,8 @@ def weights_of(model: Transducer) -> tf.train.Checkpoint:
     return tf.train.Checkpoint(**{path: weight.value for path, weight in by_path(model).items()})
 
 
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("step-"))
+def random_state_of(model: Transducer) -> tf.train.Checkpoint:
+    """Where the generators of dropout and noise are, as a part of a checkpoint."""
+    known = {id(weight) for weight in model.weights}
+    states = [variable for variable in model.variables if id(variable) not in known]
+    return tf.train.Checkpoint(**{f"state_{i}": state.value for i, state in enumerate(states)})

@@ -131,7 +131,7 @@ def test_refused_searches(trained, tmp_path):
         (["--lm=lm.arpa"], "--lm needs a beam search; give --beam=8, for example"),
         (["--bias=phrases.txt"], "--bias needs a beam search"),
         (["--beam=0"], "flag --beam=0"),
-        (["--beam=4", "--lm_weight=-1"], "`lm_weight` must be finite and not negative"),
+        (["--beam=4", "--lm_weight=-1"], "`lm_weight` must not be negative"),
         (["--beam=4", "--lm=absent.arpa"], "There is no language model absent.arpa"),
         (["--beam=4", f"--lm={tmp_path}/noise.arpa"], "noise.arpa is no ARPA file"),
         (["--beam=4", "--bias=absent.txt"], "absent.txt cannot be read as text"),

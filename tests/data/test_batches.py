@@ -132,7 +132,7 @@ def test_a_seed_fixes_the_order(utterances, buckets):
     assert order(1) != order(2)
 
 
-def test_wordpieces_are_encoded_in_graph(utterances, buckets):
+def test_wordpieces_are_labels(utterances, buckets):
     texts = ["hello world", "hold the door", "open the door", "hello hello"]
     utterances = [dataclasses.replace(u, text=texts[i % 4]) for i, u in enumerate(utterances)]
     wordpieces = Wordpieces.train(texts, 16)

@@ -11,6 +11,7 @@ from int4_conformer.decoding.beam import BeamSearch
 from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.errors import UserError
 from tests.decoding.networks import DIM, LENGTHS, TIME, Network
+from tests.support.examples import examples
 
 # Wide enough for all that a search without pruning can find.
 EVERYTHING = BeamConfig(beam_size=200, n_best=200, threshold=math.inf)
@@ -117,7 +118,7 @@ def alignment_log_prob(network, frames, max_symbols_per_frame):
     return tuple(labels), total
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(10))
 @given(
     st.integers(0, 10_000),
     st.floats(-2, 4),

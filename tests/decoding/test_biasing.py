@@ -12,6 +12,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.wordpieces import Wordpieces
 from tests.decoding.networks import LENGTHS, Network
+from tests.support.examples import examples
 
 LETTERS = Graphemes(charset=" abc")
 WORDS = st.text("abc", min_size=1, max_size=3)
@@ -60,7 +61,7 @@ def test_only_whole_phrases_pay(phrases, text, expected):
     assert letters(phrases, text) == expected
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(50))
 @given(st.lists(WORDS, min_size=1, max_size=5), st.lists(WORDS, max_size=8), st.floats(0.5, 3))
 def test_words_pay_for_their_letters(phrases, words, score):
     text = " ".join(words)
@@ -68,7 +69,7 @@ def test_words_pay_for_their_letters(phrases, words, score):
     assert sum(letters(phrases, text, score)) == pytest.approx(total, abs=1e-4)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(50))
 @given(
     st.lists(st.lists(WORDS, min_size=1, max_size=3).map(" ".join), min_size=1, max_size=5),
     st.lists(WORDS, max_size=8),

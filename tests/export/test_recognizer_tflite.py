@@ -109,7 +109,7 @@ def test_integers_are_those_of_the_checkpoint(exported, recipe):
             assert constant.dtype == ("int4" if bits <= 4 else "int8")
             np.testing.assert_array_equal(constant.values(), codes)
             np.testing.assert_array_equal(constant.scale, scale[:, 0])
-        # Neither the float weight nor its snapped twin is left.
+        # Neither the float weight nor its on_grid twin is left.
         for constant in constants(path):
             if constant.dtype == "float32" and constant.size == value.size:
                 for left in (value, codes * scale):

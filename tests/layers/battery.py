@@ -81,9 +81,9 @@ class Case:
             weight.assign(matrix.reshape(weight.shape))
         return twin
 
-    def snapped(self, layer: keras.layers.Layer, bits: int) -> Any:
+    def on_grid(self, layer: keras.layers.Layer, bits: int) -> Any:
         """The float twin of a layer, with its weights on their grids."""
-        return self.with_matrices(layer, lambda w: reference.snap(w, bits, (self.axis,)))
+        return self.with_matrices(layer, lambda w: reference.on_grid(w, bits, (self.axis,)))
 
 
 def path(weight: keras.Variable) -> str:

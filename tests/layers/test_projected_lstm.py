@@ -62,12 +62,12 @@ def test_kernels_are_quantized_outside_the_loop():
 
 
 def test_gradients_are_those_at_the_weights_on_their_grids():
-    layer, snapped = built("w4c"), built()
-    for weight, other in zip(snapped.weights, layer.weights, strict=True):
+    layer, on_grid = built("w4c"), built()
+    for weight, other in zip(on_grid.weights, layer.weights, strict=True):
         value = other.numpy()
-        weight.assign(reference.snap(value, 4, axes=(0,)) if value.ndim == 2 else value)
+        weight.assign(reference.on_grid(value, 4, axes=(0,)) if value.ndim == 2 else value)
     found = []
-    for lstm in (layer, snapped):
+    for lstm in (layer, on_grid):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(lstm(X) ** 3)
         found.append(tape.gradient(loss, [weight.value for weight in lstm.weights]))

@@ -44,8 +44,8 @@ def test_it_multiplies_in_integers():
 def test_float_activations_meet_the_kernel_on_its_grid():
     layer = built("w4")
     kernel, bias = layer.get_weights()
-    snapped = reference.snap(kernel, 4, axes=(0,))
-    np.testing.assert_allclose(layer(X), X @ snapped + bias, rtol=1e-5, atol=1e-5)
+    on_grid = reference.on_grid(kernel, 4, axes=(0,))
+    np.testing.assert_allclose(layer(X), X @ on_grid + bias, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("quant", ["w4", "w4a4sym", "w4a8", "w4a8sym", "w8a8"])

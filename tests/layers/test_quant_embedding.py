@@ -32,8 +32,8 @@ def test_in_float_it_is_the_embedding_of_keras():
 @pytest.mark.parametrize(("quant", "bits"), [("w4", 4), ("w4a8", 4), ("w6a8", 6)])
 def test_rows_are_on_their_grids(quant, bits):
     layer = built(quant)
-    snapped = reference.snap(layer.embeddings.numpy(), bits, axes=(1,))
-    np.testing.assert_array_equal(layer(IDS), snapped[IDS])
+    on_grid = reference.on_grid(layer.embeddings.numpy(), bits, axes=(1,))
+    np.testing.assert_array_equal(layer(IDS), on_grid[IDS])
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_projection_is_the_integer_product_with_the_transposed_table(quant, sche
     np.testing.assert_array_equal(layer.project(X), product.reshape(2, 3, 7))
     # The one table serves both: a row that is looked up is the vector that is projected on.
     rows = layer(np.arange(7)).numpy()
-    used = reference.snap_rows(X.reshape(-1, 4), scheme)
+    used = reference.rows_on_grid(X.reshape(-1, 4), scheme)
     np.testing.assert_allclose(product, used @ rows.T, rtol=1e-4, atol=1e-5)
 
 
@@ -74,7 +74,7 @@ def test_the_projection_trains_the_table():
     with tf.GradientTape() as tape:
         y = layer.project(X.reshape(-1, 4))
     gradient = tape.gradient(y, layer.embeddings.value, output_gradients=tf.constant(dy))
-    used = reference.snap_rows(X.reshape(-1, 4), "int8_symmetric")
+    used = reference.rows_on_grid(X.reshape(-1, 4), "int8_symmetric")
     np.testing.assert_allclose(gradient, dy.T @ used, rtol=1e-5, atol=1e-6)
 
 

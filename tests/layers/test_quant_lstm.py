@@ -90,8 +90,8 @@ def test_both_kernels_are_multiplied_as_integers(scheme):
 def test_gradients_are_those_at_the_weights_on_their_grids():
     layer, expected = both({"return_sequences": True}, quant="w4c")
     for one, other in zip(expected.weights, layer.weights, strict=True):
-        snapped = other.numpy()
-        one.assign(reference.snap(snapped, 4, axes=(0,)) if snapped.ndim == 2 else snapped)
+        on_grid = other.numpy()
+        one.assign(reference.on_grid(on_grid, 4, axes=(0,)) if on_grid.ndim == 2 else on_grid)
     found = []
     for lstm in (layer, expected):
         with tf.GradientTape() as tape:

@@ -110,12 +110,12 @@ def test_scores_and_context_are_products_of_integers(scheme):
             (layer.value_dense, SOURCE),
         )
     )
-    used = reference.snap(query / 2, bits, (-1,)) @ np.swapaxes(
-        reference.snap(key, bits, (-1,)), 2, 3
+    used = reference.on_grid(query / 2, bits, (-1,)) @ np.swapaxes(
+        reference.on_grid(key, bits, (-1,)), 2, 3
     )
     scores = softmax(np.where(MASK[:, None], used, -1e9))
     codes, scale = reference.quantize(value, bits, (-1,))
-    context = reference.snap(scores * np.swapaxes(scale, 2, 3), bits, (-1,)) @ codes
+    context = reference.on_grid(scores * np.swapaxes(scale, 2, 3), bits, (-1,)) @ codes
     expected = layer.output_dense(np.swapaxes(context, 1, 2))
     y, returned = layer(X, SOURCE, attention_mask=MASK, return_attention_scores=True)
     np.testing.assert_allclose(returned, scores, rtol=1e-4, atol=1e-6)

@@ -60,10 +60,10 @@ def test_its_weights_are_on_their_grids(case, name):
     layer = case.quantized(config)
     axes = (0, 1) if config.granularity == "tensor" else (case.axis,)
 
-    def snap(matrix):
-        return reference.snap(matrix, config.weight_bits, axes, block=config.block)
+    def on_grid(matrix):
+        return reference.on_grid(matrix, config.weight_bits, axes, block=config.block)
 
-    expected = case.with_matrices(layer, snap)(*case.inputs)
+    expected = case.with_matrices(layer, on_grid)(*case.inputs)
     np.testing.assert_allclose(layer(*case.inputs), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -224,7 +224,7 @@ def test_learned_clips_scale_the_grid(case):
     for clip in clips:
         clip.assign(0.5 * tf.ones(clip.shape))
     expected = case.with_matrices(
-        layer, lambda matrix: reference.snap(matrix, 4, (case.axis,), clip=0.5)
+        layer, lambda matrix: reference.on_grid(matrix, 4, (case.axis,), clip=0.5)
     )
     np.testing.assert_allclose(layer(*case.inputs), expected(*case.inputs), rtol=1e-4, atol=1e-5)
     # An optimizer cannot take them out of their range.
@@ -381,7 +381,7 @@ def test_static_activations_are_not_deployed_before_they_were_seen():
 def test_a_table_may_be_given_as_it_is_made():
     table = np.random.default_rng(0).standard_normal([7, 4]).astype(np.float32)
     layer = QuantEmbedding(7, 4, weights=[table], quant="w4c")
-    expected = reference.snap(table, 4, axes=(1,))
+    expected = reference.on_grid(table, 4, axes=(1,))
     np.testing.assert_array_equal(layer(np.arange(7)), expected)
 
 

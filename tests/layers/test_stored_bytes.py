@@ -3,7 +3,7 @@ import math
 import pytest
 import tensorflow as tf
 
-from int4_conformer.export.traced_weights import deployed_weights
+from int4_conformer.export.trace import deployed_weights
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.layers.quantized import Quantized
 from int4_conformer.quant import QuantConfig

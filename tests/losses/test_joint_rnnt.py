@@ -10,6 +10,7 @@ from hypothesis import strategies
 from int4_conformer.errors import UserError
 from int4_conformer.losses import joint_rnnt_loss, rnnt_loss
 from tests.losses.lattices import brute_force, of_batch, random_batch
+from tests.support.examples import examples
 
 DIM = 6
 VOCAB = 11
@@ -64,7 +65,7 @@ def assert_same(found, expected, tolerance=1e-5):
     blank_id=strategies.sampled_from([0, 3]),
     seed=strategies.integers(0, 2**32 - 1),
 )
-@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.settings(deadline=None, max_examples=examples(8))
 def test_it_is_the_loss_of_the_whole_lattice(time, labels, points, rare, seed, **options):
     sources, rest = random_inputs(3, time, labels, seed)
     tiles = {"rare": rare, "logits_at_once": points * VOCAB}

@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.export.with_recipe import with_recipe
 from int4_conformer.mixed_precision.sensitivity import Probe
 from int4_conformer.quant import QuantConfig, Recipe
+from int4_conformer.quantize import quantize_model
 from tests.support import tiny
 
 W4 = QuantConfig.from_name("w4c_a8d")
@@ -40,7 +40,7 @@ def difference(selection):
     """The relative error, from models that are quantized in no other layer."""
     rules = tuple((path, W4) for path in selection)
     recipe = Recipe(name="test", rules=(*rules, (".*", QuantConfig())))
-    quantized = with_recipe(tiny.shared_model("float"), recipe)
+    quantized = quantize_model(tiny.shared_model("float"), recipe)
     wrong = whole = 0.0
     for row, frames, prefixes in ((0, 6, 4), (1, 3, 3)):
         inputs = {name: value[row : row + 1] for name, value in batch(2).items()}

@@ -1,10 +1,10 @@
 import pytest
 
 from int4_conformer.errors import UserError
-from int4_conformer.export.with_recipe import with_recipe
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.mixed_precision.suggestion import forward_passes, suggest
 from int4_conformer.quant import QuantConfig
+from int4_conformer.quantize import quantize_model
 from tests.mixed_precision.test_sensitivity import batch
 from tests.support import tiny
 
@@ -37,7 +37,7 @@ def test_what_is_measured_is_what_was_expected(suggestion):
 
 
 def test_the_recipe_gives_each_layer_what_was_chosen(suggestion, model):
-    layers = quantized_layers(with_recipe(model, suggestion.recipe))
+    layers = quantized_layers(quantize_model(model, suggestion.recipe))
     assert {path: layer.quant for path, layer in layers.items()} == {
         path: option.config for path, option in suggestion.chosen.items()
     }

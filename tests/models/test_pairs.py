@@ -19,10 +19,15 @@ from tests.support import tiny
 from tests.support.pairs import BLOCK, ENCODERS, LABELS, LENGTHS, PCM, W4A8, W8A8, built, padded
 
 BATCH = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
-PAIRS = list(itertools.product(ENCODERS, get_args(PredictorKind)))
+# Each encoder and each prediction network once, and the others in the long tests.
+ONCE = set(zip(itertools.cycle(ENCODERS), get_args(PredictorKind), strict=False))
+PAIRS = [
+    pytest.param(pair, marks=() if pair in ONCE else pytest.mark.heavy, id="-".join(pair))
+    for pair in itertools.product(ENCODERS, get_args(PredictorKind))
+]
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+@pytest.fixture(scope="module", params=PAIRS)
 def pair(request):
     return request.param
 

@@ -324,8 +324,9 @@ def test_each_pass_has_a_ctc_head(two_passes, tmp_path):
     shared = two_passes.config.shared_decoder
     model = built(ctc=True, **TWO_PASSES["shared" if shared else "own"])
     paths = [{weight.path for weight in m.weights} for m in (two_passes, model)]
-    heads = {f"test/ctc_{i}/{name}" for i in (0, 1) for name in ("kernel", "bias")}
-    assert paths[1] - paths[0] == heads
+    assert paths[1] - paths[0] == {
+        f"test/ctc_{i}/{name}" for i in (0, 1) for name in ("kernel", "bias")
+    }
     losses = ctc_losses_of_passes(model)
     assert all(np.all(loss.numpy() > 0) for loss in losses)
     model.save(tmp_path / "model.keras")

@@ -1,4 +1,4 @@
-"""Contracts W, A, M and G of the numerics, written plainly in NumPy."""
+"""The contracts of docs/numerics.md, written plainly in NumPy."""
 
 import ml_dtypes
 import numpy as np
@@ -11,7 +11,7 @@ def levels(bits):
 
 
 def quantize(x, bits, axes, *, block=None, clip=1):
-    """Contract W: int8 codes and float32 scales."""
+    """Weights: int8 codes and float32 scales."""
     x = np.asarray(x, F)
     axes = tuple(axis % x.ndim for axis in axes)
     if block is None:
@@ -35,7 +35,7 @@ def spread(scale, block, axes):
 
 
 def quantize_rows(x, scheme):
-    """Contract A: int8 codes, float32 scales [rows, 1] and zero points, int32 [rows, 1]."""
+    """Activations: int8 codes, float32 scales [rows, 1] and zero points, int32 [rows, 1]."""
     if scheme == "int8_asymmetric":
         rows = [_quantize_row_asymmetric(row) for row in np.asarray(x, F)]
         codes, scales, zero_points = zip(*rows, strict=True)
@@ -57,7 +57,7 @@ def _quantize_row_asymmetric(row):
 
 
 def matmul(a, b):
-    """Contract M: the exact product of codes, int32."""
+    """Products: the exact product of codes, int32."""
     product = a.astype(np.int64) @ b.astype(np.int64)
     assert np.all(np.abs(product) < 2**31)
     return product.astype(np.int32)
@@ -71,13 +71,13 @@ def dot(x, kernel, bits, scheme):
     return accumulator.astype(F) * scale * weight_scale
 
 
-def snap(x, bits, axes, *, block=None, clip=1):
+def on_grid(x, bits, axes, *, block=None, clip=1):
     """`x` on its grid."""
     codes, scale = quantize(x, bits, axes, block=block, clip=clip)
     return codes * spread(scale, block, axes)
 
 
-def snap_rows(x, scheme):
+def rows_on_grid(x, scheme):
     """The rows of `x` on their grids."""
     codes, scale, zero_point = quantize_rows(x, scheme)
     return (codes - zero_point).astype(F) * scale

@@ -26,8 +26,8 @@ def test_a_weight_is_deployed_once_however_often_it_is_used():
         tf.function(lambda: dot(X, kernel, W4) + dot(-X, kernel, W4)).get_concrete_function()
     (matrix,) = target.matrices.values()
     assert matrix.name == "kernel"
-    snapped = reference.snap(kernel.numpy(), 4, axes=(0,))
-    np.testing.assert_array_equal(matrix.in_graph, snapped)
+    on_grid = reference.on_grid(kernel.numpy(), 4, axes=(0,))
+    np.testing.assert_array_equal(matrix.in_graph, on_grid)
 
 
 def test_variables_of_one_path_are_told_apart():
@@ -38,8 +38,8 @@ def test_variables_of_one_path_are_told_apart():
         ).get_concrete_function()
     assert list(target.matrices) == ["kernel", "kernel~1"]
     for y, kernel in zip(function(), (first, second, first), strict=True):
-        snapped = reference.snap(kernel.numpy(), 4, axes=(0,))
-        np.testing.assert_allclose(y, X @ snapped, rtol=1e-5, atol=1e-6)
+        on_grid = reference.on_grid(kernel.numpy(), 4, axes=(0,))
+        np.testing.assert_allclose(y, X @ on_grid, rtol=1e-5, atol=1e-6)
 
 
 def test_deployments_nest():

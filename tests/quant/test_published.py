@@ -171,8 +171,8 @@ KERNEL = np.float32([[-1.5, 0.99], [-0.99, 0], [-0.01, 1.5]])
 def test_two_bit_weights_of_praxis():
     """operations_test.py `test_basic_aqt_einsum`."""
     product = quant.einsum("xy,yz->xz", ROWS, KERNEL, quant.QuantConfig(weight_bits=2))
-    snapped = np.float32([[-1.5, 1.5], [-1.5, 0], [0, 1.5]])
-    np.testing.assert_allclose(product, ROWS @ snapped, rtol=1e-6)
+    on_grid = np.float32([[-1.5, 1.5], [-1.5, 0], [0, 1.5]])
+    np.testing.assert_allclose(product, ROWS @ on_grid, rtol=1e-6)
 
 
 def test_three_bit_rows_by_two_bit_weights_of_praxis():

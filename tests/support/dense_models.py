@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
-from int4_conformer.export.traced_weights import deployed_weights
+from int4_conformer.export.trace import deployed_weights
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.quant.deploy import deploying
 from int4_conformer.tflite import flatbuffer

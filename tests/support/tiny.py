@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 import tensorflow as tf
 
-from int4_conformer.export.traced_weights import deployed_weights
+from int4_conformer.export.trace import deployed_weights
 from int4_conformer.models.model_config import (
     EncoderConfig,
     JointConfig,

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.export.traced_weights import deployed_weights
+from int4_conformer.export.trace import deployed_weights
 from int4_conformer.layers import QuantDense
 from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite.folding_barriers import remove_barriers

@@ -10,7 +10,7 @@ from int4_conformer.training.training_config import TrainingConfig
 
 def learning_rates(config):
     """Learning rates of the steps 0 ... config.steps."""
-    schedule = make_optimizer(config).schedule
+    schedule = make_optimizer(config)._learning_rate
     return np.array([float(schedule(step)) for step in range(config.steps + 1)])
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import numpy as np
@@ -16,9 +17,7 @@ SETTINGS = TrainingConfig(steps=3).to_config()
 
 def save(workdir, kind, step):
     """Saves a step counter as the checkpoint of a kind."""
-    counter = tf.Variable(step)
-    manager = workdir.checkpoint_manager(tf.train.Checkpoint(step=counter), kind)
-    manager.save(step)
+    workdir.checkpoints(kind).save(tf.train.Checkpoint(step=tf.Variable(step)), step, {})
 
 
 def checkpoints(workdir):
@@ -63,14 +62,52 @@ def test_create_refuses_other_settings_and_names_them(tmp_path):
     save(workdir, "last", 1)
     before = (tmp_path / "config.json").read_bytes()
     for arguments, named in [
-        ((tiny.config("w8a8"), tiny.TOKENIZER, SETTINGS), "model.recipe"),
-        ((tiny.config(), Graphemes(charset="ab"), SETTINGS), "tokenizer.charset"),
-        ((tiny.config(), tiny.TOKENIZER, SETTINGS | {"steps": 4}), "training.steps"),
-        ((tiny.config(), tiny.TOKENIZER, SETTINGS | {"more": 4}), "training.more"),
+        ((tiny.config("w8a8"), tiny.TOKENIZER, SETTINGS), "model.recipe was .* and is .*"),
+        (
+            (tiny.config(), Graphemes(charset="ab"), SETTINGS),
+            'tokenizer.charset was " abcdefghij" and is "ab"',
+        ),
+        (
+            (tiny.config(), tiny.TOKENIZER, SETTINGS | {"warmup": 4}),
+            "training.warmup was 500 and is 4",
+        ),
+        (
+            (tiny.config(), tiny.TOKENIZER, SETTINGS | {"more": 4}),
+            "training.more was null and is 4",
+        ),
     ]:
-        with pytest.raises(UserError, match=rf"other settings \({named} differ\)"):
+        with pytest.raises(UserError, match=rf"other settings \({named}\).*--init_from="):
             workdir.create(*arguments)
     assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_a_run_goes_on_with_more_steps_and_other_intervals(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+    save(workdir, "last", 1)
+    free = {"steps": 9, "evaluate_every": 2, "checkpoint_minutes": 1.5}
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS | free)
+    training = json.loads((tmp_path / "config.json").read_text())["training"]
+    assert {name: training[name] for name in free} == free
+
+
+def test_half_a_line_of_metrics_is_left_out(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n{"step": 3, "lo')
+    workdir = Workdir(tmp_path)
+    assert [metrics["step"] for metrics in workdir.metrics()] == [1, 2]
+    workdir.forget_metrics_after(1)
+    assert file.read_text() == '{"step": 1, "loss": 2.0}\n'
+
+
+def test_one_training_writes_into_a_folder(tmp_path):
+    workdir = Workdir(tmp_path)
+    with workdir.locked():
+        message = rf"Another training writes into .* \(process {os.getpid()}\)"
+        with pytest.raises(UserError, match=message), Workdir(tmp_path).locked():
+            pass
+    with Workdir(tmp_path).locked():
+        pass
 
 
 def test_create_replaces_a_run_without_a_checkpoint(tmp_path):
@@ -101,11 +138,15 @@ def test_the_newest_checkpoint_of_each_kind_is_kept(tmp_path):
     workdir = Workdir(tmp_path)
     assert workdir.latest_checkpoint("last") is None
     assert workdir.steps_done == 0
-    # Each save by a fresh manager, as in runs that were interrupted; 10 comes after 9.
+    # 10 comes after 9.
     for kind, step in [("best", 8), ("last", 8), ("last", 9), ("best", 10), ("last", 10)]:
         save(workdir, kind, step)
         assert workdir.latest_checkpoint(kind).endswith(f"checkpoints/{kind}/step-{step}")
-    assert checkpoints(workdir) == ["checkpoints/best/step-10", "checkpoints/last/step-10"]
+    assert checkpoints(workdir) == [
+        "checkpoints/best/step-10",
+        "checkpoints/last/step-10",
+        "checkpoints/last/step-9",
+    ]
     assert workdir.steps_done == 10
 
 

@@ -1,4 +1,4 @@
-"""Activations quantized per row at run time, or in a static range: Contract A."""
+"""Activations quantized per row at run time, or in a static range (docs/numerics.md)."""
 
 import tensorflow as tf
 

@@ -1,4 +1,5 @@
-"""Functions with a gradient of their own: Contract G's straight-through, and what it is made of."""
+"""Functions with a gradient of their own: straight-through, and what it is made of
+(docs/numerics.md, gradients)."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

@@ -1,4 +1,5 @@
-"""Integer tensors and how floats become integers: Contract W, [0051]-[0055] of US20230298569A1."""
+"""Integer tensors and how floats become integers (docs/numerics.md, weights; [0051]-[0055] of
+US20230298569A1)."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Weights on their integer grid, with straight-through gradients: Contract G.
+"""Weights on their integer grid, with straight-through gradients (docs/numerics.md).
 
 Forward, a value is replaced by the number its code stands for. Backward, rounding counts as the
 identity (straight-through, Bengio et al., arXiv 1308.3432). Options of `QuantConfig`:

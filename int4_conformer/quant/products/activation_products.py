@@ -1,7 +1,7 @@
 """Products of two activations in integers, as attention has them.
 
 Both operands are quantized at run time, symmetrically: the first with a scale per row, the second
-with a scale per column, so that as in Contract M all scales come after the integer product,
+with a scale per column, so that as with weights all scales come after the integer product,
 
     y = (a_codes b_codes) * a_scale * b_scale
 

@@ -1,4 +1,4 @@
-"""Convolutions as matrix products: Contract S lets integers reach only FULLY_CONNECTED.
+"""Convolutions as matrix products: of all operators, FULLY_CONNECTED alone has int4 kernels.
 
 A patch is what lies under the kernel at one place. Patches are laid out as rows [taps * in], taps
 in row-major order, and a kernel [*taps, in, out] is the matrix [taps * in, out]; dynamic

@@ -1,4 +1,4 @@
-"""Products of an activation with a weight, and look-ups: Contracts M and G."""
+"""Products of an activation with a weight, and look-ups (docs/numerics.md)."""
 
 import tensorflow as tf
 

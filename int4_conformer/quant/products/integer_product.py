@@ -1,4 +1,4 @@
-"""Products of integers that stand for floats: Contract M.
+"""Products of integers that stand for floats (docs/numerics.md).
 
     y = (x_codes w_codes - zero_point * column_sums(w_codes)) * x_scale * w_scale
 

@@ -1,4 +1,4 @@
-"""Products of matrices, in integers and in floats: Contract M.
+"""Products of matrices, in integers and in floats (docs/numerics.md).
 
 All backends of the integer product return the same int32 accumulators:
 

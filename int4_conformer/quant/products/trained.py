@@ -44,9 +44,7 @@ class TrainedProducts(Products):
             if not isinstance(matrix, StraightThrough):
                 matrix = _on_grid(matrix, axis, config, state)
             return static_product(x, matrix, axis, bias, config, state.ranges)
-        if isinstance(matrix, StraightThrough):
-            return _product(axis, config, x, matrix, bias)
-        if config.weight_bits is None:
+        if isinstance(matrix, StraightThrough) or config.weight_bits is None:
             # A few ops, not worth a function of their own.
             return _product(axis, config, x, matrix, bias)
         return traced_once(_quantizing_product, axis, config)(

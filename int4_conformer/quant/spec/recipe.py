@@ -207,7 +207,8 @@ class Recipe:
             )
             for pattern, rule in config["rules"]
         )
-        return cls(name=renamed_recipe(config["name"]), rules=rules, path=config.get("path", ""))
+        recipe = cls(name=config["name"], rules=rules, path=config.get("path", ""))
+        return dataclasses.replace(recipe, name=renamed_recipe(recipe.name))
 
 
 # What layers take for `quant`.

@@ -22,7 +22,7 @@ def operands(batch=(2, 3), rows=5, width=7, columns=4):
 
 
 def product(a, b, scheme, b_scale="column"):
-    """Contract M, with a dynamic second operand."""
+    """The product of codes, with a dynamic second operand."""
     bits = BITS[scheme]
     b_codes, scale = reference.quantize(b, bits, axes=(-2 if b_scale == "column" else -1,))
     if b_scale == "row":
@@ -35,10 +35,10 @@ def used_operands(a, b, scheme, b_scale):
     """The numbers whose product it is."""
     bits = BITS[scheme]
     if b_scale == "column":
-        return reference.snap(a, bits, (-1,)), reference.snap(b, bits, (-2,))
+        return reference.on_grid(a, bits, (-1,)), reference.on_grid(b, bits, (-2,))
     codes, scale = reference.quantize(b, bits, (-1,))
     turned = np.swapaxes(scale, -1, -2)
-    return reference.snap(a * turned, bits, (-1,)) / turned, codes * scale
+    return reference.on_grid(a * turned, bits, (-1,)) / turned, codes * scale
 
 
 @pytest.mark.parametrize("backend", ["auto", "native", "xla", "exact_float"])
@@ -116,7 +116,7 @@ def test_einsum_is_that_of_the_dequantized_operands(case, sizes):
     equation, a_shape, b_shape, a_axes, b_axes = case
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(shape).astype(np.float32) for shape in (a_shape, b_shape))
-    expected = np.einsum(equation, reference.snap(a, 8, a_axes), reference.snap(b, 8, b_axes))
+    expected = np.einsum(equation, reference.on_grid(a, 8, a_axes), reference.on_grid(b, 8, b_axes))
 
     def function(a, b):
         return activation_einsum(equation, a, b, "int8_symmetric")

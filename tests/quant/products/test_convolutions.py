@@ -101,9 +101,9 @@ def test_gradients_are_straight_through():
         tape.watch([x, w])
         y = conv1d(x, w, config, stride=2)
     dx, dw = tape.gradient(y, [x, w], output_gradients=tf.constant(dy))
-    rows = reference.snap_rows(patches(SPEECH, 3, 2, 1), "int8_symmetric")
+    rows = reference.rows_on_grid(patches(SPEECH, 3, 2, 1), "int8_symmetric")
     np.testing.assert_allclose(tf.reshape(dw, [18, 5]), rows.T @ dy.reshape(10, 5), atol=1e-4)
-    used = reference.snap(kernel, 4, axes=(0, 1))
+    used = reference.on_grid(kernel, 4, axes=(0, 1))
     expected = tf.nn.conv1d_transpose(dy, used, SPEECH.shape, 2, "VALID")
     np.testing.assert_allclose(dx, expected, atol=1e-4)
 
@@ -114,7 +114,7 @@ def test_a_depthwise_kernel_is_on_its_grid(granularity):
     config = QuantConfig(weight_bits=3, granularity=granularity)
     y = depthwise_conv1d(SPEECH, kernel, config, padding="same", bias=bias)
     axes = (0,) if granularity == "channel" else (0, 1, 2)
-    used = reference.snap(kernel, 3, axes)
+    used = reference.on_grid(kernel, 3, axes)
     expected = depthwise_conv1d(SPEECH, used, FLOAT, padding="same") + bias
     np.testing.assert_array_equal(y, expected)
 

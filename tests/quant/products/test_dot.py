@@ -24,9 +24,9 @@ def operands(rows=6, width=17, columns=5, seed=0):
 def used_operands(x, kernel, config):
     """The numbers that the codes stand for."""
     if config.activation != "float":
-        x = reference.snap_rows(x, config.activation)
+        x = reference.rows_on_grid(x, config.activation)
     if config.weight_bits is not None:
-        kernel = reference.snap(kernel, config.weight_bits, axes=(0,))
+        kernel = reference.on_grid(kernel, config.weight_bits, axes=(0,))
     return x, kernel
 
 
@@ -202,8 +202,8 @@ def test_einsum_is_that_of_the_dequantized_operands(case):
     equation, x_shape, kernel_shape, x_axes, kernel_axes = case
     rng = np.random.default_rng(0)
     x, kernel = (rng.standard_normal(shape).astype(np.float32) for shape in (x_shape, kernel_shape))
-    used_x = reference.snap(x, 8, x_axes)
-    used_kernel = reference.snap(kernel, 4, kernel_axes)
+    used_x = reference.on_grid(x, 8, x_axes)
+    used_kernel = reference.on_grid(kernel, 4, kernel_axes)
     expected = np.einsum(equation, used_x, used_kernel)
     config = QuantConfig(weight_bits=4, activation="int8_symmetric")
     y = einsum(equation, x, kernel, config)

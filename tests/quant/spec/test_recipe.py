@@ -36,9 +36,11 @@ def test_a_layer_without_a_rule_is_an_error(path):
         RECIPE.at(path).config()
 
 
-def test_it_survives_json_without_its_path():
-    config = json.loads(json.dumps(RECIPE.at("encoder").to_config()))
-    assert Recipe.from_config(config) == RECIPE
+@pytest.mark.parametrize("recipe", [RECIPE, RECIPE.at("encoder")], ids=lambda r: r.path or "/")
+def test_it_survives_json(recipe):
+    config = json.loads(json.dumps(recipe.to_config()))
+    assert Recipe.from_config(config) == recipe
+    assert ("path" in config) == bool(recipe.path)
 
 
 @pytest.mark.parametrize(

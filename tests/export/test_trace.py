@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.export.traced_weights import deployed_weights
+from int4_conformer.export.trace import deployed_weights
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.quant_embedding import QuantEmbedding
 from int4_conformer.quant.spec.quant_config import QuantConfig

@@ -1,0 +1,121 @@
+"""Checkpoints that are whole or are not there.
+
+One is `step-N.index` and `step-N.data-*`, as TensorFlow writes it, and `step-N.json` with their
+SHA-256 and what is no tensor. That file comes last: a checkpoint without it, or whose files are not
+as it says, was never finished or is damaged, and the one before is taken. Folders of before there
+were such files are taken as TensorFlow recorded them.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from int4_conformer.errors import UserError
+from int4_conformer.files import write_beside
+
+# Where a checkpoint is written before it takes its place.
+_PARTIAL = "partial"
+
+
+class Checkpoints:
+    """A folder of checkpoints, of which the newest few are kept.
+
+    Args:
+        folder: made if needed.
+        keep: how many.
+    """
+
+    def __init__(self, folder: Path, keep: int):
+        self._folder = folder
+        self._keep = keep
+
+    def save(self, checkpoint: tf.train.Checkpoint, step: int, facts: Mapping[str, Any]) -> None:
+        """Writes a checkpoint whole or not at all, and forgets the oldest.
+
+        Args:
+            checkpoint: what to write.
+            step: its number.
+            facts: JSON values to keep with it.
+
+        Raises:
+            UserError: it cannot be written; those before are as they were.
+        """
+        name = f"step-{step}"
+        partial = self._folder / _PARTIAL
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            checkpoint.write(str(partial / name))
+            files = sorted(file for file in partial.iterdir() if file.is_file())
+            digests = {file.name: _digest(file) for file in files}
+            for file in files:
+                os.replace(file, self._folder / file.name)
+            content = json.dumps({"sha256": digests, **facts})
+            write_beside(self._folder / f"{name}.json", content.encode())
+        except (OSError, tf.errors.OpError, UserError) as error:
+            kept = self.latest()
+            before = "there is none before" if kept is None else f"{kept.name} is kept"
+            raise UserError(
+                f"The checkpoint of step {step} cannot be written to {self._folder} "
+                f"({_reason(error)}); {before}. Make room, and give the same command again."
+            ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        self._forget()
+
+    def latest(self) -> Path | None:
+        """Path prefix of the newest checkpoint that is whole, or None."""
+        prefixes = [file.with_suffix("") for file in self._folder.glob("step-*.index")]
+        for prefix in sorted(prefixes, key=step_of, reverse=True):
+            if self._is_whole(prefix):
+                return prefix
+        # What earlier versions wrote, by a manager of TensorFlow's.
+        recorded = tf.train.latest_checkpoint(str(self._folder))
+        return None if recorded is None else self._folder / Path(recorded).name
+
+    def facts(self, prefix: Path) -> dict[str, Any]:
+        """What was kept with a checkpoint; nothing with those of earlier versions."""
+        file = prefix.with_suffix(".json")
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def _is_whole(self, prefix: Path) -> bool:
+        try:
+            digests = json.loads(prefix.with_suffix(".json").read_text())["sha256"]
+            return all(_digest(self._folder / name) == seal for name, seal in digests.items())
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def _forget(self) -> None:
+        """Removes all but the newest, and what TensorFlow leaves of those it did not finish."""
+        sealed = [file.with_suffix("") for file in self._folder.glob("step-*.json")]
+        kept = {prefix.name for prefix in sorted(sealed, key=step_of)[-self._keep :]}
+        for path in self._folder.glob("step-*"):
+            if path.name.split(".")[0] not in kept:
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def step_of(prefix: Path) -> int:
+    """The step of "step-12"."""
+    return int(prefix.name.removeprefix("step-"))
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while block := content.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0]
