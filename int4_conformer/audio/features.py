@@ -68,7 +68,7 @@ class LogMel(Steppable, keras.layers.Layer):
 
     def _blocks(self, pcm: tf.Tensor) -> tf.Tensor:
         """Samples as [batch, time, hop]."""
-        batch, samples = sizes(tf.convert_to_tensor(pcm))
+        batch, samples = sizes(pcm)
         # Of an unknown number, -1, there are -1 // hop = -1 blocks.
         return tf.reshape(pcm, [batch, samples // self.config.hop, self.config.hop])
 

@@ -13,7 +13,7 @@ from tests.support import tiny
 
 CHUNKED = dataclasses.replace(tiny.ENCODER, chunk=2, left_context=4)
 SECONDS = 0.08
-BLOCK = 640
+PCM = tiny.speech(16)[None]
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,19 @@ def model():
     return model
 
 
+@pytest.fixture(scope="module")
+def greedy(model):
+    """What each pass says of the whole."""
+    recognize = tf.function(model.recognize, autograph=False)
+    return [recognize(PCM, passes=passes) for passes in (1, 2)]
+
+
 def streamed(stream, pcm):
     """What each pass says of each segment, and the states after the last ones."""
     states = stream.initial_states(1)
-    first_pass, second_pass = tf.function(stream.first_pass), tf.function(stream.second_pass)
+    first_pass, second_pass = (
+        tf.function(step, autograph=False) for step in (stream.first_pass, stream.second_pass)
+    )
     outputs, encoded = ([], []), []
     for start in range(0, pcm.shape[1], stream.samples):
         segment = pcm[:, start : start + stream.samples]
@@ -59,24 +68,24 @@ def assert_same(segments, whole):
         assert not any(np.any(segment[name][0, int(segment["count"][0]) :]) for segment in segments)
 
 
-def test_tokens_of_segments_have_the_frames_of_the_whole(model):
-    pcm = tiny.speech(24)[None]
-    outputs, _ = streamed(TransducerStream(model, SECONDS), pcm)
-    for index, segments in enumerate(outputs):
-        assert_same(segments, model.recognize(pcm, passes=index + 1))
+def test_tokens_of_segments_have_the_frames_of_the_whole(model, greedy):
+    outputs, _ = streamed(TransducerStream(model, SECONDS), PCM)
+    for segments, whole in zip(outputs, greedy, strict=True):
+        assert_same(segments, whole)
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_a_beam_says_in_segments_what_it_says_of_the_whole(model, beam_size):
-    pcm, config = tiny.speech(24)[None], BeamConfig(beam_size=beam_size)
-    stream = BeamTransducerStream(model, SECONDS, config=config, room=96)
-    outputs, states = streamed(stream, pcm)
+def test_a_beam_says_in_segments_what_it_says_of_the_whole(model, greedy, beam_size):
+    config = BeamConfig(beam_size=beam_size)
+    stream = BeamTransducerStream(model, SECONDS, config=config, room=64)
+    outputs, states = streamed(stream, PCM)
     for index, segments in enumerate(outputs):
         segments.append(stream.finish(index, states[index]))
-        whole = model.beam_search(pcm, passes=index + 1, config=config).best
+        search = tf.function(model.beam_search, autograph=False)
+        whole = search(PCM, passes=index + 1, config=config).best
         if beam_size == 1:
             assert_same(segments, whole)
-            assert_same(segments, model.recognize(pcm, passes=index + 1))
+            assert_same(segments, greedy[index])
         else:
             joined = [segment["tokens"][0, : int(segment["count"][0])] for segment in segments]
             np.testing.assert_array_equal(
