@@ -63,7 +63,8 @@ class Steppable:
             state: of the segment before.
             padding_mask: bool [batch, time'], or None.
         """
-        return self.advance(x, padding_mask, state, training=False)
+        # Keras makes tensors of what a call is given, and nobody does here.
+        return self.advance(tf.convert_to_tensor(x), padding_mask, state, training=False)
 
 
 def of_part(state: State | None, name: str) -> State | None:
