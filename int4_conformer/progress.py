@@ -1,7 +1,6 @@
 """Progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 import time
-from types import TracebackType
 
 import rich.console
 import rich.progress
@@ -55,10 +54,5 @@ class Progress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
+from int4_conformer.export.signatures import stepping
 from int4_conformer.export.write_tflite import write_tflite
 from int4_conformer.layers.steppable import State, Steppable
 
@@ -119,41 +120,30 @@ def _exported(layer: Steppable, x: np.ndarray, lengths: Sequence[int], size: int
     padded, mask = _padded(x, lengths, frames)
     stack = padded.shape[1] // mask.shape[1]
     initial = layer.initial_state(len(x))
-    # LiteRT cannot give back a tensor of no values.
-    empty = {name: value for name, value in initial.items() if not value.shape.num_elements()}
-    specs = {
-        name: tf.TensorSpec(value.shape, value.dtype, name)
-        for name, value in initial.items()
-        if name not in empty
-    }
-    shape = [len(x), frames * stack, *padded.shape[2:]]
+    inputs = [
+        tf.TensorSpec([len(x), frames * stack, *padded.shape[2:]], padded.dtype, "x"),
+        tf.TensorSpec([len(x), frames], tf.bool, "padding_mask"),
+    ]
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec(shape, padded.dtype, "x"),
-            tf.TensorSpec([len(x), frames], tf.bool, "padding_mask"),
-            specs,
-        ],
-        autograph=False,
-    )
-    def run(x: tf.Tensor, padding_mask: tf.Tensor, state: State) -> dict[str, tf.Tensor]:
-        y, state = layer.step(x, state | empty, padding_mask)
-        return {"y": y} | {name: state[name] for name in specs}
+    def advance(x: tf.Tensor, padding_mask: tf.Tensor, state: State) -> tuple[State, State]:
+        y, state = layer.step(x, state, padding_mask)
+        return {"y": y}, state
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.tflite"
-        write_tflite({"step": run}, layer, path)
+        write_tflite({"step": stepping(advance, inputs, initial)}, layer, path)
         interpreter = litert.Interpreter(model_content=path.read_bytes())
     runner = interpreter.get_signature_runner("step")
     known = runner.get_input_details()
 
     def step(x: tf.Tensor, state: State, mask: tf.Tensor) -> tuple[np.ndarray, State]:
-        given = {"x": x, "padding_mask": mask} | {name: state[name] for name in specs}
-        # The converter drops what the step does not use.
+        given = {"x": x, "padding_mask": mask} | state
+        # The file takes no values that the step does not use, and no tensor of none.
         outputs = runner(
             **{name: np.asarray(value) for name, value in given.items() if name in known}
         )
-        return outputs.pop("y"), {name: tf.constant(outputs[name]) for name in specs} | empty
+        y = outputs.pop("y")
+        return y, state | {name: tf.constant(value) for name, value in outputs.items()}
 
     return run_segments(step, layer, x, lengths, size)
 

@@ -34,6 +34,11 @@ def compiled_by_xla() -> bool:
     return _whole.get() and not tf.executing_eagerly()
 
 
+def mode() -> tuple[bool, bool]:
+    """Whether XLA may compile what is traced now, and whether it may compile pieces."""
+    return _whole.get(), _pieces.get()
+
+
 def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function that XLA compiles where it is traced `without_xla`; no gradient flows through it
     there.

@@ -157,10 +157,10 @@ def batches(
         samples = np.array([utterance.duration for utterance in utterances]) * SAMPLE_RATE
     bucket_of = _buckets_of(utterances, samples, [row.size for row in labels], buckets)
     rows = [bucket.batch_size for bucket in buckets]
-    pool = concurrent.futures.ThreadPoolExecutor()
+    pool = None if cache else concurrent.futures.ThreadPoolExecutor()
 
     def recordings_of(places: Sequence[int]) -> Iterable[np.ndarray]:
-        if cache:
+        if pool is None:
             return [recordings[place] for place in places]
         return pool.map(_pcm16, [utterances[place] for place in places])
 

@@ -1,6 +1,6 @@
 """The signatures of an exported recogniser, as `interface` describes them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -24,17 +24,29 @@ def signatures(model: Transducer, segment_seconds: float) -> dict[str, Any]:
     stream = TransducerStream(model, segment_seconds)
     states = stream.initial_states(batch=1)
     pcm = tf.TensorSpec([1, stream.samples], tf.float32, name=interface.PCM)
-    functions[interface.FIRST_PASS] = _step(stream.first_pass, pcm, states[0])
+    length = tf.TensorSpec([1], tf.int32, name=interface.LENGTH)
+    functions[interface.FIRST_PASS] = stepping(stream.first_pass, [pcm, length], states[0])
     if model.second_pass is not None:
         shape = [1, stream.second_frames, model.config.encoder.dim]
         encoded = tf.TensorSpec(shape, tf.float32, name=interface.ENCODED)
-        functions[interface.SECOND_PASS] = _step(stream.second_pass, encoded, states[1])
+        functions[interface.SECOND_PASS] = stepping(
+            stream.second_pass, [encoded, length], states[1]
+        )
     return functions
 
 
-def _step(step: Callable[..., Any], given: tf.TensorSpec, state: State) -> Any:
-    """Runs a pass on a segment; one flat dictionary of outputs and state comes out."""
-    length = tf.TensorSpec([1], tf.int32, name=interface.LENGTH)
+def stepping(step: Callable[..., Any], inputs: Sequence[tf.TensorSpec], state: State) -> Any:
+    """A `tf.function` of a step on a segment.
+
+    Args:
+        step: takes the inputs and a state, and returns a dictionary of outputs and the next state.
+        inputs: named specs of what it takes.
+        state: the initial one.
+
+    Returns:
+        what takes the inputs and the state that came before; one flat dictionary of outputs and
+        state comes out.
+    """
     # LiteRT cannot give back a tensor of no values, as states of no left context are.
     empty = {name: x for name, x in state.items() if not x.shape.num_elements()}
     specs = {
@@ -43,10 +55,11 @@ def _step(step: Callable[..., Any], given: tf.TensorSpec, state: State) -> Any:
         if name not in empty
     }
 
-    @tf.function(input_signature=[given, length, specs], autograph=False)
-    def run(given: tf.Tensor, length: tf.Tensor, state: State) -> dict[str, tf.Tensor]:
-        outputs, after = step(given, length, state | empty)
-        return outputs | {name: after[name] for name in state}
+    @tf.function(input_signature=[*inputs, specs], autograph=False)
+    def run(*given: Any) -> dict[str, tf.Tensor]:
+        *values, before = given
+        outputs, after = step(*values, before | empty)
+        return outputs | {name: after[name] for name in specs}
 
     return run
 

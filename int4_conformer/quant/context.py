@@ -3,12 +3,13 @@
 import contextlib
 import contextvars
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from int4_conformer.xla import without_pieces
+from int4_conformer.xla import mode, without_pieces
 
 # Rows `{"rows", "width", "columns", "ms": {backend: milliseconds}}` by device kind.
 Table = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -26,11 +27,12 @@ class Context:
     checks: bool = False
     # The training step, counted from 0; None: layers go by the steps that they have counted.
     step: int | None = None
-    # Functions that were traced in these surroundings (`traced_once`).
-    traces: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)
 
 
-_current = contextvars.ContextVar("quant", default=Context())  # noqa: B039 (it is not changed)
+_current = contextvars.ContextVar("quant", default=Context())  # noqa: B039 (it is frozen)
+
+# What `traced_once` has traced, by the graph that calls it; a function does not hold its caller.
+_traces: MutableMapping[tf.Graph, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 def context() -> Context:
@@ -41,7 +43,7 @@ def context() -> Context:
 @contextlib.contextmanager
 def changed(**fields: Any) -> Iterator[None]:
     """Changes fields of `Context` for a while."""
-    token = _current.set(dataclasses.replace(_current.get(), traces={}, **fields))
+    token = _current.set(dataclasses.replace(_current.get(), **fields))
     try:
         yield
     finally:
@@ -100,4 +102,8 @@ def traced_once(function: Callable[..., Any], *settings: Any) -> Callable[..., A
 
     if tf.executing_eagerly():
         return call
-    return context().traces.setdefault((function, *settings), tf.function(call, autograph=False))
+    traces = _traces.setdefault(tf.compat.v1.get_default_graph(), {})
+    surroundings = (context(), mode())
+    return traces.setdefault(
+        (surroundings, function, *settings), tf.function(call, autograph=False)
+    )

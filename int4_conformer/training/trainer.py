@@ -71,6 +71,7 @@ class Trainer:
         self._config = config
         self._strategy = strategy
         self._workdir = workdir
+        steps_done = workdir.steps_done
         replicas = strategy.num_replicas_in_sync
         buckets = [
             dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // replicas) * replicas)
@@ -88,13 +89,13 @@ class Trainer:
             buckets=buckets,
             training=True,
             seed=config.seed,
-            start=workdir.steps_done,
+            start=steps_done,
         )
         with strategy.scope():
             self.model = Transducer(model_config)
             self.model.build()
             self.imported = None
-            if initial_weights is not None and workdir.latest_checkpoint("last") is None:
+            if initial_weights is not None and not steps_done:
                 self.imported = initial_weights.give_to(self.model)
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             self._average = WeightAverage(self.model.trainable_variables, config.average)
@@ -159,25 +160,27 @@ class Trainer:
                 self._seconds = time.monotonic() - begun
                 if step % 10 == 0:
                     progress.update(step, f"loss {float(self._losses[-1]):.3f}")
-                if step % config.evaluate_every == 0 or step == config.steps:
+                evaluates = step % config.evaluate_every == 0 or step == config.steps
+                if evaluates:
                     metrics = {
                         "step": step,
                         "loss": float(tf.reduce_mean(tf.stack(self._losses))),
                         "seconds": round(self._seconds, 1),
                     }
                     self._losses.clear()
-                    evaluation = self._evaluate_and_save(metrics)
-                    saved = time.monotonic()
+                    evaluation = self._evaluate(metrics)
                     progress.line(
                         "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
                     )
                     for name, value in metrics.items():
                         tf.summary.scalar(name, value, step=step)
-                elif time.monotonic() - saved >= 60 * config.checkpoint_minutes:
+                stops = interruption.signal is not None and step < config.steps
+                due = time.monotonic() - saved >= 60 * config.checkpoint_minutes
+                # Behind the metrics: a run goes on from a checkpoint as if it had evaluated.
+                if evaluates or stops or due:
                     self._save(step)
                     saved = time.monotonic()
-                if interruption.signal is not None and step < config.steps:
-                    self._save(step)
+                if stops:
                     progress.line(f"stopped at step {step}, saved; the same command goes on")
                     raise SystemExit(interruption.exit_status)
         return evaluation
@@ -211,19 +214,17 @@ class Trainer:
             self._last_checkpoint, step, {"losses": losses, "seconds": self._seconds}
         )
 
-    def _evaluate_and_save(self, metrics: dict[str, Any]) -> Evaluation | None:
-        """Adds the dev word error rates to the metrics, and writes them and the checkpoints."""
-        step = metrics["step"]
+    def _evaluate(self, metrics: dict[str, Any]) -> Evaluation | None:
+        """Adds the dev word error rates to the metrics, writes them, and keeps the best weights."""
         with self._average.swapped_in():
             evaluations = {metric: evaluate() for metric, evaluate in self._evaluators.items()}
             metrics |= {metric: found.errors.wer for metric, found in evaluations.items()}
             if metrics.get("dev_wer", self._best) <= self._best:
                 self._best = metrics.get("dev_wer", self._best)
-                self._workdir.checkpoints("best").save(self._best_checkpoint, step, metrics)
-        # Before the checkpoint, which a run goes on from as if it had evaluated.
+                best = self._workdir.checkpoints("best")
+                best.save(self._best_checkpoint, metrics["step"], metrics)
         with (self._workdir.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(metrics) + "\n")
-        self._save(step)
         return evaluations.get("dev_wer")
 
     def _per_replica(self, stream: Iterator[Batch]) -> Iterator[Any]:

@@ -145,8 +145,9 @@ class Workdir:
         """
         config = self._config()
         kinds = ("best", "last") if which is None else (which,)
-        kind = next((kind for kind in kinds if self.latest_checkpoint(kind)), None)
-        if kind is None:
+        found = ((kind, self.latest_checkpoint(kind)) for kind in kinds)
+        kind, prefix = next((pair for pair in found if pair[1] is not None), (None, None))
+        if prefix is None:
             raise UserError(
                 f"{self.path} has no checkpoint yet ({' or '.join(kinds)}); "
                 "train until its first evaluation."
@@ -157,7 +158,7 @@ class Workdir:
         half_life = config["training"]["average"] if kind == "last" else 0
         average = WeightAverage(model.trainable_variables, half_life)
         checkpoint = tf.train.Checkpoint(model=weights_of(model), average=average)
-        status = checkpoint.read(self.latest_checkpoint(kind)).expect_partial()
+        status = checkpoint.read(prefix).expect_partial()
         status.assert_existing_objects_matched()
         average.take_over()
         return model, tokenizer_from_config(config["tokenizer"])
