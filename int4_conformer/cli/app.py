@@ -70,7 +70,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
         flags.FLAGS.mark_as_parsed()
         # What the libraries below tell of their inner workings is not for the user.
         logging.set_verbosity(logging.ERROR)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         return values, arguments
 
     try:

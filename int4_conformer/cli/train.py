@@ -5,11 +5,16 @@ its configuration, checkpoints, metrics and TensorBoard scalars to --workdir; th
 resumes it. `int4-conformer evaluate` and `export` take that folder.
 """
 
+import shlex
+import sys
+
 from absl import flags
 
 from int4_conformer.cli import app
-from int4_conformer.data.corpus import hold_out, normalized, read_corpus
+from int4_conformer.cli.tensorflow_start import start_tensorflow
+from int4_conformer.data.corpus import Utterances, hold_out, normalized, read_corpus
 from int4_conformer.errors import UserError
+from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.models.model_config import JointConfig
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
@@ -18,6 +23,9 @@ from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.wordpieces import Wordpieces
 from int4_conformer.training.training_config import TrainingConfig
+
+# Transcripts shown at the end.
+_SHOWN = 3
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -93,7 +101,9 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     mapping = WeightMapping.load(values.init_mapping) if values.init_mapping else WeightMapping()
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
+    start_tensorflow()
     from int4_conformer.training.initial_weights import InitialWeights
+    from int4_conformer.training.run_summary import run_summary
     from int4_conformer.training.strategies import strategy_from_name
     from int4_conformer.training.trainer import Trainer
     from int4_conformer.training.workdir import Workdir
@@ -103,21 +113,47 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         initial_weights = InitialWeights(
             path=values.init_from, mapping=mapping, may_miss=values.init_may_miss
         )
+    workdir, strategy = Workdir(values.workdir), strategy_from_name(values.strategy)
     trainer = Trainer(
         model_config,
         config,
         tokenizer=tokenizer,
         train=train,
         dev=dev,
-        workdir=Workdir(values.workdir),
-        strategy=strategy_from_name(values.strategy),
+        workdir=workdir,
+        strategy=strategy,
         initial_weights=initial_weights,
     )
+    workdir.note_command([app.PROGRAM, *sys.argv[1:]])
     if trainer.imported is not None:
         print(f"{values.init_from}:", *trainer.imported.lines(), sep="\n  ")
+    summary = run_summary(
+        model_config,
+        tokenizer=tokenizer,
+        train=train,
+        dev=dev,
+        buckets=trainer.buckets,
+        strategy=strategy,
+    )
+    print(*summary, sep="\n", flush=True)
     evaluation = trainer.train()
+    print(*_outcome(values.workdir, dev, evaluation), sep="\n")
+
+
+def _outcome(workdir: str, dev: Utterances, evaluation: Evaluation | None) -> list[str]:
+    """Lines on what came out of it, and what to do next."""
+    lines = []
     if evaluation is not None:
-        print(f"dev WER {100 * evaluation.errors.wer:.2f}%")
+        lines.append(f"dev WER {100 * evaluation.errors.wer:.2f}%")
+        for utterance, hypothesis in list(zip(dev, evaluation.hypotheses, strict=True))[:_SHOWN]:
+            lines += [f"  spoken      {utterance.text}", f"  recognised  {hypothesis}"]
+    folder = shlex.quote(str(workdir))
+    return [
+        *lines,
+        f"the run is in {workdir}; next:",
+        f"  {app.PROGRAM} export {folder} --output=model.tflite",
+        f"  {app.PROGRAM} transcribe model.tflite recording.wav",
+    ]
 
 
 def _tokenizer(name: str, texts: list[str]) -> Tokenizer:

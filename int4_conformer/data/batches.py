@@ -28,6 +28,9 @@ _DURATION_ERROR = 0.05
 
 _INT16_SCALE = 32768
 
+# Batches that are made ahead.
+_PREFETCHED = 2
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bucket:
@@ -180,7 +183,10 @@ def batches(
         "index": tf.TensorSpec([None], tf.int32),
     }
     dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    # There is nothing to tune, and an iterator waits for the tuner, a minute at most, as it ends.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(_PREFETCHED).with_options(options)
 
 
 def _batch(

@@ -24,9 +24,12 @@ def test_the_same_command_resumes(trained):
     last = metrics(trained.workdir)[-1]
     assert np.isfinite(last["loss"])
     lines = result.out.splitlines()
-    assert lines[0].endswith("goes on from step 2")
-    assert lines[1].startswith("step 4  loss ")
-    assert lines[-1] == f"dev WER {100 * last['dev_wer']:.2f}%"
+    (resumed,) = (number for number, line in enumerate(lines) if "goes on from step 2" in line)
+    wer = f"{100 * last['dev_wer']:.2f}%"
+    (evaluated,) = (number for number, line in enumerate(lines) if line.startswith("step 4  loss "))
+    assert lines[evaluated].endswith(f"dev WER {wer}")
+    assert resumed < evaluated < lines.index(f"dev WER {wer}")
+    assert lines[-2] == f"  int4-conformer export {trained.workdir} --output=model.tflite"
 
 
 def test_a_finished_run_is_left_alone(trained):
@@ -85,7 +88,8 @@ def test_refused_corpora(tmp_path, lines, complaint):
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
     soundfile.write(tmp_path / "good.wav", np.zeros(3200), 16000)
     line = commands.refusal(
-        "train", f"--manifest={manifest}", f"--workdir={tmp_path / 'run'}", "--dev_split="
+        *("train", f"--manifest={manifest}", f"--workdir={tmp_path / 'run'}", "--dev_split="),
+        begun='"duration"' in lines,
     )
     assert complaint.format(manifest=manifest) in line
 
