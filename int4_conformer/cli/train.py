@@ -7,6 +7,7 @@ resumes it. `int4-conformer evaluate` and `export` take that folder.
 
 import shlex
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -22,6 +23,7 @@ from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.wordpieces import Wordpieces
+from int4_conformer.training.run_config import differences, flags_of, parts_of, with_parts
 from int4_conformer.training.training_config import TrainingConfig
 
 # Transcripts shown at the end.
@@ -75,12 +77,15 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_string("strategy", "auto", "auto, mirrored or tpu.", flag_values=values)
     app.define_fields(TrainingConfig, values)
-    flags.mark_flags_as_required(["manifest", "workdir"], flag_values=values)
 
 
 def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"train takes flags only. Received: {arguments[0]!r}")
+    parts = _take_config(values)
+    for name in ("manifest", "workdir"):
+        if values[name].value is None:
+            raise UserError(f"train needs --{name}; `{app.PROGRAM} train --help` says what it is.")
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
     train = normalized(read_corpus(values.manifest, values.split))
     if values.dev_fraction:
@@ -88,12 +93,13 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     else:
         dev = normalized(read_corpus(values.manifest, values.dev_split)) if values.dev_split else []
     tokenizer = _tokenizer(values.tokenizer, [utterance.text for utterance in train])
-    model_config = preset(
+    plain = preset(
         values.preset,
         vocab_size=tokenizer.vocabulary.size,
         recipe=Recipe.named(values.recipe),
         tied=values.tied,
     )
+    model_config = with_parts(plain, parts)
     if values.init_from is None and (values.init_mapping or values.init_may_miss):
         raise UserError(
             "--init_mapping and --init_may_miss say how to read --init_from; give it, too."
@@ -124,7 +130,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         strategy=strategy,
         initial_weights=initial_weights,
     )
-    workdir.note_command([app.PROGRAM, *sys.argv[1:]])
+    settings = {name: values[name].value for name in values if name != "config"}
+    workdir.note_command([app.PROGRAM, *sys.argv[1:]], settings | parts)
     if trainer.imported is not None:
         print(f"{values.init_from}:", *trainer.imported.lines(), sep="\n  ")
     summary = run_summary(
@@ -135,9 +142,32 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         buckets=trainer.buckets,
         strategy=strategy,
     )
+    changed = [*differences(model_config, plain), *differences(config, TrainingConfig())]
+    if changed:
+        summary.append(f"settings    {', '.join(changed)} (in brackets: {plain.name}'s)")
     print(*summary, sep="\n", flush=True)
     evaluation = trainer.train()
     print(*_outcome(values.workdir, dev, evaluation), sep="\n")
+
+
+def _take_config(values: flags.FlagValues) -> dict[str, dict[str, Any]]:
+    """Gives what a config file sets to the flags that the user has not given; returns what it sets
+    of the model's parts.
+
+    Raises:
+        UserError: there is no such file, or it sets what there is not.
+    """
+    if values.config is None:
+        return {}
+    try:
+        given = flags_of(values.config)
+    except OSError as error:
+        path = values["config"].config_filename
+        raise UserError(f"There is no config file {path}; check the path.") from error
+    for name, value in given.items():
+        if not values[name].present:
+            values[name].value = value
+    return parts_of(values.config)
 
 
 def _outcome(workdir: str, dev: Utterances, evaluation: Evaluation | None) -> list[str]:
@@ -162,10 +192,11 @@ def _tokenizer(name: str, texts: list[str]) -> Tokenizer:
 
 COMMAND = app.Command(
     name="train",
-    usage="--manifest=FILE --workdir=DIR [flags]",
+    usage="--manifest=FILE --workdir=DIR [--config=FILE] [flags]",
     description=__doc__,
     define_flags=_define_flags,
     main=_train,
+    takes_config=True,
 )
 
 if __name__ == "__main__":

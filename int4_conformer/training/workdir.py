@@ -120,10 +120,11 @@ class Workdir:
                 kept = [json.dumps(row) for row in self.rows(name) if row["step"] <= step]
                 write_beside(self.path / name, "".join(f"{row}\n" for row in kept).encode())
 
-    def note_command(self, argv: Sequence[str]) -> None:
-        """Adds to `commands.jsonl` by which command the run starts or goes on."""
+    def note_command(self, argv: Sequence[str], settings: Mapping[str, Any]) -> None:
+        """Adds to `commands.jsonl` by which command, and so which settings, the run starts or goes
+        on."""
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        row = {"time": now, "step": self.steps_done, "argv": list(argv)}
+        row = {"time": now, "step": self.steps_done, "argv": list(argv), "settings": dict(settings)}
         with (self.path / "commands.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
 

@@ -54,9 +54,17 @@ def test_without_a_half_life_the_weights_are_taken_as_they_are(weights):
 def test_it_updates_inside_a_compiled_step(weights):
     average = WeightAverage(weights, half_life=1)
     weights[1].assign([[0.0]])
-    tf.function(average.update, jit_compile=True)()
+    tf.function(average.update, jit_compile=True)(tf.constant(True))
     with average.swapped_in():
         np.testing.assert_allclose(weights[1], [[2.0]])
+
+
+def test_a_step_that_does_not_count_leaves_it(weights):
+    average = WeightAverage(weights, half_life=1)
+    weights[1].assign([[0.0]])
+    average.update(tf.constant(False))
+    with average.swapped_in():
+        np.testing.assert_array_equal(weights[1], [[4.0]])
 
 
 def test_a_checkpoint_keeps_it(weights, tmp_path):
