@@ -1,7 +1,7 @@
 """AN4, 0.7 hours of spelled words, numbers and dates by 74 speakers: `tiny`, in under an hour on
 two cores.
 
-int4-conformer train --config=configs/an4.py --manifest=an4/manifest.jsonl \\
+    int4-conformer train --config=configs/an4.py --manifest=an4/manifest.jsonl \\
         --workdir=runs/an4
 """
 

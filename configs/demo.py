@@ -1,7 +1,7 @@
 """What `int4-conformer demo` trains: `tiny`, on commands that a synthesiser speaks, in five minutes
 on two cores.
 
-int4-conformer train --config=configs/demo.py --workdir=runs/demo
+    int4-conformer train --config=configs/demo.py --workdir=runs/demo
 """
 
 from ml_collections import config_dict

@@ -1,7 +1,7 @@
 """Free Spoken Digits, 0.4 hours of single digits by six speakers: `tiny`, in some ten minutes on
 two cores.
 
-int4-conformer train --config=configs/fsdd.py --manifest=fsdd/manifest.jsonl \\
+    int4-conformer train --config=configs/fsdd.py --manifest=fsdd/manifest.jsonl \\
         --workdir=runs/fsdd
 """
 

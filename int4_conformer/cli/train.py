@@ -75,7 +75,9 @@ def _define_flags(values: flags.FlagValues) -> None:
         "Regular expression of our weights that need not be among them.",
         flag_values=values,
     )
-    flags.DEFINE_string("strategy", "auto", "auto, mirrored or tpu.", flag_values=values)
+    flags.DEFINE_string(
+        "strategy", "auto", "auto, mirrored, multi_worker or tpu.", flag_values=values
+    )
     app.define_fields(TrainingConfig, values)
 
 
@@ -110,7 +112,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     start_tensorflow()
     from int4_conformer.training.initial_weights import InitialWeights
     from int4_conformer.training.run_summary import run_summary
-    from int4_conformer.training.strategies import strategy_from_name
+    from int4_conformer.training.strategies import is_chief, strategy_from_name
     from int4_conformer.training.trainer import Trainer
     from int4_conformer.training.workdir import Workdir
 
@@ -119,7 +121,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         initial_weights = InitialWeights(
             path=values.init_from, mapping=mapping, may_miss=values.init_may_miss
         )
-    workdir, strategy = Workdir(values.workdir), strategy_from_name(values.strategy)
+    strategy = strategy_from_name(values.strategy)
+    workdir = Workdir(values.workdir, writes=is_chief(strategy))
     trainer = Trainer(
         model_config,
         config,

@@ -30,11 +30,13 @@ class Checkpoints:
     Args:
         folder: made if needed.
         keep: how many.
+        writes: whether `save` does anything.
     """
 
-    def __init__(self, folder: Path, keep: int):
+    def __init__(self, folder: Path, keep: int, writes: bool = True):
         self._folder = folder
         self._keep = keep
+        self._writes = writes
 
     def save(self, checkpoint: tf.train.Checkpoint, step: int, facts: Mapping[str, Any]) -> None:
         """Writes a checkpoint whole or not at all, and forgets the oldest.
@@ -47,6 +49,8 @@ class Checkpoints:
         Raises:
             UserError: it cannot be written; those before are as they were.
         """
+        if not self._writes:
+            return
         name = f"step-{step}"
         partial = self._folder / _PARTIAL
         try:

@@ -26,7 +26,11 @@ class RunLog:
 
     def __init__(self, workdir: Workdir):
         self._folder = workdir.path
-        self._summaries = tf.summary.create_file_writer(str(workdir.logs))
+        self._writes = workdir.writes
+        if self._writes:
+            self._summaries = tf.summary.create_file_writer(str(workdir.logs))
+        else:
+            self._summaries = tf.summary.create_noop_writer()
 
     def point(self, point: Mapping[str, float]) -> None:
         """Adds a point to the curves of training; `point` holds its "step"."""
@@ -68,7 +72,7 @@ class RunLog:
                         f"activation_clipped/{path}": found.activations.clipped,
                     },
                 )
-        if evaluation is None:
+        if evaluation is None or not self._writes:
             return
         rows = [
             {
@@ -88,8 +92,9 @@ class RunLog:
         self._summaries.close()
 
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
-        with (self._folder / name).open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        if self._writes:
+            with (self._folder / name).open("a") as file:
+                file.write(json.dumps(row) + "\n")
 
     def _scalars(self, group: str, values: Mapping[str, float | None]) -> None:
         with self._summaries.as_default():

