@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.losses import rnnt_loss
+from int4_conformer.progress import Progress
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
@@ -123,7 +124,7 @@ def test_a_folder_is_evaluated_by_its_first_pass(weighted, manifest, tmp_path):
     )
     assert result.status == 0, result.err
     heard = hypotheses.read_text().splitlines()[0].split("\t")[2]
-    first, both = (
-        weighted._evaluators[name]().hypotheses[0] for name in ("dev_wer_first_pass", "dev_wer")
-    )
+    with Progress(1, "train") as progress:
+        found = weighted._dev_evaluation(progress)
+    first, both = (found[name].hypotheses[0] for name in ("dev_wer_first_pass", "dev_wer"))
     assert heard == first != both
