@@ -8,6 +8,7 @@ being done then. A silence during work of ours should not be over 2 s; while the
 loads TensorFlow, a line says so every few seconds.
 """
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -47,7 +48,7 @@ def main(_: list[str]) -> None:
         )
         moments = [0.0, *(moment for moment, _ in lines)]
         said = ["the program starts", *(line for _, line in lines)]
-        silences = [(after - before) for before, after in zip(moments, moments[1:], strict=False)]
+        silences = [(after - before) for before, after in itertools.pairwise(moments)]
         longest = max(range(len(silences)), key=silences.__getitem__)
         print(
             f"| `{preset}` | {lines[0][0]:.1f} s | {first_step:.0f} s | {silences[longest]:.1f} s "
