@@ -18,7 +18,7 @@ _DOT_IN_WORD = re.compile(r"(?<=[^\W\d_])\.(?=[^\W\d_])")
 _MARKER = re.compile(r"\[(?=\S)[^\[\]]*(?<=\S)\]|<(?=\S)[^<>]*(?<=\S)>")
 
 # Lower case of the Turkish capital I with a dot, which is an "i".
-_DOTTED_I = "i\u0307"
+_DOTTED_I = re.compile("i\u0307+")
 
 
 def normalize(text: str) -> str:
@@ -44,7 +44,7 @@ def _composed(text: str) -> str:
     # One that stood between a letter and its accent would have kept them apart.
     text = "".join(character for character in text if not _is_unseen(character))
     # Lower case can leave a string that is not composed.
-    return unicodedata.normalize("NFKC", text.replace(_DOTTED_I, "i"))
+    return unicodedata.normalize("NFKC", _DOTTED_I.sub("i", text))
 
 
 def _spoken(character: str) -> str:
