@@ -23,6 +23,11 @@ def define_on_error(values: flags.FlagValues, default: OnError) -> None:
     )
 
 
+def new_report(values: flags.FlagValues) -> CorpusReport:
+    """What commands tell of their corpus, as --on_error says."""
+    return CorpusReport(values.on_error, "--on_error=skip leaves out what is broken.")
+
+
 def decode(
     utterances: Utterances, report: CorpusReport, *, hold: bool = True, title: str = "decode"
 ) -> Recordings:

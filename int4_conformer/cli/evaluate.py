@@ -113,7 +113,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
             if value := values[flag].value:
                 given = f"--{flag}" if value is True else f"--{flag}={value}"
                 raise UserError(f"{given} is for training folders; {model} is a file.")
-    report = CorpusReport(values.on_error)
+    report = corpora.new_report(values)
     evaluate_model = _evaluate_folder if model.is_dir() else _evaluate_file
     utterances, evaluation = evaluate_model(model, values, report)
     if values.json is not None:

@@ -79,7 +79,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"train takes flags only. Received: {arguments[0]!r}")
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
-    report = CorpusReport(values.on_error)
+    report = corpora.new_report(values)
     train, dev = _corpus(values, config, report)
     tokenizer = _tokenizer(values.tokenizer, [utterance.text for utterance in train])
     model_config = preset(

@@ -7,7 +7,6 @@ from absl import flags
 
 from int4_conformer.cli import app, corpora
 from int4_conformer.data.corpus import normalized, read_corpus
-from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place
 from int4_conformer.text.wordpieces import Wordpieces
@@ -28,7 +27,7 @@ def _wordpieces(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"wordpieces takes flags only. Received: {arguments[0]!r}")
     require_place(values.output)
-    report = CorpusReport(values.on_error)
+    report = corpora.new_report(values)
     utterances = normalized(read_corpus(values.manifest, values.split, report), report)
     corpora.show(report)
     pieces = Wordpieces.train([utterance.text for utterance in utterances], values.vocab_size)

@@ -5,7 +5,7 @@ and every batch has exactly the shape of its bucket.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -105,6 +105,37 @@ def batches(
     start: int = 0,
     report: CorpusReport | None = None,
 ) -> tf.data.Dataset:
+    """`batch_arrays` as a dataset, which makes batches while others are computed with."""
+    arrays = batch_arrays(
+        utterances,
+        tokenizer,
+        buckets=buckets,
+        training=training,
+        seed=seed,
+        start=start,
+        report=report,
+    )
+    signature = {
+        "pcm": tf.TensorSpec([None, None], tf.float32),
+        "pcm_length": tf.TensorSpec([None], tf.int32),
+        "labels": tf.TensorSpec([None, None], tf.int32),
+        "label_length": tf.TensorSpec([None], tf.int32),
+        "index": tf.TensorSpec([None], tf.int32),
+    }
+    dataset = tf.data.Dataset.from_generator(arrays, output_signature=signature)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def batch_arrays(
+    utterances: Utterances,
+    tokenizer: Tokenizer,
+    *,
+    buckets: Sequence[Bucket],
+    training: bool,
+    seed: int = 0,
+    start: int = 0,
+    report: CorpusReport | None = None,
+) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
     """Batches of the utterances, each of the shape of the smallest bucket that it fits.
 
     A batch is a dict, of shapes fixed by its bucket (`batch` rows, N samples, U labels):
@@ -132,6 +163,9 @@ def batches(
       report: is told of what is left out; if not given, it is logged, and a file that cannot be
         decoded is an error.
 
+    Returns:
+      what to call for the batches from the first on.
+
     Raises:
       UserError: a text has a symbol outside the vocabulary, no utterance fits, or a file cannot be
         decoded.
@@ -157,15 +191,7 @@ def batches(
         for bucket, places in plan:
             yield _batch(buckets[bucket], places, recordings.pcm(places), labels)
 
-    signature = {
-        "pcm": tf.TensorSpec([None, None], tf.float32),
-        "pcm_length": tf.TensorSpec([None], tf.int32),
-        "labels": tf.TensorSpec([None, None], tf.int32),
-        "label_length": tf.TensorSpec([None], tf.int32),
-        "index": tf.TensorSpec([None], tf.int32),
-    }
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return generate
 
 
 def _batch(

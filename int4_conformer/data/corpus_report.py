@@ -9,10 +9,10 @@ OnError = Literal["skip", "stop"]
 
 ON_ERROR: tuple[OnError, ...] = ("skip", "stop")
 
-# Lines that fill a screen, but for the first.
+# A screen in lines, and how long a line may be, in which two paths should have room.
 _SCREEN = 22
+_WIDTH = 200
 _MOST_EXAMPLES = 3
-_WIDTH = 150
 
 
 @dataclasses.dataclass
@@ -34,6 +34,7 @@ class CorpusReport:
 
     Args:
         on_error: what to do about a fault: "stop" raises it, "skip" leaves out what has it.
+        advice: a sentence that follows a fault that is raised.
 
     Example:
 
@@ -45,9 +46,10 @@ class CorpusReport:
                  Line 7 of a.jsonl is not JSON; mend it.
     """
 
-    def __init__(self, on_error: OnError = "stop"):
+    def __init__(self, on_error: OnError = "stop", advice: str = ""):
         require_one_of(ON_ERROR, on_error=on_error)
-        self.on_error = on_error
+        self._stops = on_error == "stop"
+        self._advice = advice
         self._kinds: dict[str, _Kind] = {}
         self._said: set[tuple[str, str]] = set()
 
@@ -61,8 +63,8 @@ class CorpusReport:
         Raises:
             UserError: `on_error` is "stop".
         """
-        if self.on_error == "stop":
-            raise UserError(sentence)
+        if self._stops:
+            raise UserError(f"{sentence} {self._advice}".rstrip())
         self._add(kind, sentence, left_out=True)
 
     def leave_out(self, kind: str, example: str) -> None:
@@ -81,8 +83,8 @@ class CorpusReport:
     def lines(self) -> list[str]:
         """What to show the user: nothing, or at most a screen."""
         lines = []
-        # A title and the kinds; then as many examples as there is room for.
-        room = _SCREEN - 1 - len(self._kinds)
+        # Two titles and the kinds; then as many examples as there is room for.
+        room = _SCREEN - 2 - len(self._kinds)
         shown = max(1, min(_MOST_EXAMPLES, room // max(1, len(self._kinds))))
         for left_out, title in ((True, f"left out {self.left_out:,}:"), (False, "used, but odd:")):
             kinds = {name: kind for name, kind in self._kinds.items() if kind.left_out == left_out}

@@ -2,7 +2,7 @@
 
 import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from int4_conformer.data.sources.manifest import UNREADABLE_AUDIO
 from int4_conformer.data.sources.synthetic import SyntheticUtterance
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
-from int4_conformer.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    # A tokenizer may need sentencepiece, which the light runtime lacks.
+    from int4_conformer.text.tokenizer import Tokenizer
 
 _INT16_SCALE = 32768
 
@@ -135,7 +138,7 @@ def decoded(
 
 def trainable(
     recordings: Recordings,
-    tokenizer: Tokenizer,
+    tokenizer: "Tokenizer",
     *,
     max_seconds: float,
     labels_per_second: float,

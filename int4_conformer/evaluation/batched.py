@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.data.batches import Bucket, batches, make_buckets
+from int4_conformer.data.batches import Bucket, batch_arrays, make_buckets
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.recordings import Recordings, decoded
 from int4_conformer.decoding.greedy import Tokens
@@ -61,7 +61,9 @@ class BatchedEvaluator:
         self._utterances = decoded(utterances)
         unlabelled = _Unlabelled()
         self._buckets, padded = _shapes(self._utterances, buckets, seconds_per_batch)
-        self._batches = batches(self._utterances, unlabelled, buckets=self._buckets, training=False)
+        self._batches = batch_arrays(
+            self._utterances, unlabelled, buckets=self._buckets, training=False
+        )
         if recognize is None:
             recognize = functools.partial(model.recognize, passes=passes)
         if padded * calls >= _XLA_SECONDS:
@@ -77,8 +79,9 @@ class BatchedEvaluator:
         """
         for index, bucket in enumerate(self._buckets, start=1):
             on_compile(index, len(self._buckets))
+            # Full of silence: where nothing is to be heard, nothing would be searched.
             pcm = tf.zeros([bucket.batch_size, bucket.samples])
-            self._recognize(pcm, tf.zeros([bucket.batch_size], tf.int32))
+            self._recognize(pcm, tf.fill([bucket.batch_size], bucket.samples))
 
     def __call__(self, on_utterance: Callable[[int], None] = lambda done: None) -> Evaluation:
         """Recognises the corpus; `on_utterance` is told how many are done."""
@@ -94,11 +97,11 @@ class BatchedEvaluator:
         )
 
     def _recognized(self) -> Iterator[tuple[int, int, list[int]]]:
-        for batch in self._batches:
-            found = self._recognize(batch["pcm"], batch["pcm_length"])
+        for batch in self._batches():
+            found = self._recognize(tf.constant(batch["pcm"]), tf.constant(batch["pcm_length"]))
             rows = zip(
-                batch["index"].numpy(),
-                batch["pcm_length"].numpy(),
+                batch["index"],
+                batch["pcm_length"],
                 found.ids.numpy(),
                 found.count.numpy(),
                 strict=True,

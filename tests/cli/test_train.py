@@ -43,12 +43,14 @@ def test_a_finished_run_is_left_alone(trained):
         (["--strategy=gpus"], "Unknown strategy 'gpus'; choose one of auto, mirrored, tpu"),
         (["--tokenizer=absent"], "There is no wordpiece model absent; train one"),
         (["--split=test"], "has no split 'test'; it has 'dev', 'train'"),
-        (["--dev_split=test"], "has no split 'test'; it has 'dev', 'train'"),
+        (["--dev_split=test"], "has no split 'test'; it has 'dev', 'train'. Name another with"),
+        (["--dev_split=test"], "with --dev_fraction=0.1, or count no word errors with --dev_split"),
+        (["--on_error=ignore"], "flag --on_error=ignore"),
         (["--dev_fraction=0.9"], "flag --dev_fraction=0.9"),
         (["--steps=0"], "`steps` must be at least 1. Received: steps=0"),
         (["--batch_seconds=0"], "`batch_seconds` must be positive. Received: batch_seconds=0"),
         (["--warmup=-1"], "`warmup` must not be negative. Received: warmup=-1"),
-        (["--max_seconds=0.1"], "There is no utterance to make buckets of (max_seconds=0.1)"),
+        (["--max_seconds=0.1"], "There is no utterance to train on. Line 1 of"),
         (["--manifest=absent"], "There is no corpus absent; give a manifest"),
     ],
 )
@@ -76,6 +78,10 @@ def test_flags_that_must_be_given():
         ('{"audio": "empty.wav", "text": "a"}\n', "empty.wav holds no audio samples"),
         ('{"audio": "empty.wav", "text": "a", "duration": 1}\n', "empty.wav holds no audio"),
         ('{"audio": "good.wav", "text": "?!"}\n', "The texts hold no character"),
+        (
+            '{"audio": "good.wav", "text": "a"}\n{"audio": "text.wav", "text": "a"}\n',
+            "Line 2 of {manifest}",
+        ),
     ],
 )
 def test_refused_corpora(tmp_path, lines, complaint):
@@ -85,7 +91,8 @@ def test_refused_corpora(tmp_path, lines, complaint):
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
     soundfile.write(tmp_path / "good.wav", np.zeros(3200), 16000)
     line = commands.refusal(
-        "train", f"--manifest={manifest}", f"--workdir={tmp_path / 'run'}", "--dev_split="
+        *("train", f"--manifest={manifest}", f"--workdir={tmp_path / 'run'}", "--dev_split="),
+        "--on_error=stop",
     )
     assert complaint.format(manifest=manifest) in line
 
@@ -101,7 +108,7 @@ def test_a_text_outside_the_vocabulary(tmp_path):
         f"--manifest={manifest}",
         f"--workdir={tmp_path / 'run'}",
         f"--tokenizer={pieces}",
-        "--dev_split=",
+        *("--dev_split=", "--on_error=stop"),
     )
     assert "The symbol 'e' of the text 'be ab' is not in the vocabulary" in line
 

@@ -7,6 +7,8 @@ from int4_conformer.errors import UserError
 def test_it_stops_or_skips():
     with pytest.raises(UserError, match="Line 1 is broken"):
         CorpusReport("stop").fault("lines", "Line 1 is broken.")
+    with pytest.raises(UserError, match=r"^Line 1 is broken\. Mend it\.$"):
+        CorpusReport(advice="Mend it.").fault("lines", "Line 1 is broken.")
     report = CorpusReport("skip")
     report.fault("lines", "Line 1 is broken.")
     assert report.left_out == 1
@@ -46,7 +48,7 @@ def test_any_corpus_fits_on_a_screen(kinds):
             tell(f"of kind {kind}", f"number {number} {'long ' * 100}end")
     lines = report.lines()
     assert len(lines) <= 22
-    assert max(map(len, lines)) <= 160
+    assert max(map(len, lines)) <= 210
     assert sum("   1,000 of kind" in line for line in lines) == kinds
     assert all(any(f"of kind {kind}" in line for line in lines) for kind in range(kinds))
     assert all(line.endswith("end") for line in lines if "number" in line)

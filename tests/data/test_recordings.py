@@ -158,5 +158,5 @@ def test_ten_thousand_lines_of_which_one_in_a_hundred_is_broken(folder):
     ):
         assert line in shown
     assert any(f"Line 38 of {manifest} is not JSON" in line for line in shown)
-    with pytest.raises(UserError, match="Line 38 of .* is not JSON"):
+    with pytest.raises(UserError, match=r"Line 38 of .* is not JSON"):
         read_corpus(manifest, "train")

@@ -81,12 +81,12 @@ def test_skips_what_is_broken_and_says_so(root):
     chapter = root / "dev-clean" / "84" / "7"
     (chapter / "84-7-0002.flac").write_text("no audio")
     transcript = chapter / "84-7.trans.txt"
-    transcript.write_bytes(b"84-7-0000 A\n84-7-0001\n84-7-0009 B\n84-7-0001 \xe9\n84-7-0002 C\n")
+    transcript.write_bytes(b"84-7-0000 A\n84-7-0009 B\n84-7-0001 \xe9\n84-7-0002 C\n84-7-0001\n")
     report = CorpusReport("skip")
     assert [u.text for u in read_librispeech(root, "dev-clean", report)] == ["A"]
     assert report.left_out == 4
     shown = "\n".join(report.lines())
-    assert all(f"Line {number} of {transcript}" in shown for number in (2, 3, 4, 5))
+    assert all(f"Line {number} of {str(transcript)[:30]}" in shown for number in (2, 3, 4, 5))
     transcript.write_text("84-7-0000\n")
     with pytest.raises(UserError, match=r"No line of the transcripts in .* can be used\. Line 1"):
         read_librispeech(root, "dev-clean", CorpusReport("skip"))

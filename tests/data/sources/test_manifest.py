@@ -112,8 +112,7 @@ def test_skips_what_is_broken_and_says_so(folder):
     assert len(read_manifest(path, "train", report)) == 2
     assert report.left_out == 3
     shown = "\n".join(report.lines())
-    for place in (f"Line 2 of {path}", f"Line 3 of {path}", f"Line 4 of {path}"):
-        assert place in shown
+    assert all(f"Line {number} of {path}" in shown for number in (2, 3, 4))
     assert "2 lines that are malformed" in shown
     assert "1 audio files that are missing" in shown
 
@@ -164,7 +163,7 @@ def test_the_keys_of_nemo(folder):
     assert [u.samples().size for u in (part, rest, whole)] == [4000, 8000, 8000]
     with pytest.raises(UserError, match=r"a.wav ends at 0.5 s, before the `offset` of 2 s"):
         read_manifest(write(folder, {**GOOD, "offset": 2}))
-    with pytest.raises(UserError, match="'offset' must be finite and not negative. Received: -1"):
+    with pytest.raises(UserError, match="'offset' must be finite and not negative"):
         read_manifest(write(folder, {**GOOD, "offset": -1}))
 
 
