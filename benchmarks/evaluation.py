@@ -1,6 +1,6 @@
 """What evaluating a training folder takes beside its .tflite file, on one corpus.
 
-    python benchmarks/evaluation.py --workdir=run --model=model.tflite --manifest=corpus --split=test
+    python benchmarks/evaluation.py --workdir=run --model=model.tflite --manifest=corpus
 
 Times are wall / processor time in seconds, all threads together. The rows:
 

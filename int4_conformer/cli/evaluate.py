@@ -27,7 +27,7 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
-from int4_conformer.data.corpus import Utterances, read_corpus
+from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import Recordings
 from int4_conformer.decoding.beam_config import BIAS_SCORE, BeamConfig
@@ -37,6 +37,7 @@ from int4_conformer.fields import help_of
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.progress import Progress
 from int4_conformer.text.normalize import normalize
+from int4_conformer.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -125,11 +126,14 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
 
 
 def _decoded(values: flags.FlagValues, report: CorpusReport, *, hold: bool) -> Recordings:
-    """The corpus, and on stderr what is wrong with it."""
     utterances = read_corpus(values.manifest, values.split, report)
-    recordings = corpora.decode(utterances, report, hold=hold)
+    return corpora.decode(utterances, report, hold=hold)
+
+
+def _show(report: CorpusReport, utterances: Utterances, vocabulary: Vocabulary) -> None:
+    """Prints what is wrong with a corpus, apart from the figures."""
+    note_unspellable(utterances, vocabulary, report)
     corpora.show(report, sys.stderr)
-    return recordings
 
 
 def _evaluate_folder(
@@ -151,6 +155,7 @@ def _evaluate_folder(
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(folder).load(values.checkpoint)
+    _show(report, utterances, tokenizer.vocabulary)
     passes = 1 if values.first_pass else None
     recognize = None
     if beam is not None:
@@ -194,6 +199,7 @@ def _evaluate_file(
 
     recognizer = Recognizer(path, num_threads=values.num_threads)
     utterances = _decoded(values, report, hold=False)
+    _show(report, utterances, recognizer.vocabulary)
 
     def transcribe(samples: np.ndarray) -> str:
         if not values.stream:

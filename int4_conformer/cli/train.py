@@ -9,7 +9,13 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
-from int4_conformer.data.corpus import Utterances, hold_out, normalized, read_corpus
+from int4_conformer.data.corpus import (
+    Utterances,
+    hold_out,
+    normalized,
+    note_unspellable,
+    read_corpus,
+)
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import trainable
 from int4_conformer.data.sources.manifest import MissingSplitError
@@ -103,7 +109,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         report=report,
     )
     dev = corpora.decode(dev, report, title="decode dev")
-    corpora.show(report)
+    note_unspellable(dev, tokenizer.vocabulary, report)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     from int4_conformer.training.initial_weights import InitialWeights
@@ -126,6 +132,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         strategy=strategy_from_name(values.strategy),
         initial_weights=initial_weights,
     )
+    corpora.show(report)
     if trainer.imported is not None:
         print(f"{values.init_from}:", *trainer.imported.lines(), sep="\n  ")
     evaluation = trainer.train()

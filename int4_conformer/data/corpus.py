@@ -14,6 +14,7 @@ from int4_conformer.data.sources.synthetic import SyntheticUtterance, synthetic_
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 from int4_conformer.text.normalize import markers, normalize
+from int4_conformer.text.vocabulary import Vocabulary
 
 Utterances = Sequence[Utterance | SyntheticUtterance]
 
@@ -81,6 +82,18 @@ def normalized(utterances: Utterances, report: CorpusReport | None = None) -> Ut
             utterance if text == utterance.text else dataclasses.replace(utterance, text=text)
         )
     return kept
+
+
+def note_unspellable(utterances: Utterances, vocabulary: Vocabulary, report: CorpusReport) -> None:
+    """Tells the report of texts to score with symbols that a model cannot write: each is an error
+    whatever it hears."""
+    symbols = set("".join(vocabulary.pieces[1:])) | {" "}
+    for utterance in utterances:
+        if foreign := sorted(set(normalize(utterance.text)) - symbols):
+            report.notice(
+                "texts to score with symbols that the model cannot write",
+                f"{utterance.where}: {' '.join(foreign)}",
+            )
 
 
 def hold_out(

@@ -32,11 +32,10 @@ class Evaluation:
     @classmethod
     def of(cls, utterances: Utterances, hypotheses: Sequence[str], rtf: float) -> "Evaluation":
         """Scores hypotheses after normalising both sides."""
-        references = [normalize(utterance.text) for utterance in utterances]
-        heard = [normalize(hypothesis) for hypothesis in hypotheses]
+        both = _normalized(utterances, hypotheses)
         return cls(
-            errors=word_errors(references, heard),
-            characters=character_errors(references, heard),
+            errors=word_errors(*both),
+            characters=character_errors(*both),
             hypotheses=tuple(hypotheses),
             rtf=rtf,
         )
@@ -86,7 +85,11 @@ def evaluate(
 
 def score(utterances: Utterances, hypotheses: Sequence[str]) -> WordErrors:
     """Word errors after normalising both sides."""
-    return Evaluation.of(utterances, hypotheses, rtf=0.0).errors
+    return word_errors(*_normalized(utterances, hypotheses))
+
+
+def _normalized(utterances: Utterances, hypotheses: Sequence[str]) -> tuple[list[str], list[str]]:
+    return [normalize(utterance.text) for utterance in utterances], list(map(normalize, hypotheses))
 
 
 def _finite(rate: float) -> float | None:
