@@ -125,15 +125,14 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
     print(_table(evaluation, report.left_out))
 
 
-def _decoded(values: flags.FlagValues, report: CorpusReport, *, hold: bool) -> Recordings:
-    utterances = read_corpus(values.manifest, values.split, report)
-    return corpora.decode(utterances, report, hold=hold)
-
-
-def _show(report: CorpusReport, utterances: Utterances, vocabulary: Vocabulary) -> None:
-    """Prints what is wrong with a corpus, apart from the figures."""
-    note_unspellable(utterances, vocabulary, report)
+def _decoded(
+    utterances: Utterances, vocabulary: Vocabulary, report: CorpusReport, *, hold: bool
+) -> Recordings:
+    """The corpus, and on stderr, apart from the figures, what is wrong with it."""
+    recordings = corpora.decode(utterances, report, hold=hold)
+    note_unspellable(recordings, vocabulary, report)
     corpora.show(report, sys.stderr)
+    return recordings
 
 
 def _evaluate_folder(
@@ -147,15 +146,15 @@ def _evaluate_folder(
         if beam is None and values[flag].value:
             raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")
 
-    # Before TensorFlow: a mistake in the corpus should not wait for it.
-    utterances = _decoded(values, report, hold=True)
+    # Before TensorFlow: a mistake in the manifest should not wait for it.
+    utterances = read_corpus(values.manifest, values.split, report)
 
     # Only here: a .tflite file is evaluated without TensorFlow.
     from int4_conformer.evaluation.batched import BatchedEvaluator
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(folder).load(values.checkpoint)
-    _show(report, utterances, tokenizer.vocabulary)
+    utterances = _decoded(utterances, tokenizer.vocabulary, report, hold=True)
     passes = 1 if values.first_pass else None
     recognize = None
     if beam is not None:
@@ -198,8 +197,8 @@ def _evaluate_file(
     from int4_conformer.lite.recognizer import Recognizer
 
     recognizer = Recognizer(path, num_threads=values.num_threads)
-    utterances = _decoded(values, report, hold=False)
-    _show(report, utterances, recognizer.vocabulary)
+    utterances = read_corpus(values.manifest, values.split, report)
+    utterances = _decoded(utterances, recognizer.vocabulary, report, hold=False)
 
     def transcribe(samples: np.ndarray) -> str:
         if not values.stream:
