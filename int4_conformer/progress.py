@@ -1,53 +1,61 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""What long work says: a bar on a terminal, plain lines elsewhere, and never silence.
 
+A thread says every few seconds that work goes on, whatever the work is waiting for.
+"""
+
+import contextlib
+import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 
-try:
-    import rich.console
-    import rich.progress
-except ImportError:
-    # Not in the light runtime, which gets plain lines.
-    rich = None
+# Work that is over sooner is not said to have ended.
+_WORTH_SAYING = 2.0
 
 
 class Progress:
     """Counts steps of work that takes a while.
 
     Use as a context manager. On a terminal it draws a bar with the time left; elsewhere, and where
-    rich is not installed, it prints a line at most every `interval` seconds.
+    the package rich is not installed, it prints a line every `interval` seconds.
 
     Args:
         total: number of steps.
         title: what is being done.
+        start: steps that were done before.
         interval: seconds between plain lines.
+
+    Example:
+
+        >>> with Progress(2, "evaluate") as progress:
+        ...     progress.update(1, "WER 3.00%")
+        ...     progress.line("an utterance could not be decoded")
+        an utterance could not be decoded
     """
 
-    def __init__(self, total: int, title: str, interval: float = 15.0):
+    def __init__(self, total: int, title: str, *, start: int = 0, interval: float = 5.0):
         self._total = total
         self._title = title
+        self._start = self._done = start
         self._interval = interval
-        self._printed = time.monotonic()
-        self._bar = None
-        if rich is None or not (console := rich.console.Console()).is_terminal:
-            return
-        self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeRemainingColumn(),
-            rich.progress.TextColumn("{task.fields[note]}"),
-            console=console,
-        )
-        self._task = self._bar.add_task(title, total=total, note="")
+        self._begun = self._printed = time.monotonic()
+        self._note = ""
+        self._left: float | None = None
+        self._activity: tuple[str, float] | None = None
+        self._bar = _bar() if sys.stdout.isatty() else None
+        self._task = self._bar and self._bar.add_task(title, total=total, completed=start, note="")
+        self._heartbeat = _Heartbeat(self._beat)
 
-    def update(self, done: int, note: str = "") -> None:
-        """Reports `done` steps, with a note such as the loss."""
-        now = time.monotonic()
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, note=note)
-        elif now - self._printed >= self._interval:
-            self._printed = now
-            self.line(f"{self._title} {done}/{self._total} {note}".rstrip())
+    def update(self, done: int, note: str = "", left: float | None = None) -> None:
+        """Reports `done` steps.
+
+        Args:
+            done: of `total`.
+            note: such as the loss.
+            left: seconds to the end; as the pace since the start has it if not given.
+        """
+        self._done, self._note, self._left = done, note, left
+        self._beat()
 
     def line(self, text: str) -> None:
         """Prints a line that stays."""
@@ -55,12 +63,143 @@ class Progress:
             self._bar.console.print(text, highlight=False, markup=False)
         else:
             print(text, flush=True)
+            self._printed = time.monotonic()
+
+    @contextlib.contextmanager
+    def during(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Says what the count waits for, such as a compilation, and how long it took.
+
+        Yields:
+            what takes a note on how far that is.
+        """
+        begun = time.monotonic()
+
+        def note(how_far: str) -> None:
+            self._activity = f"{text}: {how_far}", begun
+            self._beat()
+
+        self._activity = text, begun
+        if self._bar is None:
+            self.line(text)
+        self._beat()
+        try:
+            yield note
+        finally:
+            self._activity = None
+        took = time.monotonic() - begun
+        if took >= _WORTH_SAYING:
+            self.line(f"{text}: done in {duration(took)}")
 
     def __enter__(self) -> "Progress":
         if self._bar is not None:
             self._bar.start()
+        self._heartbeat.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._heartbeat.stop()
         if self._bar is not None:
             self._bar.stop()
+
+    def _beat(self) -> None:
+        """Shows how things stand, if it is time to."""
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, note=self._status(now))
+        elif now - self._printed >= self._interval:
+            self.line(f"{self._title} {self._done}/{self._total}  {self._status(now)}".rstrip())
+
+    def _status(self, now: float) -> str:
+        if (activity := self._activity) is not None:
+            text, begun = activity
+            return f"{text} ({duration(now - begun)} so far)"
+        left = self._left
+        if left is None and self._done > self._start:
+            pace = (now - self._begun) / (self._done - self._start)
+            left = pace * (self._total - self._done)
+        return "  ".join(filter(None, [self._note, left and f"{duration(left)} left"]))
+
+
+@contextlib.contextmanager
+def waiting(text: str, interval: float = 5.0) -> Iterator[None]:
+    """Says what is being done, every `interval` seconds that it still is, and how long it took.
+
+    Args:
+        text: such as "starting TensorFlow".
+        interval: seconds between lines.
+
+    Example:
+
+        >>> with waiting("reading the corpus"):
+        ...     pass
+        reading the corpus
+    """
+    begun = said = time.monotonic()
+    print(text, flush=True)
+
+    def beat() -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= interval:
+            said = now
+            print(f"{text} ({duration(now - begun)} so far)", flush=True)
+
+    heartbeat = _Heartbeat(beat)
+    heartbeat.start()
+    try:
+        yield
+    finally:
+        heartbeat.stop()
+    took = time.monotonic() - begun
+    if took >= _WORTH_SAYING:
+        print(f"{text}: done in {duration(took)}", flush=True)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    Example:
+
+        >>> duration(37.4), duration(400), duration(7500)
+        ('37 s', '6 min 40 s', '2 h 05 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+class _Heartbeat:
+    """Calls a function every second in a thread of its own."""
+
+    def __init__(self, beat: Callable[[], None]):
+        self._beat = beat
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(1.0):
+            self._beat()
+
+
+def _bar() -> "rich.progress.Progress | None":  # noqa: F821 (rich is optional)
+    """A bar of rich's, or None where it is not installed."""
+    try:
+        import rich.progress
+    except ModuleNotFoundError:
+        return None
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(bar_width=20),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TextColumn("{task.fields[note]}", markup=False),
+    )

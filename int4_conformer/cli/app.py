@@ -50,6 +50,8 @@ class Command:
     define_flags: Callable[[flags.FlagValues], None]
     # Gets the parsed flags and the remaining arguments.
     main: Callable[[flags.FlagValues, list[str]], None]
+    # Whether `--config=FILE` and `--config.section.field=VALUE` are flags.
+    takes_config: bool = False
 
 
 def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
@@ -63,14 +65,16 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
     def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
         values = flags.FlagValues()
         command.define_flags(values)
+        if command.takes_config:
+            _define_config(values, argv)
         if {"--help", "-h"} & set(argv[1:]):
             print(_help(command, values))
             sys.exit(0)
-        arguments = values(argv)[1:]
+        arguments = _parsed(command, values, argv)
         flags.FLAGS.mark_as_parsed()
         # What the libraries below tell of their inner workings is not for the user.
         logging.set_verbosity(logging.ERROR)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         return values, arguments
 
     try:
@@ -83,6 +87,34 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _parsed(command: Command, values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
+    """Parses the flags and returns the arguments that remain."""
+    try:
+        return values(argv)[1:]
+    except flags.Error:
+        raise
+    except Exception as error:
+        if not command.takes_config:
+            raise
+        # A config file is a program, with any error that a program may have.
+        raise UserError(
+            f"--config cannot be taken: {type(error).__name__}: {error}; look at the file, and at "
+            "the names of the fields that are given."
+        ) from error
+
+
+def _define_config(values: flags.FlagValues, argv: Sequence[str]) -> None:
+    from ml_collections import config_flags
+
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "Python file whose get_config() gives settings; flags stand above them.",
+        flag_values=values,
+        sys_argv=list(argv),
+    )
 
 
 def define_fields(

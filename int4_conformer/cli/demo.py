@@ -48,15 +48,7 @@ def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
     shutil.rmtree(workdir, ignore_errors=True)
     train = normalized(synthetic_corpus("train", values.utterances))
     tokenizer = Graphemes.from_texts([utterance.text for utterance in train])
-    config = TrainingConfig(
-        steps=values.steps,
-        batch_seconds=48,
-        buckets=2,
-        learning_rate=3e-3,
-        warmup=min(200, values.steps // 4),
-        average=min(50, values.steps // 10),
-        evaluate_every=values.steps,
-    )
+    config = training_config(values.steps)
     print(
         f"Training `tiny` with 4-bit weights and 8-bit activations on {len(train)} utterances.",
         flush=True,
@@ -75,6 +67,19 @@ def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
     write_beside(output / "report.json", (json.dumps(report, indent=1) + "\n").encode())
     _draw(report, output / "report.png")
     print(f"report: {output / 'report.json'} and {output / 'report.png'}")
+
+
+def training_config(steps: int) -> TrainingConfig:
+    """How the demo trains."""
+    return TrainingConfig(
+        steps=steps,
+        batch_seconds=48,
+        buckets=2,
+        learning_rate=3e-3,
+        warmup=min(200, steps // 4),
+        average=min(50, steps // 10),
+        evaluate_every=steps,
+    )
 
 
 def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> dict[str, Any]:

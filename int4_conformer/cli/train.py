@@ -5,10 +5,15 @@ its configuration, checkpoints, metrics and TensorBoard scalars to --workdir; th
 resumes it. `int4-conformer evaluate` and `export` take that folder.
 """
 
+import shlex
+import sys
+from typing import Any
+
 from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import (
     Utterances,
     hold_out,
@@ -20,6 +25,7 @@ from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import trainable
 from int4_conformer.data.sources.manifest import MissingSplitError
 from int4_conformer.errors import UserError
+from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.models.model_config import JointConfig
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
@@ -27,7 +33,11 @@ from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.wordpieces import Wordpieces
+from int4_conformer.training.run_config import differences, flags_of, parts_of, with_parts
 from int4_conformer.training.training_config import TrainingConfig
+
+# Transcripts shown at the end.
+_SHOWN = 3
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -78,22 +88,26 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_string("strategy", "auto", "auto, mirrored or tpu.", flag_values=values)
     app.define_fields(TrainingConfig, values)
-    flags.mark_flags_as_required(["manifest", "workdir"], flag_values=values)
 
 
 def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"train takes flags only. Received: {arguments[0]!r}")
+    parts = _take_config(values)
+    for name in ("manifest", "workdir"):
+        if values[name].value is None:
+            raise UserError(f"train needs --{name}; `{app.PROGRAM} train --help` says what it is.")
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
     report = corpora.new_report(values)
     train, dev = _corpus(values, config, report)
     tokenizer = _tokenizer(values.tokenizer, [utterance.text for utterance in train])
-    model_config = preset(
+    plain = preset(
         values.preset,
         vocab_size=tokenizer.vocabulary.size,
         recipe=Recipe.named(values.recipe),
         tied=values.tied,
     )
+    model_config = with_parts(plain, parts)
     if values.init_from is None and (values.init_mapping or values.init_may_miss):
         raise UserError(
             "--init_mapping and --init_may_miss say how to read --init_from; give it, too."
@@ -112,7 +126,9 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     note_unspellable(dev, tokenizer.vocabulary, report)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
+    start_tensorflow()
     from int4_conformer.training.initial_weights import InitialWeights
+    from int4_conformer.training.run_summary import run_summary
     from int4_conformer.training.strategies import strategy_from_name
     from int4_conformer.training.trainer import Trainer
     from int4_conformer.training.workdir import Workdir
@@ -122,22 +138,72 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         initial_weights = InitialWeights(
             path=values.init_from, mapping=mapping, may_miss=values.init_may_miss
         )
+    workdir, strategy = Workdir(values.workdir), strategy_from_name(values.strategy)
     trainer = Trainer(
         model_config,
         config,
         tokenizer=tokenizer,
         train=train,
         dev=dev,
-        workdir=Workdir(values.workdir),
-        strategy=strategy_from_name(values.strategy),
+        workdir=workdir,
+        strategy=strategy,
         initial_weights=initial_weights,
     )
+    settings = {name: values[name].value for name in values if name != "config"}
+    workdir.note_command([app.PROGRAM, *sys.argv[1:]], settings | parts)
     corpora.show(report)
     if trainer.imported is not None:
         print(f"{values.init_from}:", *trainer.imported.lines(), sep="\n  ")
+    summary = run_summary(
+        model_config,
+        tokenizer=tokenizer,
+        train=train,
+        dev=dev,
+        buckets=trainer.buckets,
+        strategy=strategy,
+    )
+    changed = [*differences(model_config, plain), *differences(config, TrainingConfig())]
+    if changed:
+        summary.append(f"settings    {', '.join(changed)} (in brackets: {plain.name}'s)")
+    print(*summary, sep="\n", flush=True)
     evaluation = trainer.train()
+    print(*_outcome(values.workdir, dev, evaluation), sep="\n")
+
+
+def _take_config(values: flags.FlagValues) -> dict[str, dict[str, Any]]:
+    """Gives what a config file sets to the flags that the user has not given; returns what it sets
+    of the model's parts.
+
+    Raises:
+        UserError: there is no such file, or it sets what there is not.
+    """
+    if values.config is None:
+        return {}
+    try:
+        given = flags_of(values.config)
+    except OSError as error:
+        path = values["config"].config_filename
+        raise UserError(f"There is no config file {path}; check the path.") from error
+    for name, value in given.items():
+        if not values[name].present:
+            values[name].value = value
+    return parts_of(values.config)
+
+
+def _outcome(workdir: str, dev: Utterances, evaluation: Evaluation | None) -> list[str]:
+    """Lines on what came out of it, and what to do next."""
+    lines = []
     if evaluation is not None:
-        print(f"dev WER {100 * evaluation.errors.wer:.2f}%")
+        lines.append(f"dev WER {100 * evaluation.errors.wer:.2f}%")
+        for utterance, hypothesis in list(zip(dev, evaluation.hypotheses, strict=True))[:_SHOWN]:
+            lines += [f"  spoken      {utterance.text}", f"  recognised  {hypothesis}"]
+    folder = shlex.quote(str(workdir))
+    return [
+        *lines,
+        f"the run is in {workdir}; next:",
+        f"  {app.PROGRAM} export {folder} --output=model.tflite",
+        f"  {app.PROGRAM} transcribe model.tflite recording.wav",
+    ]
 
 
 def _corpus(
@@ -165,10 +231,11 @@ def _tokenizer(name: str, texts: list[str]) -> Tokenizer:
 
 COMMAND = app.Command(
     name="train",
-    usage="--manifest=FILE --workdir=DIR [flags]",
+    usage="--manifest=FILE --workdir=DIR [--config=FILE] [flags]",
     description=__doc__,
     define_flags=_define_flags,
     main=_train,
+    takes_config=True,
 )
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ _SAMPLES_MULTIPLE = 640
 
 _INT16_SCALE = 32768
 
+# Batches that are made ahead.
+_PREFETCHED = 2
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bucket:
@@ -123,7 +126,10 @@ def batches(
         "index": tf.TensorSpec([None], tf.int32),
     }
     dataset = tf.data.Dataset.from_generator(arrays, output_signature=signature)
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    # There is nothing to tune, and an iterator waits for the tuner, a minute at most, as it ends.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.prefetch(_PREFETCHED).with_options(options)
 
 
 def batch_arrays(

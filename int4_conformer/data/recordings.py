@@ -1,6 +1,7 @@
 """A corpus once it is decoded: what lengths its recordings really have."""
 
 import concurrent.futures
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
@@ -100,7 +101,7 @@ def decoded(
     Args:
         utterances: the corpus.
         report: is told of those that cannot be decoded, which are left out, and of durations that
-            are wrong, which do no harm; one that stops at the first fault if not given.
+            are wrong, which are corrected; one that stops at the first fault if not given.
         hold: keep the samples in memory, as int16 (115 MB an hour); otherwise their lengths alone,
             for corpora larger than memory.
         on_decoded: is told how many utterances are decoded, of how many.
@@ -111,7 +112,7 @@ def decoded(
     if isinstance(utterances, Recordings):
         return utterances
     report = report or CorpusReport()
-    places, lengths, held = [], [], []
+    kept, lengths, held = [], [], []
     # Decoding and resampling release the interpreter's lock.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         try:
@@ -121,18 +122,16 @@ def decoded(
                 if isinstance(found, UserError):
                     report.fault(UNREADABLE_AUDIO, _located(utterance, found))
                     continue
-                places.append(place)
+                kept.append(_corrected(utterance, found.size / SAMPLE_RATE, report))
                 lengths.append(found.size)
                 if hold:
                     held.append(found)
-                _check_duration(utterance, found.size / SAMPLE_RATE, report)
         except BaseException:
             # Those that wait would all be decoded before the error is seen.
             pool.shutdown(cancel_futures=True)
             raise
-    if utterances and not places:
+    if utterances and not kept:
         raise UserError(f"None of the recordings can be decoded. {report.first()}")
-    kept = [utterances[place] for place in places]
     return Recordings(kept, np.array(lengths, np.int64), held if hold else None)
 
 
@@ -181,15 +180,18 @@ def trainable(
     return recordings.at(kept)
 
 
-def _check_duration(
+def _corrected(
     utterance: Utterance | SyntheticUtterance, seconds: float, report: CorpusReport
-) -> None:
+) -> Utterance | SyntheticUtterance:
+    """The utterance, with the duration that was decoded if another was claimed."""
     tolerance = _TOLERANCE_SECONDS + _TOLERANCE_SHARE * seconds
-    if abs(utterance.duration - seconds) > tolerance:
-        report.notice(
-            "durations that are not those of the audio, which counts",
-            f"{utterance.where}: {seconds:.2f} s, not {utterance.duration:.2f} s",
-        )
+    if abs(utterance.duration - seconds) <= tolerance:
+        return utterance
+    report.notice(
+        "durations that are not those of the audio, which counts",
+        f"{utterance.where}: {seconds:.2f} s, not {utterance.duration:.2f} s",
+    )
+    return dataclasses.replace(utterance, duration=seconds)
 
 
 def _located(utterance: Utterance | SyntheticUtterance, error: UserError) -> str:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 # As `data.batches` makes it.
 Batch = dict[str, tf.Tensor]
+# What a step tells, float32 [] each.
+Outcome = dict[str, tf.Tensor]
 # What of a batch a step takes.
 _INPUTS = ("pcm", "pcm_length", "labels", "label_length")
+# Of the usual norm, a step.
+_USUAL_DECAY = 0.98
 
 
 class TrainingStep:
@@ -40,9 +44,12 @@ class TrainingStep:
         augment: SpecAugment; None for none.
         clip_norm: norm to which the gradient of all weights together is clipped, after it was
             reduced over the replicas.
+        skip_norm: steps are skipped whose gradient has more than this many times the usual norm;
+            0: only those whose loss or gradient is not finite.
         seed: of masks and draws.
         xla: whether XLA compiles.
-        after_update: called in the replicas behind each update.
+        after_update: called in the replicas behind each step, with bool [], whether it counts:
+            a step that is skipped leaves weights and optimizer as they were.
     """
 
     def __init__(
@@ -53,15 +60,19 @@ class TrainingStep:
         loss: LossConfig,
         augment: SpecAugmentConfig | None,
         clip_norm: float,
+        skip_norm: float,
         seed: int,
         xla: bool,
-        after_update: Callable[[], None] = lambda: None,
+        after_update: Callable[[tf.Tensor], None] = lambda counts: None,
     ):
         self._model = model
         self._optimizer = optimizer
         self._config = loss
         self._augment = augment
         self._clip_norm = clip_norm
+        self._skip_norm = skip_norm
+        # A running geometric mean of the gradient's norm; 0 before the first step.
+        self.usual_norm = tf.Variable(0.0, trainable=False, name="usual_norm")
         self._seed = seed
         self._xla = xla
         self._after_update = after_update
@@ -78,7 +89,7 @@ class TrainingStep:
             self._run_gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
         self._run_step = tf.function(self._distributed_step, autograph=False)
 
-    def __call__(self, batch: Any, step: int) -> tf.Tensor:
+    def __call__(self, batch: Any, step: int) -> Outcome:
         """Takes a step.
 
         Args:
@@ -87,10 +98,15 @@ class TrainingStep:
             step: how many were taken before.
 
         Returns:
-            float32 []: the mean loss.
+            float32 [] each: `loss`, the mean over the batch; `gradient_norm`, before it is clipped;
+            `skipped`, 1 for a step that does not count.
         """
         batch = {name: batch[name] for name in _INPUTS}
-        return self._run_step(batch, max(start for start in self._stages if start <= step))
+        return self._run_step(batch, self.stage(step))
+
+    def stage(self, step: int) -> int:
+        """The step since which the layers quantize as they do at `step`."""
+        return max(start for start in self._stages if start <= step)
 
     def to_config(self) -> dict[str, Any]:
         """The settings as JSON values."""
@@ -98,15 +114,19 @@ class TrainingStep:
             "loss": dataclasses.asdict(self._config),
             "augment": self._augment and dataclasses.asdict(self._augment),
             "clip_norm": self._clip_norm,
+            "skip_norm": self._skip_norm,
             "seed": self._seed,
             "xla": self._xla,
         }
 
-    def _distributed_step(self, batch: Any, stage: int) -> tf.Tensor:
-        loss = self._strategy.run(self._run_replica, args=(batch, stage))
-        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
+    def _distributed_step(self, batch: Any, stage: int) -> Outcome:
+        outcomes = self._strategy.run(self._run_replica, args=(batch, stage))
+        mean = tf.distribute.ReduceOp.MEAN
+        return {
+            name: self._strategy.reduce(mean, value, axis=None) for name, value in outcomes.items()
+        }
 
-    def _replica_step(self, batch: Batch, stage: int) -> tf.Tensor:
+    def _replica_step(self, batch: Batch, stage: int) -> Outcome:
         variables = self._model.trainable_variables
         context = tf.distribute.get_replica_context()
         replicas = self._strategy.num_replicas_in_sync
@@ -116,14 +136,42 @@ class TrainingStep:
                 tf.convert_to_tensor(context.replica_id_in_sync_group),
             ]
         )
+        before = [(variable, tf.identity(variable)) for variable in self._kept_by_a_skip()]
         loss, gradients = self._run_gradients(batch, seed, stage)
         if replicas > 1:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
-        gradients = clip(gradients, self._clip_norm)
+            loss, *gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, [loss, *gradients])
+        norm = tf.linalg.global_norm(gradients)
+        counts = self._counts(loss, norm)
+        gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
         # Keras sums the replicas' gradients, which by now are equal.
         self._optimizer.apply([gradient / replicas for gradient in gradients], variables)
-        self._after_update()
-        return loss
+        for variable, value in before:
+            variable.assign(tf.where(counts, variable, value))
+        self._after_update(counts)
+        return {
+            "loss": loss,
+            "gradient_norm": norm,
+            "skipped": 1.0 - tf.cast(counts, tf.float32),
+        }
+
+    def _kept_by_a_skip(self) -> list[tf.Variable]:
+        """What a skipped step leaves as it was: all but the optimizer's count of steps, by which
+        the learning rate and the seeds go, and random generators."""
+        iterations = self._optimizer.iterations
+        state = [variable for variable in self._optimizer.variables if variable is not iterations]
+        return [variable.value for variable in [*self._model.weights, *state]]
+
+    def _counts(self, loss: tf.Tensor, norm: tf.Tensor) -> tf.Tensor:
+        """bool []: whether a step is to count; takes its norm into the usual one if so."""
+        usual = self.usual_norm
+        counts = tf.math.is_finite(loss) & tf.math.is_finite(norm)
+        if self._skip_norm:
+            # What is clipped anyway does no harm, and before the first step nothing is usual.
+            highest = tf.maximum(self._clip_norm, self._skip_norm * usual)
+            counts &= (usual == 0.0) | (norm <= highest)
+        moved = tf.pow(usual, _USUAL_DECAY) * tf.pow(norm, 1.0 - _USUAL_DECAY)
+        usual.assign(tf.where(counts, tf.where(usual == 0.0, norm, moved), usual))
+        return counts
 
     def _gradients(
         self, batch: Batch, seed: tf.Tensor, stage: int
@@ -179,11 +227,3 @@ class TrainingStep:
             logits = self._model.ctc_heads[index](encoded)
             losses += config.ctc_weight * ctc_loss(logits, *labels)
         return tf.reduce_mean(losses)
-
-
-def clip(gradients: list[tf.Tensor], norm: float) -> list[tf.Tensor]:
-    """Scales the gradients down to a common norm; a gradient that is not finite becomes zero, so
-    that one bad batch costs one step and not the run."""
-    clipped, total = tf.clip_by_global_norm(gradients, norm)
-    finite = tf.math.is_finite(total)
-    return [tf.where(finite, gradient, tf.zeros_like(gradient)) for gradient in clipped]

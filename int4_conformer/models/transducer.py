@@ -116,9 +116,10 @@ class Transducer(keras.Model):
         *,
         augment: SpecAugmentConfig | None = None,
         clip_norm: float = 5.0,
+        skip_norm: float = 100.0,
         seed: int = 0,
         xla: bool = True,
-        after_update: Callable[[], None] = lambda: None,
+        after_update: Callable[[tf.Tensor], None] = lambda counts: None,
         **kwargs: Any,
     ) -> None:
         """Says how `fit` trains; see `TrainingStep`.
@@ -128,9 +129,11 @@ class Transducer(keras.Model):
             loss: what to minimise.
             augment: SpecAugment; None for none.
             clip_norm: norm to which the gradient of all weights together is clipped.
+            skip_norm: steps whose gradient has more than this many times the usual norm are
+                skipped.
             seed: of masks and draws.
             xla: whether XLA compiles the step.
-            after_update: called in the replicas behind each update.
+            after_update: called in the replicas behind each step, with whether it counts.
             kwargs: of `keras.Model.compile`.
         """
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
@@ -143,6 +146,7 @@ class Transducer(keras.Model):
             loss=loss or LossConfig(),
             augment=augment,
             clip_norm=clip_norm,
+            skip_norm=skip_norm,
             seed=seed,
             xla=xla,
             after_update=after_update,
@@ -163,6 +167,7 @@ class Transducer(keras.Model):
             LossConfig(**step["loss"]),
             augment=step["augment"] and SpecAugmentConfig(**step["augment"]),
             clip_norm=step["clip_norm"],
+            skip_norm=step["skip_norm"],
             seed=step["seed"],
             xla=step["xla"],
         )
@@ -173,7 +178,7 @@ class Transducer(keras.Model):
         def train(iterator: Any) -> dict[str, tf.Tensor]:
             # Out of any graph, where batches know their sizes.
             batch = next(iterator)
-            return {"loss": self.training_step(batch, int(self.optimizer.iterations))}
+            return self.training_step(batch, int(self.optimizer.iterations))
 
         self.train_function = train
         return train

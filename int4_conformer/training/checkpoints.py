@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,17 @@ class Checkpoints:
 
     def latest(self) -> Path | None:
         """Path prefix of the newest checkpoint that is whole, or None."""
-        prefixes = [file.with_suffix("") for file in self._folder.glob("step-*.index")]
-        for prefix in sorted(prefixes, key=step_of, reverse=True):
-            if self._is_whole(prefix):
-                return prefix
+        whole = next(self.whole(), None)
+        if whole is not None:
+            return whole
         # What earlier versions wrote, by a manager of TensorFlow's.
         recorded = tf.train.latest_checkpoint(str(self._folder))
         return None if recorded is None else self._folder / Path(recorded).name
+
+    def whole(self) -> Iterator[Path]:
+        """Path prefixes of the checkpoints that are whole, newest first."""
+        prefixes = [file.with_suffix("") for file in self._folder.glob("step-*.index")]
+        return filter(self._is_whole, sorted(prefixes, key=step_of, reverse=True))
 
     def facts(self, prefix: Path) -> dict[str, Any]:
         """What was kept with a checkpoint; nothing with those of earlier versions."""

@@ -1,33 +1,48 @@
 """The training loop."""
 
+import collections
+import contextlib
 import dataclasses
-import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.audio.augment import SpecAugmentConfig
-from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.batches import Bucket, batches, make_buckets
 from int4_conformer.data.corpus import Utterances
+from int4_conformer.errors import UserError
 from int4_conformer.evaluation.batched import BatchedEvaluator
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.progress import Progress
+from int4_conformer.progress import Progress, duration, waiting
+from int4_conformer.quant.products.measured import WeightLosses, measured
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.checkpoints import step_of
 from int4_conformer.training.initial_weights import InitialWeights
 from int4_conformer.training.interruption import Interruption
 from int4_conformer.training.optimizer import make_optimizer
+from int4_conformer.training.pace import Pace, Usage
+from int4_conformer.training.run_log import RunLog
+from int4_conformer.training.skipped_steps import PATIENCE, SkippedSteps
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
 from int4_conformer.training.workdir import Workdir, random_state_of, weights_of
 
 # Batches from which the features' mean and deviation are taken.
 _STATISTICS_BATCHES = 32
+# Steps over which the loss is averaged wherever it is told.
+_LOSS_STEPS = 100
+# Utterances on which the cost of quantization is measured.
+_MEASURED_ROWS = 2
+# The first step to be profiled, counted from where the run starts or goes on.
+_FIRST_PROFILED = 10
 
 Batch = dict[str, tf.Tensor]
 
@@ -71,27 +86,19 @@ class Trainer:
         self._config = config
         self._strategy = strategy
         self._workdir = workdir
+        self._dev = dev
         steps_done = workdir.steps_done
-        replicas = strategy.num_replicas_in_sync
-        buckets = [
-            dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // replicas) * replicas)
-            for bucket in make_buckets(
+        self.buckets = self._buckets(train, tokenizer)
+        with waiting(f"reading {len(train):,} utterances"):
+            self._batches = batches(
                 train,
                 tokenizer,
-                count=config.buckets,
-                seconds_per_batch=config.batch_seconds,
-                max_seconds=config.max_seconds,
+                buckets=self.buckets,
+                training=True,
+                seed=config.seed,
+                start=steps_done,
             )
-        ]
-        self._batches = batches(
-            train,
-            tokenizer,
-            buckets=buckets,
-            training=True,
-            seed=config.seed,
-            start=steps_done,
-        )
-        with strategy.scope():
+        with waiting("creating the model"), strategy.scope():
             self.model = Transducer(model_config)
             self.model.build()
             self.imported = None
@@ -104,6 +111,7 @@ class Trainer:
                 config.loss,
                 augment=SpecAugmentConfig() if config.spec_augment else None,
                 clip_norm=config.clip_norm,
+                skip_norm=config.skip_norm,
                 seed=config.seed,
                 xla=config.xla,
                 after_update=self._after_update,
@@ -119,10 +127,16 @@ class Trainer:
             for metric, count in passes.items()
             if dev
         }
-        self._best = float("inf")
-        # Since the last evaluation, and seconds of the whole run.
-        self._losses: list[Any] = []
-        self._seconds = 0.0
+        # Of evaluations so far, the fewest word errors.
+        self.best = math.inf
+        self._losses: collections.deque[float] = collections.deque(maxlen=_LOSS_STEPS)
+        self._skipped = SkippedSteps(workdir.path / "skipped", train)
+        # Of the last step's gradient.
+        self._norm = 0.0
+        self._pace = Pace()
+        self._usage = Usage()
+        # Programs that exist by now, by shape of batch and stage of quantization.
+        self._compiled: set[tuple[int, int]] = set()
         weights = weights_of(self.model)
         self._best_checkpoint = tf.train.Checkpoint(model=weights)
         self._last_checkpoint = tf.train.Checkpoint(
@@ -131,6 +145,7 @@ class Trainer:
             step=self._step,
             average=self._average,
             random=random_state_of(self.model),
+            usual_norm=self.model.training_step.usual_norm,
         )
 
     def train(self) -> Evaluation | None:
@@ -140,108 +155,261 @@ class Trainer:
 
         Raises:
             SystemExit: after that.
-            UserError: another training writes into the folder, or a checkpoint cannot be written.
+            UserError: another training writes into the folder, a checkpoint cannot be written, or
+                too many steps in a row had to be skipped.
         """
         with self._workdir.locked(), Interruption() as interruption:
             self._resume_or_start()
             return self._train(interruption)
 
     def _train(self, interruption: Interruption) -> Evaluation | None:
-        config = self._config
-        summaries = tf.summary.create_file_writer(str(self._workdir.logs))
-        stream = self._per_replica(iter(self._batches))
-        evaluation = None
-        begun = saved = time.monotonic()
-        begun -= self._seconds
-        with Progress(config.steps, "train") as progress, summaries.as_default():
-            while (step := int(self._step.numpy())) < config.steps:
-                self._losses.append(self.model.training_step(next(stream), step))
-                step += 1
-                self._seconds = time.monotonic() - begun
-                if step % 10 == 0:
-                    progress.update(step, f"loss {float(self._losses[-1]):.3f}")
+        config, evaluation = self._config, None
+        step = first = int(self._step.numpy())
+        saved = time.monotonic()
+        log = RunLog(self._workdir)
+        stream = iter(self._batches)
+        with Progress(config.steps, "train", start=step) as progress:
+            while step < config.steps:
+                self._profile(step - first)
+                step = self._take_step(next(stream), step, progress)
+                if self._skipped.too_many:
+                    self._go_back(step, progress)
+                if step % config.log_every == 0:
+                    log.point(self._point(step))
+                progress.update(step, self._note(), self._left(step))
                 evaluates = step % config.evaluate_every == 0 or step == config.steps
                 if evaluates:
-                    metrics = {
-                        "step": step,
-                        "loss": float(tf.reduce_mean(tf.stack(self._losses))),
-                        "seconds": round(self._seconds, 1),
-                    }
-                    self._losses.clear()
-                    evaluation = self._evaluate(metrics)
-                    progress.line(
-                        "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
-                    )
-                    for name, value in metrics.items():
-                        tf.summary.scalar(name, value, step=step)
+                    evaluation = self._evaluate(step, log, progress)
                 stops = interruption.signal is not None and step < config.steps
                 due = time.monotonic() - saved >= 60 * config.checkpoint_minutes
-                # Behind the metrics: a run goes on from a checkpoint as if it had evaluated.
-                if evaluates or stops or due:
+                # Behind the metrics: a run goes on from a checkpoint as if it had evaluated. Not
+                # by time amid skipped steps, which a run may have to go back over.
+                if evaluates or stops or (due and not self._skipped.in_a_row):
                     self._save(step)
                     saved = time.monotonic()
                 if stops:
                     progress.line(f"stopped at step {step}, saved; the same command goes on")
                     raise SystemExit(interruption.exit_status)
+        log.close()
         return evaluation
+
+    def _take_step(self, batch: Batch, step: int, progress: Progress) -> int:
+        """Takes a step and returns how many were taken then."""
+        begun = time.monotonic()
+        with self._compiling(batch, step, progress) as compiles:
+            outcome = self.model.training_step(self._per_replica(batch), step)
+            loss, norm, skipped = (
+                float(outcome[name]) for name in ("loss", "gradient_norm", "skipped")
+            )
+        step += 1
+        if not compiles:
+            seconds = float(tf.reduce_sum(batch["pcm_length"])) / SAMPLE_RATE
+            self._pace.step(time.monotonic() - begun, seconds)
+        if skipped:
+            progress.line(self._skipped.bad(step, batch["index"].numpy(), loss, norm))
+        else:
+            self._skipped.good()
+            self._losses.append(loss)
+        self._norm = norm
+        return step
+
+    @contextlib.contextmanager
+    def _compiling(self, batch: Batch, step: int, progress: Progress) -> Iterator[bool]:
+        """Says that the step within is compiled first, if it is; yields whether."""
+        shape = batch["pcm"].shape[1], self.model.training_step.stage(step)
+        if shape in self._compiled:
+            yield False
+            return
+        self._compiled.add(shape)
+        known = self._workdir.compile_seconds()
+        name = "x".join(map(str, shape))
+        what = "compiling" if self._config.xla else "tracing"
+        text = f"{what} the step for audio of {shape[0] / SAMPLE_RATE:.2f} s"
+        if name in known:
+            text += f" (took {duration(known[name])} last time)"
+        begun = time.monotonic()
+        with progress.during(text):
+            yield True
+        self._workdir.keep_compile_seconds(known | {name: round(time.monotonic() - begun, 1)})
+
+    def _go_back(self, step: int, progress: Progress) -> None:
+        """Takes the weights of the last checkpoint, and goes on behind the batches at fault.
+
+        Raises:
+            UserError: that was done before, or there is no checkpoint.
+        """
+        checkpoints = self._workdir.checkpoints("last")
+        good = next(
+            (
+                prefix
+                for prefix in checkpoints.whole()
+                if not checkpoints.facts(prefix).get("skipped_in_a_row", 0)
+            ),
+            None,
+        )
+        if good is None or self._skipped.went_back:
+            raise UserError(
+                f"{PATIENCE} steps in a row had a loss or a gradient that is no good, up to step "
+                f"{step}{', again' if self._skipped.went_back else ''}; look at their batches in "
+                f"{self._workdir.path / 'skipped'}, or train with a lower --learning_rate."
+            )
+        self._last_checkpoint.read(str(good)).expect_partial().assert_nontrivial_match()
+        self._step.assign(step)
+        self.model.optimizer.iterations.assign(step)
+        self._skipped.in_a_row = 0
+        self._skipped.went_back = True
+        progress.line(
+            f"{PATIENCE} steps in a row were skipped: back to the weights of step {step_of(good)}, "
+            f"and on with the batches behind step {step}"
+        )
+
+    def _evaluate(self, step: int, log: RunLog, progress: Progress) -> Evaluation | None:
+        """Counts word errors, writes what was found, and keeps the best weights."""
+        begun = time.monotonic()
+        metrics = {
+            "step": step,
+            "loss": self._loss,
+            "seconds": round(self._usage.seconds, 1),
+            "skipped": self._skipped.count,
+        }
+        evaluations = {}
+        with self._average.swapped_in():
+            for metric, evaluator in self._evaluators.items():
+                with progress.during(f"evaluating on {len(self._dev):,} utterances") as note:
+                    evaluations[metric] = evaluator(lambda done, note=note: note(f"{done:,} done"))
+                metrics[metric] = evaluations[metric].errors.wer
+            if metrics.get("dev_wer", self.best) <= self.best:
+                self.best = metrics.get("dev_wer", self.best)
+                best = self._workdir.checkpoints("best")
+                best.save(self._best_checkpoint, step, metrics)
+            losses = self._quantization_losses(progress)
+        evaluation = evaluations.get("dev_wer")
+        log.evaluation(metrics, self._dev, evaluation, losses)
+        progress.line(_evaluation_line(metrics))
+        self._pace.evaluation(time.monotonic() - begun)
+        return evaluation
+
+    def _quantization_losses(self, progress: Progress) -> dict[str, WeightLosses]:
+        """What quantization costs each weight on a few training utterances."""
+        (batch,) = self._batches.take(1)
+        few = {name: value[:_MEASURED_ROWS] for name, value in batch.items()}
+        with progress.during("measuring what quantization costs"), measured() as found:
+            self.model(few)
+        return found
 
     def _resume_or_start(self) -> None:
         checkpoints = self._workdir.checkpoints("last")
         last = checkpoints.latest()
+        step = 0 if last is None else step_of(last)
+        self._workdir.forget_after(step)
         if last is None:
             taken = () if self.imported is None else self.imported.taken
             # Statistics that came with the weights are those that the weights were trained with.
             if not {"front_end/mean", "front_end/inverse_std"} <= set(taken):
                 sample = self._batches.take(_STATISTICS_BATCHES)
-                self.model.front_end.adapt((batch["pcm"], batch["pcm_length"]) for batch in sample)
+                with waiting("taking the features' mean and deviation"):
+                    self.model.front_end.adapt((x["pcm"], x["pcm_length"]) for x in sample)
             return
         # A run of an earlier version has no random state.
         self._last_checkpoint.read(str(last)).expect_partial().assert_nontrivial_match()
         facts = checkpoints.facts(last)
-        self._losses = list(facts.get("losses", ()))
-        self._seconds = facts.get("seconds", 0.0)
-        self._workdir.forget_metrics_after(step_of(last))
-        self._best = min(
-            (metrics.get("dev_wer", self._best) for metrics in self._workdir.metrics()),
-            default=self._best,
-        )
-        print(f"{self._workdir.path}: goes on from step {step_of(last)}", flush=True)
+        self._losses.extend(facts.get("losses", ()))
+        self._usage = Usage(facts.get("seconds", 0.0), facts.get("processor_seconds", 0.0))
+        self._skipped.restore(facts)
+        evaluations = self._workdir.metrics()
+        self.best = min((found.get("dev_wer", math.inf) for found in evaluations), default=math.inf)
+        print(f"{self._workdir.path}: goes on from step {step}", flush=True)
 
     def _save(self, step: int) -> None:
         """Keeps all that a resumed run goes on from."""
-        losses = [float(loss) for loss in self._losses]
-        self._workdir.checkpoints("last").save(
-            self._last_checkpoint, step, {"losses": losses, "seconds": self._seconds}
+        facts = {
+            "losses": list(self._losses),
+            "seconds": self._usage.seconds,
+            "processor_seconds": self._usage.processor_seconds,
+            **self._skipped.facts,
+        }
+        self._workdir.checkpoints("last").save(self._last_checkpoint, step, facts)
+
+    @property
+    def _loss(self) -> float | None:
+        """Of the last steps that count, the mean; None before the first."""
+        return float(np.mean(self._losses)) if self._losses else None
+
+    def _point(self, step: int) -> dict[str, Any]:
+        """Of the curves."""
+        return {
+            "step": step,
+            "loss": self._loss,
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "gradient_norm": self._norm,
+            "steps_per_second": self._pace.steps_per_second,
+            "audio_hours_per_hour": self._pace.audio_hours_per_hour,
+            "skipped": self._skipped.count,
+            "seconds": round(self._usage.seconds, 1),
+            "processor_seconds": round(self._usage.processor_seconds, 1),
+            "memory_mb": round(self._usage.memory_mb),
+        }
+
+    def _note(self) -> str:
+        """What the progress says of the last steps."""
+        pace = self._pace
+        notes = [] if self._loss is None else [f"loss {self._loss:.4g}"]
+        if pace.steps_per_second:
+            notes.append(f"{pace.steps_per_second:.3g} steps/s")
+            notes.append(f"{pace.audio_hours_per_hour:.3g} h of audio/h")
+        return "  ".join(notes)
+
+    def _left(self, step: int) -> float | None:
+        """Seconds to the end."""
+        steps, every = self._config.steps, self._config.evaluate_every
+        return self._pace.left(steps - step, -(-steps // every) - step // every)
+
+    def _profile(self, steps: int) -> None:
+        """Begins and ends the profile, `steps` after the start."""
+        if self._config.profile and steps == _FIRST_PROFILED:
+            tf.profiler.experimental.start(str(self._workdir.logs))
+        if self._config.profile and steps == _FIRST_PROFILED + self._config.profile:
+            tf.profiler.experimental.stop()
+
+    def _buckets(self, train: Utterances, tokenizer: Tokenizer) -> list[Bucket]:
+        """The shapes of batches, each of so many rows that all replicas have as many."""
+        config, replicas = self._config, self._strategy.num_replicas_in_sync
+        buckets = make_buckets(
+            train,
+            tokenizer,
+            count=config.buckets,
+            seconds_per_batch=config.batch_seconds,
+            max_seconds=config.max_seconds,
         )
+        return [
+            dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // replicas) * replicas)
+            for bucket in buckets
+        ]
 
-    def _evaluate(self, metrics: dict[str, Any]) -> Evaluation | None:
-        """Adds the dev word error rates to the metrics, writes them, and keeps the best weights."""
-        with self._average.swapped_in():
-            evaluations = {metric: evaluate() for metric, evaluate in self._evaluators.items()}
-            metrics |= {metric: found.errors.wer for metric, found in evaluations.items()}
-            if metrics.get("dev_wer", self._best) <= self._best:
-                self._best = metrics.get("dev_wer", self._best)
-                best = self._workdir.checkpoints("best")
-                best.save(self._best_checkpoint, metrics["step"], metrics)
-        with (self._workdir.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(metrics) + "\n")
-        return evaluations.get("dev_wer")
-
-    def _per_replica(self, stream: Iterator[Batch]) -> Iterator[Any]:
-        """Each batch, shared out in equal parts.
+    def _per_replica(self, batch: Batch) -> Any:
+        """A batch, shared out in equal parts.
 
         Tensors, not a distributed dataset: they keep their static shapes.
         """
-        for batch in stream:
-            rows = len(batch["pcm"]) // self._strategy.num_replicas_in_sync
+        rows = len(batch["pcm"]) // self._strategy.num_replicas_in_sync
 
-            def part(context: Any, batch=batch, rows=rows) -> Batch:
-                start = context.replica_id_in_sync_group * rows
-                return {name: x[start : start + rows] for name, x in batch.items()}
+        def part(context: Any) -> Batch:
+            start = context.replica_id_in_sync_group * rows
+            return {name: x[start : start + rows] for name, x in batch.items()}
 
-            yield self._strategy.experimental_distribute_values_from_function(part)
+        return self._strategy.experimental_distribute_values_from_function(part)
 
-    def _after_update(self) -> None:
-        """What each replica does behind an update of the weights."""
-        self._average.update()
+    def _after_update(self, counts: tf.Tensor) -> None:
+        """What each replica does behind a step."""
+        self._average.update(counts)
         self._step.assign_add(1)
+
+
+def _evaluation_line(metrics: Mapping[str, Any]) -> str:
+    """An evaluation as one line."""
+    parts = [f"step {metrics['step']}"]
+    if metrics["loss"] is not None:
+        parts.append(f"loss {metrics['loss']:.4g}")
+    names = {"dev_wer": "dev WER", "dev_wer_first_pass": "of the first pass"}
+    parts += [f"{names[key]} {100 * metrics[key]:.2f}%" for key in names if key in metrics]
+    return "  ".join(parts)

@@ -30,6 +30,11 @@ class TrainingConfig(LossConfig):
     clip_norm: float = setting(
         5.0, "Norm to which the gradient of all weights together is clipped."
     )
+    skip_norm: float = setting(
+        100.0,
+        "A step is skipped, like one whose loss is not finite, if its gradient has more than this "
+        "many times the usual norm; 0: never for that.",
+    )
     average: int = setting(
         0,
         "Half-life of the weights' running average, in steps, which is what is evaluated and "
@@ -42,6 +47,8 @@ class TrainingConfig(LossConfig):
     checkpoint_minutes: float = setting(
         5.0, "Minutes between checkpoints that a stopped run goes on from."
     )
+    log_every: int = setting(10, "Steps between points of the curves in TensorBoard.")
+    profile: int = setting(0, "Steps to profile for TensorBoard, from the tenth after the start.")
     xla: bool = setting(
         True,
         "Whether XLA compiles the step. Without it, oneDNN multiplies where that is faster: on a "
@@ -52,7 +59,11 @@ class TrainingConfig(LossConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(
-            1, steps=self.steps, buckets=self.buckets, evaluate_every=self.evaluate_every
+            1,
+            steps=self.steps,
+            buckets=self.buckets,
+            evaluate_every=self.evaluate_every,
+            log_every=self.log_every,
         )
         require_positive(
             batch_seconds=self.batch_seconds,
@@ -65,6 +76,8 @@ class TrainingConfig(LossConfig):
             warmup=self.warmup,
             weight_decay=self.weight_decay,
             average=self.average,
+            skip_norm=self.skip_norm,
+            profile=self.profile,
         )
 
     @property
@@ -76,3 +89,8 @@ class TrainingConfig(LossConfig):
     def to_config(self) -> dict[str, Any]:
         """The fields as JSON values."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TrainingConfig":
+        """Inverse of `to_config`; what earlier versions did not know has its default."""
+        return cls(**config)

@@ -27,10 +27,15 @@ class WeightAverage(tf.Module):
             else []
         )
 
-    def update(self) -> None:
-        """Moves the average towards the weights; called once a step."""
+    def update(self, counts: tf.Tensor) -> None:
+        """Moves the average towards the weights; called once a step.
+
+        Args:
+            counts: bool []; whether the step does.
+        """
         for average, variable in zip(self._averages, self._variables, strict=False):
-            average.assign(self._keep * average + (1.0 - self._keep) * variable)
+            moved = self._keep * average + (1.0 - self._keep) * variable
+            average.assign(tf.where(counts, moved, average))
 
     def take_over(self) -> None:
         """Sets the weights to their average, if there is one."""

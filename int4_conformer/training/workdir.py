@@ -1,10 +1,11 @@
 """The folder of a training run: configuration, checkpoints, metrics."""
 
 import contextlib
+import datetime
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.training.checkpoints import Checkpoints, step_of
+from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
 
 _PARTS = {"model", "tokenizer", "training"}
 
 # Settings that a run may go on with others of.
-_FREE = {f"training.{name}" for name in ("steps", "evaluate_every", "checkpoint_minutes")}
+_FREE = {
+    f"training.{name}"
+    for name in ("steps", "evaluate_every", "checkpoint_minutes", "log_every", "profile")
+}
 
 
 class Workdir:
@@ -30,8 +35,10 @@ class Workdir:
 
     `config.json` holds the model's sizes and recipe, the tokenizer and the training settings;
     `checkpoints/last/` is where training goes on, `checkpoints/best/` holds the weights with the
-    fewest word errors on the dev set; `metrics.jsonl` has a line per evaluation; `logs/` is
-    TensorBoard's; `lock` is held by the training that writes.
+    fewest word errors on the dev set; `metrics.jsonl` has a line per evaluation, `progress.jsonl`
+    one every few steps, `transcripts.jsonl` one per utterance of the newest evaluation,
+    `commands.jsonl` one per start; `skipped/` has manifests of batches that were skipped; `logs/`
+    is TensorBoard's; `lock` is held by the training that writes.
 
     Args:
         path: the folder.
@@ -66,6 +73,7 @@ class Workdir:
             # As this version writes it, so that names of an earlier one do not differ.
             model = TransducerConfig.from_config(known["model"]).to_config()
             known["model"] = json.loads(json.dumps(model))
+            known["training"] = TrainingConfig().to_config() | known["training"]
             changed = {
                 f"{part}.{name}": (known[part].get(name), config[part].get(name))
                 for part in config
@@ -95,19 +103,41 @@ class Workdir:
 
     def metrics(self) -> list[dict[str, Any]]:
         """What each evaluation of the run found, oldest first."""
-        file, found = self.path / "metrics.jsonl", []
+        return list(self.rows("metrics.jsonl"))
+
+    def rows(self, name: str) -> Iterator[dict[str, Any]]:
+        """The lines of one of the run's JSON-lines files; none if it is not there."""
+        file = self.path / name
         for line in file.read_text().splitlines() if file.exists() else ():
             # The last line of a run that was killed may be half a line.
             with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-        return found
+                yield json.loads(line)
 
-    def forget_metrics_after(self, step: int) -> None:
-        """Removes what evaluations of later steps found, and a line that was not finished."""
-        kept = [json.dumps(metrics) for metrics in self.metrics() if metrics["step"] <= step]
-        if (self.path / "metrics.jsonl").exists():
-            content = "".join(f"{line}\n" for line in kept)
-            write_beside(self.path / "metrics.jsonl", content.encode())
+    def forget_after(self, step: int) -> None:
+        """Removes what later steps wrote into curves and metrics, and lines not finished."""
+        for name in ("metrics.jsonl", "progress.jsonl"):
+            if (self.path / name).exists():
+                kept = [json.dumps(row) for row in self.rows(name) if row["step"] <= step]
+                write_beside(self.path / name, "".join(f"{row}\n" for row in kept).encode())
+
+    def note_command(self, argv: Sequence[str], settings: Mapping[str, Any]) -> None:
+        """Adds to `commands.jsonl` by which command, and so which settings, the run starts or goes
+        on."""
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        row = {"time": now, "step": self.steps_done, "argv": list(argv), "settings": dict(settings)}
+        with (self.path / "commands.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def compile_seconds(self) -> dict[str, float]:
+        """How long programs took to compile when this was last done, by name."""
+        file = self.path / "compile_seconds.json"
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(file.read_text())
+        return {}
+
+    def keep_compile_seconds(self, seconds: Mapping[str, float]) -> None:
+        """Keeps that."""
+        write_beside(self.path / "compile_seconds.json", json.dumps(seconds).encode())
 
     def checkpoints(self, kind: str) -> Checkpoints:
         """Those of a kind: of "last" the two newest, of "best" one."""

@@ -25,11 +25,15 @@ def test_the_same_command_resumes(trained):
     assert np.isfinite(last["loss"])
     lines = result.out.splitlines()
     # Before the first step: the last text of the dev set is empty.
-    assert lines[:2] == ["left out 1:", "       1 texts without a word"]
-    assert lines[2].strip().startswith(f"Line 6 of {str(trained.manifest)[:30]}")
-    assert lines[3].endswith("goes on from step 2")
-    assert lines[4].startswith("step 4  loss ")
-    assert lines[-1] == f"dev WER {100 * last['dev_wer']:.2f}%"
+    said = lines.index("left out 1:")
+    assert lines[said + 1] == "       1 texts without a word"
+    assert lines[said + 2].strip().startswith(f"Line 6 of {str(trained.manifest)[:30]}")
+    (resumed,) = (number for number, line in enumerate(lines) if "goes on from step 2" in line)
+    wer = f"{100 * last['dev_wer']:.2f}%"
+    (evaluated,) = (number for number, line in enumerate(lines) if line.startswith("step 4  loss "))
+    assert lines[evaluated].endswith(f"dev WER {wer}")
+    assert said < resumed < evaluated < lines.index(f"dev WER {wer}")
+    assert lines[-2] == f"  int4-conformer export {trained.workdir} --output=model.tflite"
 
 
 def test_a_finished_run_is_left_alone(trained):

@@ -24,9 +24,15 @@ def folder(tmp_path_factory):
     return folder
 
 
-def corpus(folder, *names, text="a", duration=0.5):
+def corpus(folder, *names, text="a", duration=None):
+    """Utterances of some files; the one named i claims its 0.1 * (i + 1) s."""
     return [
-        Utterance(audio=str(folder / f"{name}.wav"), text=text, duration=duration) for name in names
+        Utterance(
+            audio=str(folder / f"{name}.wav"),
+            text=text,
+            duration=duration or (0.1 * (name + 1) if isinstance(name, int) else 0.5),
+        )
+        for name in names
     ]
 
 
@@ -62,9 +68,10 @@ def test_what_cannot_be_decoded_is_left_out_or_stops(folder):
         decoded(utterances[1:2], CorpusReport("skip"))
 
 
-def test_wrong_durations_are_counted(folder):
+def test_wrong_durations_are_counted_and_corrected(folder):
     report = CorpusReport()
-    decoded(corpus(folder, 2, 4, 9, duration=0.55), report)
+    recordings = decoded(corpus(folder, 2, 4, 9, duration=0.55), report)
+    assert [utterance.duration for utterance in recordings] == [0.3, 0.55, 1.0]
     assert report.left_out == 0
     assert report.lines() == [
         "used, but odd:",

@@ -30,11 +30,12 @@ def run(*arguments):
     return Result(exit_info.value.code or 0, out.getvalue(), err.getvalue())
 
 
-def refusal(*arguments):
-    """The one line with which a command refuses, with status 2, what the user gave it."""
+def refusal(*arguments, begun=False):
+    """The one line with which a command refuses, with status 2, what the user gave it; one that
+    had `begun` may have said what it does."""
     result = run(*arguments)
     assert result.status == 2, result
-    assert result.out == ""
+    assert begun or result.out == ""
     line = result.err.removesuffix("\n")
     assert "\n" not in line, result.err
     return line

@@ -115,5 +115,5 @@ def test_flags(trained, tmp_path):
     assert "--init_mapping and --init_may_miss say how to read --init_from; give it, too" in line
     line = commands.refusal(*given, "--init_from=a.npz", "--init_mapping=absent.json")
     assert "The mapping absent.json cannot be read" in line
-    line = commands.refusal(*given, "--init_from=absent.npz")
+    line = commands.refusal(*given, "--init_from=absent.npz", begun=True)
     assert "absent.npz cannot be started from: There is no file absent.npz" in line

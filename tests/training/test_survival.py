@@ -85,7 +85,7 @@ OTHERS = [
     (Trainer, "_save", 1),
     (checkpoints, "write_beside", 2),
     (checkpoints.Checkpoints, "_forget", 3),
-    (Trainer, "_evaluate_and_save", 1),
+    (Trainer, "_evaluate", 1),
 ]
 
 
@@ -119,16 +119,15 @@ from int4_conformer.training.trainer import Trainer
 from tests.support import tiny
 
 presets.PRESETS["test"] = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
-after_update = Trainer._per_replica
+take_step = Trainer._take_step
 
-def batches(trainer, stream):
-    for number, batch in enumerate(after_update(trainer, stream)):
-        if number == 1:
-            os.kill(os.getpid(), int(os.environ["SIGNAL"]))
-        yield batch
+def interrupted_step(trainer, batch, step, progress):
+    if step == 1:
+        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+    return take_step(trainer, batch, step, progress)
 
 if "SIGNAL" in os.environ:
-    Trainer._per_replica = batches
+    Trainer._take_step = interrupted_step
 main.main()
 """
 

@@ -96,7 +96,7 @@ def test_half_a_line_of_metrics_is_left_out(tmp_path):
     file.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n{"step": 3, "lo')
     workdir = Workdir(tmp_path)
     assert [metrics["step"] for metrics in workdir.metrics()] == [1, 2]
-    workdir.forget_metrics_after(1)
+    workdir.forget_after(1)
     assert file.read_text() == '{"step": 1, "loss": 2.0}\n'
 
 

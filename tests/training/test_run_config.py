@@ -1,0 +1,148 @@
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from int4_conformer.cli import demo, train
+from int4_conformer.errors import UserError
+from int4_conformer.losses.loss_config import LossConfig
+from int4_conformer.models.presets import preset
+from int4_conformer.training.run_config import (
+    differences,
+    flags_of,
+    parts_of,
+    run_config,
+    with_parts,
+)
+from int4_conformer.training.training_config import TrainingConfig
+from tests.support import commands, tiny
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
+
+
+def get_config(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+def test_nothing_is_set_at_first():
+    config = run_config()
+    assert flags_of(config) == parts_of(config) == {}
+
+
+def test_every_setting_of_a_training_is_in_one_section():
+    config = run_config()
+    names = [name for section in ("optimizer", "loss", "training") for name in config[section]]
+    assert sorted(names) == sorted(field.name for field in dataclasses.fields(TrainingConfig))
+    assert set(config.loss) == {field.name for field in dataclasses.fields(LossConfig)}
+
+
+def test_values_are_of_the_type_of_their_field():
+    config = run_config()
+    config.training.batch_seconds = 96.0
+    config.model.encoder.chunk = 4
+    with pytest.raises(TypeError):
+        config.optimizer.warmup = "many"
+    with pytest.raises(TypeError):
+        config.model.encoder.kind = 3
+
+
+def test_fields_that_there_are_not():
+    config = run_config()
+    config.optimizer.peak_lr = 1e-3
+    with pytest.raises(UserError, match=r"a field optimizer.peak_lr, .* has average, clip_norm, "):
+        flags_of(config)
+
+
+def test_parts_stand_above_the_preset():
+    config = run_config()
+    config.model.encoder.blocks = 6
+    config.model.predictor.kind = "lookup"
+    plain = preset("tiny", vocab_size=20)
+    changed = with_parts(plain, parts_of(config))
+    assert changed.encoder == dataclasses.replace(plain.encoder, blocks=6)
+    assert changed.predictor == dataclasses.replace(plain.predictor, kind="lookup")
+    assert dataclasses.replace(changed, encoder=plain.encoder, predictor=plain.predictor) == plain
+    assert differences(changed, plain) == [
+        "encoder.blocks 6 (4)",
+        "predictor.kind lookup (averaged)",
+    ]
+
+
+def test_a_second_pass_that_there_is_not():
+    config = run_config()
+    config.model.second_pass.blocks = 6
+    with pytest.raises(UserError, match="'tiny' has no second pass to give blocks to"):
+        with_parts(preset("tiny"), parts_of(config))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_of_the_project(path):
+    config = get_config(path)
+    values = flags.FlagValues()
+    train.COMMAND.define_flags(values)
+    given = flags_of(config)
+    assert set(given) <= set(values)
+    names = {field.name for field in dataclasses.fields(TrainingConfig)}
+    TrainingConfig(**{name: value for name, value in given.items() if name in names})
+    with_parts(preset(given.get("preset", "tiny")), parts_of(config))
+
+
+def test_the_demo_trains_what_its_config_says():
+    (path,) = (path for path in CONFIGS if path.stem == "demo")
+    given = flags_of(get_config(path))
+    assert given.pop("manifest") == "synthetic"
+    assert TrainingConfig(**given) == demo.training_config(steps=1500)
+
+
+CONFIG = """
+from int4_conformer.training.run_config import run_config
+
+def get_config():
+    config = run_config()
+    config.training.steps = 0
+    config.optimizer.warmup = 7
+    return config
+"""
+
+
+@pytest.fixture
+def given(tmp_path):
+    """A command that ends where it checks its settings."""
+    (tmp_path / "config.py").write_text(CONFIG)
+    return (
+        *("train", f"--manifest={tiny.write_corpus(tmp_path)}", f"--workdir={tmp_path / 'run'}"),
+        f"--config={tmp_path / 'config.py'}",
+    )
+
+
+def test_a_config_file_is_taken(given):
+    assert "Received: steps=0" in commands.refusal(*given)
+
+
+def test_overrides_and_flags_stand_above_it(given):
+    line = commands.refusal(*given, "--config.training.steps=-5")
+    assert "Received: steps=-5" in line
+    line = commands.refusal(*given, "--config.training.steps=-5", "--steps=-6")
+    assert "Received: steps=-6" in line
+
+
+@pytest.mark.parametrize(
+    ("flag", "complaint"),
+    [
+        ("--config=nosuch.py", "There is no config file nosuch.py; check the path"),
+        ("--config.optimizer.nosuch=1", "--config cannot be taken: AttributeError: "),
+        ("--config.optimizer.warmup=abc", "--config.optimizer.warmup=abc"),
+    ],
+)
+def test_refusals(given, flag, complaint):
+    assert complaint in commands.refusal(*given, flag)
+
+
+def test_a_file_with_an_error(given, tmp_path):
+    (tmp_path / "config.py").write_text("def get_config():\n    return nonsense\n")
+    assert "NameError: name 'nonsense' is not defined" in commands.refusal(*given)
