@@ -1,6 +1,5 @@
 """What commands that take a corpus have in common."""
 
-import sys
 from typing import TextIO
 
 from absl import flags
@@ -42,7 +41,7 @@ def decode(
         )
 
 
-def show(report: CorpusReport, file: TextIO = sys.stdout) -> None:
-    """Prints what was left out, and what is odd."""
+def show(report: CorpusReport, file: TextIO | None = None) -> None:
+    """Prints what was left out, and what is odd; on stdout if no file is given."""
     for line in report.lines():
         print(line, file=file, flush=True)
