@@ -95,8 +95,12 @@ class CorpusReport:
         return lines
 
     def first(self) -> str:
-        """The first example of what was left out, or nothing."""
-        return next((k.examples[0] for k in self._kinds.values() if k.left_out), "")
+        """The kind of which most was left out, with its first example, or nothing."""
+        kinds = [(kind.count, name) for name, kind in self._kinds.items() if kind.left_out]
+        if not kinds:
+            return ""
+        count, name = max(kinds)
+        return f"{count:,} {name}: {self._kinds[name].examples[0]}"
 
     def _add(self, kind: str, example: str, left_out: bool) -> None:
         if (kind, example) in self._said:

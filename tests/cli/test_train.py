@@ -57,7 +57,7 @@ def test_a_finished_run_is_left_alone(trained):
         (["--steps=0"], "`steps` must be at least 1. Received: steps=0"),
         (["--batch_seconds=0"], "`batch_seconds` must be positive. Received: batch_seconds=0"),
         (["--warmup=-1"], "`warmup` must not be negative. Received: warmup=-1"),
-        (["--max_seconds=0.1"], "There is no utterance to train on. Line 1 of"),
+        (["--max_seconds=0.1"], "There is no utterance to train on. 4 utterances longer"),
         (["--manifest=absent"], "There is no corpus absent; give a manifest"),
     ],
 )

@@ -12,7 +12,10 @@ def test_it_stops_or_skips():
     report = CorpusReport("skip")
     report.fault("lines", "Line 1 is broken.")
     assert report.left_out == 1
-    assert report.first() == "Line 1 is broken."
+    assert report.first() == "1 lines: Line 1 is broken."
+    for number in range(2):
+        report.leave_out("long ones", f"number {number}")
+    assert report.first() == "2 long ones: number 0"
     with pytest.raises(UserError, match="must be one of skip, stop"):
         CorpusReport("ignore")
 

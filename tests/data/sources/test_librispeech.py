@@ -88,5 +88,7 @@ def test_skips_what_is_broken_and_says_so(root):
     shown = "\n".join(report.lines())
     assert all(f"Line {number} of {str(transcript)[:30]}" in shown for number in (2, 3, 4, 5))
     transcript.write_text("84-7-0000\n")
-    with pytest.raises(UserError, match=r"No line of the transcripts in .* can be used\. Line 1"):
+    with pytest.raises(
+        UserError, match=r"No line of the transcripts in .* can be used\. 1 lines .*: Line 1"
+    ):
         read_librispeech(root, "dev-clean", CorpusReport("skip"))

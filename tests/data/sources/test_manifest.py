@@ -131,7 +131,7 @@ def test_a_line_of_another_encoding_is_one_line(folder):
 @pytest.mark.parametrize("line", ["nonsense", json.dumps({**GOOD, "audio": "gone.wav"})])
 def test_a_manifest_of_nothing_but_faults_is_an_error(folder, line):
     path = write(folder, line, line)
-    with pytest.raises(UserError, match=r"No line of .* can be used\. Line 1 of"):
+    with pytest.raises(UserError, match=r"No line of .* can be used\. 2 .*: Line 1 of"):
         read_manifest(path, report=CorpusReport("skip"))
 
 
