@@ -1,9 +1,14 @@
-"""Measures the word error rate of a recogniser on a corpus.
+"""Measures the word and character error rates of a recogniser on a corpus.
 
 MODEL is a folder that `int4-conformer train` wrote, whose utterances are recognised in batches, or
 a .tflite file that `int4-conformer export` wrote, which hears them one by one, as a device would:
 whole, or with --stream in segments, as from a microphone. Lower case, punctuation and the like do
-not count: transcripts are normalised on both sides.
+not count: transcripts are normalised on both sides. Where words have no spaces between them, as in
+Chinese, the character error rate (CER) is the one to read; spaces do not count in it.
+
+A rate is of the utterances that were recognised. A line of the corpus that is broken therefore
+stops the command, unless --on_error=skip leaves it out and says so. --json writes rates as
+fractions, 0.05 for 5%.
 
 With --beam a training folder is searched by a beam instead of greedily, which may ask a language
 model over the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make
@@ -12,6 +17,7 @@ one of) and prefer the phrases of a list (--bias, one a line).
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +26,10 @@ import numpy as np
 from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.cli import app
-from int4_conformer.data.corpus import Utterances, read_corpus
+from int4_conformer.cli import app, corpora
+from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
+from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.recordings import Recordings
 from int4_conformer.decoding.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation, evaluate
@@ -29,6 +37,7 @@ from int4_conformer.fields import help_of
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.progress import Progress
 from int4_conformer.text.normalize import normalize
+from int4_conformer.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -44,6 +53,7 @@ _BEAM_SETTINGS = ("full_sum", "lm_weight", "insertion_bonus")
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
     flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
+    corpora.define_on_error(values, "stop")
     flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=values)
     flags.DEFINE_string(
         "hypotheses",
@@ -94,11 +104,9 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
         raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")
     for path in filter(None, (values.json, values.hypotheses)):
         require_place(path)
-    utterances = read_corpus(values.manifest, values.split)
     if model.is_dir():
         if values.stream:
             raise UserError(f"--stream is for .tflite files; {model} is a training folder.")
-        evaluation = _evaluate_folder(model, values, utterances)
     else:
         if values.first_pass and not values.stream:
             raise UserError("A .tflite file has a first pass in streams alone; add --stream.")
@@ -106,17 +114,30 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
             if value := values[flag].value:
                 given = f"--{flag}" if value is True else f"--{flag}={value}"
                 raise UserError(f"{given} is for training folders; {model} is a file.")
-        evaluation = _evaluate_file(model, values, utterances)
+    report = corpora.new_report(values)
+    evaluate_model = _evaluate_folder if model.is_dir() else _evaluate_file
+    utterances, evaluation = evaluate_model(model, values, report)
     if values.json is not None:
-        write_beside(values.json, (json.dumps(evaluation.to_json(), indent=2) + "\n").encode())
+        figures = evaluation.to_json() | {"left_out": report.left_out}
+        write_beside(values.json, (json.dumps(figures, indent=2) + "\n").encode())
     if values.hypotheses is not None:
         write_beside(values.hypotheses, _lines(utterances, evaluation).encode())
-    print(_report(evaluation))
+    print(_table(evaluation, report.left_out))
+
+
+def _decoded(
+    utterances: Utterances, vocabulary: Vocabulary, report: CorpusReport, *, hold: bool
+) -> Recordings:
+    """The corpus, and on stderr, apart from the figures, what is wrong with it."""
+    recordings = corpora.decode(utterances, report, hold=hold)
+    note_unspellable(recordings, vocabulary, report)
+    corpora.show(report, sys.stderr)
+    return recordings
 
 
 def _evaluate_folder(
-    folder: str | os.PathLike, values: flags.FlagValues, utterances: Utterances
-) -> Evaluation:
+    folder: str | os.PathLike, values: flags.FlagValues, report: CorpusReport
+) -> tuple[Utterances, Evaluation]:
     beam = None
     if values.beam is not None:
         settings = app.given_fields(BeamConfig, values, _BEAM_SETTINGS)
@@ -125,11 +146,15 @@ def _evaluate_folder(
         if beam is None and values[flag].value:
             raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")
 
+    # Before TensorFlow: a mistake in the manifest should not wait for it.
+    utterances = read_corpus(values.manifest, values.split, report)
+
     # Only here: a .tflite file is evaluated without TensorFlow.
     from int4_conformer.evaluation.batched import BatchedEvaluator
     from int4_conformer.training.workdir import Workdir
 
     model, tokenizer = Workdir(folder).load(values.checkpoint)
+    utterances = _decoded(utterances, tokenizer.vocabulary, report, hold=True)
     passes = 1 if values.first_pass else None
     recognize = None
     if beam is not None:
@@ -137,9 +162,11 @@ def _evaluate_folder(
     evaluator = BatchedEvaluator(
         model, tokenizer.vocabulary, utterances, passes=passes, recognize=recognize
     )
-    evaluator.compile()
     with Progress(len(utterances), "evaluate") as progress:
-        return evaluator(progress.update)
+        evaluator.compile(
+            lambda index, count: progress.line(f"compiling the search, {index} of {count}")
+        )
+        return utterances, evaluator(progress.update)
 
 
 def _beam_search(
@@ -165,11 +192,13 @@ def _beam_search(
 
 
 def _evaluate_file(
-    path: str | os.PathLike, values: flags.FlagValues, utterances: Utterances
-) -> Evaluation:
+    path: str | os.PathLike, values: flags.FlagValues, report: CorpusReport
+) -> tuple[Utterances, Evaluation]:
     from int4_conformer.lite.recognizer import Recognizer
 
     recognizer = Recognizer(path, num_threads=values.num_threads)
+    utterances = read_corpus(values.manifest, values.split, report)
+    utterances = _decoded(utterances, recognizer.vocabulary, report, hold=False)
 
     def transcribe(samples: np.ndarray) -> str:
         if not values.stream:
@@ -179,22 +208,23 @@ def _evaluate_file(
         return stream.finish().text
 
     with Progress(len(utterances), "evaluate") as progress:
-        return evaluate(transcribe, utterances, progress.update)
+        return utterances, evaluate(transcribe, utterances, progress.update)
 
 
-def _report(evaluation: Evaluation) -> str:
+def _table(evaluation: Evaluation, left_out: int) -> str:
     errors = evaluation.errors
-    return "\n".join(
-        [
-            f"utterances        {len(evaluation.hypotheses):,}",
-            f"words             {errors.words:,}",
-            f"WER               {100 * errors.wer:.2f}%",
-            f"substitutions     {errors.substitutions:,}",
-            f"deletions         {errors.deletions:,}",
-            f"insertions        {errors.insertions:,}",
-            f"real-time factor  {evaluation.rtf:.4f}",
-        ]
-    )
+    rows = {
+        "utterances": f"{len(evaluation.hypotheses):,}",
+        **({"left out": f"{left_out:,}"} if left_out else {}),
+        "words": f"{errors.words:,}",
+        "WER": f"{100 * errors.wer:.2f}%",
+        "CER": f"{100 * evaluation.characters.cer:.2f}%",
+        "substitutions": f"{errors.substitutions:,}",
+        "deletions": f"{errors.deletions:,}",
+        "insertions": f"{errors.insertions:,}",
+        "real-time factor": f"{evaluation.rtf:.4f}",
+    }
+    return "\n".join(f"{name:16}  {value}" for name, value in rows.items())
 
 
 def _lines(utterances: Utterances, evaluation: Evaluation) -> str:

@@ -16,6 +16,7 @@ from absl import flags
 
 from int4_conformer.cli import app
 from int4_conformer.data.corpus import normalized, read_corpus
+from int4_conformer.data.recordings import decoded
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.quant.spec.quant_config import QuantConfig
@@ -69,6 +70,7 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
         raise UserError("--schemes names no scheme; give some, such as w4c_a8d,w8c_a8d,float.")
     configs = [QuantConfig.from_name(scheme) for scheme in values.schemes]
     utterances = normalized(read_corpus(values.manifest, values.split))[: values.utterances]
+    utterances = decoded(utterances)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     from int4_conformer.data.batches import batches, make_buckets

@@ -11,9 +11,19 @@ from typing import Any
 
 from absl import flags
 
-from int4_conformer.cli import app
+from int4_conformer.audio.audio_files import SAMPLE_RATE
+from int4_conformer.cli import app, corpora
 from int4_conformer.cli.tensorflow_start import start_tensorflow
-from int4_conformer.data.corpus import Utterances, hold_out, normalized, read_corpus
+from int4_conformer.data.corpus import (
+    Utterances,
+    hold_out,
+    normalized,
+    note_unspellable,
+    read_corpus,
+)
+from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.recordings import trainable
+from int4_conformer.data.sources.manifest import MissingSplitError
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.models.model_config import JointConfig
@@ -45,6 +55,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         upper_bound=0.5,
         flag_values=values,
     )
+    corpora.define_on_error(values, "skip")
     flags.DEFINE_string("preset", "tiny", f"One of {', '.join(PRESETS)}.", flag_values=values)
     flags.DEFINE_string(
         "recipe",
@@ -89,11 +100,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         if values[name].value is None:
             raise UserError(f"train needs --{name}; `{app.PROGRAM} train --help` says what it is.")
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
-    train = normalized(read_corpus(values.manifest, values.split))
-    if values.dev_fraction:
-        train, dev = hold_out(train, values.dev_fraction, seed=config.seed)
-    else:
-        dev = normalized(read_corpus(values.manifest, values.dev_split)) if values.dev_split else []
+    report = corpora.new_report(values)
+    train, dev = _corpus(values, config, report)
     tokenizer = _tokenizer(values.tokenizer, [utterance.text for utterance in train])
     plain = preset(
         values.preset,
@@ -107,6 +115,17 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
             "--init_mapping and --init_may_miss say how to read --init_from; give it, too."
         )
     mapping = WeightMapping.load(values.init_mapping) if values.init_mapping else WeightMapping()
+    train = trainable(
+        corpora.decode(train, report),
+        tokenizer,
+        max_seconds=config.max_seconds,
+        labels_per_second=SAMPLE_RATE
+        / model_config.frame_samples
+        * model_config.max_symbols_per_frame,
+        report=report,
+    )
+    dev = corpora.decode(dev, report, title="decode dev")
+    note_unspellable(dev, tokenizer.vocabulary, report)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     start_tensorflow()
@@ -135,6 +154,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     )
     settings = {name: values[name].value for name in values if name != "config"}
     workdir.note_command([app.PROGRAM, *sys.argv[1:]], settings | parts)
+    corpora.show(report)
     if trainer.imported is not None:
         print(f"{values.init_from}:", *trainer.imported.lines(), sep="\n  ")
     summary = run_summary(
@@ -187,6 +207,25 @@ def _outcome(workdir: str, dev: Utterances, evaluation: Evaluation | None) -> li
         f"  {app.PROGRAM} export {folder} --output=model.tflite",
         f"  {app.PROGRAM} transcribe model.tflite recording.wav",
     ]
+
+
+def _corpus(
+    values: flags.FlagValues, config: TrainingConfig, report: CorpusReport
+) -> tuple[Utterances, Utterances]:
+    """What to train on and the dev set, which may be empty."""
+    train = normalized(read_corpus(values.manifest, values.split, report), report)
+    if values.dev_fraction:
+        return hold_out(train, values.dev_fraction, seed=config.seed)
+    if not values.dev_split:
+        return train, []
+    try:
+        dev = read_corpus(values.manifest, values.dev_split, report)
+    except MissingSplitError as error:
+        raise UserError(
+            f"{error} Name another with --dev_split, hold out a part of the training split with "
+            "--dev_fraction=0.1, or count no word errors with --dev_split=''."
+        ) from error
+    return train, normalized(dev, report)
 
 
 def _tokenizer(name: str, texts: list[str]) -> Tokenizer:

@@ -5,7 +5,7 @@
 
 from absl import flags
 
-from int4_conformer.cli import app
+from int4_conformer.cli import app, corpora
 from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place
@@ -15,6 +15,7 @@ from int4_conformer.text.wordpieces import Wordpieces
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
     flags.DEFINE_string("split", "train", "Split to learn from.", flag_values=values)
+    corpora.define_on_error(values, "skip")
     flags.DEFINE_integer(
         "vocab_size", None, "Number of pieces, the blank included.", flag_values=values
     )
@@ -26,7 +27,9 @@ def _wordpieces(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"wordpieces takes flags only. Received: {arguments[0]!r}")
     require_place(values.output)
-    utterances = normalized(read_corpus(values.manifest, values.split))
+    report = corpora.new_report(values)
+    utterances = normalized(read_corpus(values.manifest, values.split, report), report)
+    corpora.show(report)
     pieces = Wordpieces.train([utterance.text for utterance in utterances], values.vocab_size)
     pieces.save(values.output)
     print(f"{values.output}: {pieces.vocabulary.size:,} pieces from {len(utterances):,} texts")

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.librispeech import read_librispeech
-from int4_conformer.data.sources.manifest import Utterance, read_manifest, require_split
+from int4_conformer.data.sources.manifest import read_manifest, require_split
 from int4_conformer.data.sources.synthetic import SyntheticUtterance, synthetic_corpus
+from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
-from int4_conformer.text.normalize import normalize
+from int4_conformer.text.normalize import markers, normalize
+from int4_conformer.text.vocabulary import Vocabulary
 
 Utterances = Sequence[Utterance | SyntheticUtterance]
 
@@ -19,16 +22,20 @@ SYNTHETIC = "synthetic"
 SYNTHETIC_SIZES = {"train": 2000, "dev": 200, "test": 200}
 
 
-def read_corpus(path: str | os.PathLike, split: str | None = None) -> Utterances:
+def read_corpus(
+    path: str | os.PathLike, split: str | None = None, report: CorpusReport | None = None
+) -> Utterances:
     """Reads a corpus.
 
     Args:
       path: a JSON-lines manifest, a folder that holds `manifest.jsonl`, a LibriSpeech folder, or
         the word "synthetic" for the corpus that is synthesised on the fly.
       split: keep one split; None keeps all.
+      report: is told of what cannot be used; one that stops at the first if not given.
 
     Raises:
-      UserError: there is no such corpus, it is malformed, or it has no such split.
+      UserError: there is no such corpus, it has no such split (a `MissingSplitError`), or nothing
+        in it can be used; or something cannot, and `report` stops.
     """
     if path == SYNTHETIC:
         if split is not None:
@@ -45,19 +52,48 @@ def read_corpus(path: str | os.PathLike, split: str | None = None) -> Utterances
             f"There is no corpus {path}; give a manifest, a LibriSpeech folder or {SYNTHETIC!r}."
         )
     if not path.is_dir():
-        return read_manifest(path, split)
+        return read_manifest(path, split, report)
     manifest = path / "manifest.jsonl"
-    return read_manifest(manifest, split) if manifest.is_file() else read_librispeech(path, split)
+    if manifest.is_file():
+        return read_manifest(manifest, split, report)
+    return read_librispeech(path, split, report)
 
 
-def normalized(utterances: Utterances) -> Utterances:
-    """The utterances with normalised texts; those without a word are left out."""
-    texts = [normalize(utterance.text) for utterance in utterances]
-    return [
-        utterance if text == utterance.text else dataclasses.replace(utterance, text=text)
-        for utterance, text in zip(utterances, texts, strict=True)
-        if text
-    ]
+def normalized(utterances: Utterances, report: CorpusReport | None = None) -> Utterances:
+    """The utterances with normalised texts.
+
+    Args:
+      utterances: the corpus.
+      report: is told of those without a word, which are left out, and of texts with markers such
+        as "[noise]", which are used without them.
+    """
+    report = report or CorpusReport()
+    kept = []
+    for utterance in utterances:
+        text = normalize(utterance.text)
+        if not text:
+            report.leave_out("texts without a word", f"{utterance.where}: {utterance.text!r}")
+            continue
+        if found := markers(utterance.text):
+            report.notice(
+                "texts with markers that are no words", f"{utterance.where}: {', '.join(found)}"
+            )
+        kept.append(
+            utterance if text == utterance.text else dataclasses.replace(utterance, text=text)
+        )
+    return kept
+
+
+def note_unspellable(utterances: Utterances, vocabulary: Vocabulary, report: CorpusReport) -> None:
+    """Tells the report of texts to score with symbols that a model cannot write: each is an error
+    whatever it hears."""
+    symbols = set("".join(vocabulary.pieces[1:])) | {" "}
+    for utterance in utterances:
+        if foreign := sorted(set(normalize(utterance.text)) - symbols):
+            report.notice(
+                "texts to score with symbols that the model cannot write",
+                f"{utterance.where}: {' '.join(foreign)}",
+            )
 
 
 def hold_out(

@@ -1,4 +1,4 @@
-"""Word errors of a recogniser on a corpus."""
+"""Word and character errors of a recogniser on a corpus."""
 
 import dataclasses
 import time
@@ -9,7 +9,12 @@ import numpy as np
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.corpus import Utterances
-from int4_conformer.text.metrics import WordErrors, word_errors
+from int4_conformer.text.metrics import (
+    CharacterErrors,
+    WordErrors,
+    character_errors,
+    word_errors,
+)
 from int4_conformer.text.normalize import normalize
 
 
@@ -18,16 +23,39 @@ class Evaluation:
     """What an evaluation found."""
 
     errors: WordErrors
+    characters: CharacterErrors
     # Recognised text of each utterance, in the corpus's order.
     hypotheses: tuple[str, ...]
     # Seconds of computing per second of audio.
     rtf: float
 
+    @classmethod
+    def of(cls, utterances: Utterances, hypotheses: Sequence[str], rtf: float) -> "Evaluation":
+        """Scores hypotheses after normalising both sides."""
+        both = _normalized(utterances, hypotheses)
+        return cls(
+            errors=word_errors(*both),
+            characters=character_errors(*both),
+            hypotheses=tuple(hypotheses),
+            rtf=rtf,
+        )
+
     def to_json(self) -> dict[str, Any]:
-        """The figures in a dict that JSON can hold; `wer` is a fraction, null if infinite."""
-        counts = dataclasses.asdict(self.errors)
-        wer = self.errors.wer if np.isfinite(self.errors.wer) else None
-        return {"wer": wer, "utterances": len(self.hypotheses), **counts, "rtf": self.rtf}
+        """The figures in a dict that JSON can hold.
+
+        `wer` and `cer` are fractions, 0.05 for 5%, and null if infinite; `substitutions`,
+        `deletions` and `insertions` are of `words`, the reference's, and `character_errors` of
+        `characters`; `rtf` is seconds of computing per second of audio.
+        """
+        return {
+            "wer": _finite(self.errors.wer),
+            "cer": _finite(self.characters.cer),
+            "utterances": len(self.hypotheses),
+            **dataclasses.asdict(self.errors),
+            "characters": self.characters.characters,
+            "character_errors": self.characters.errors,
+            "rtf": self.rtf,
+        }
 
 
 def evaluate(
@@ -52,14 +80,17 @@ def evaluate(
         busy += time.perf_counter() - start
         audio += len(samples) / SAMPLE_RATE
         on_utterance(done)
-    return Evaluation(
-        errors=score(utterances, hypotheses), hypotheses=tuple(hypotheses), rtf=busy / audio
-    )
+    return Evaluation.of(utterances, hypotheses, rtf=busy / audio)
 
 
 def score(utterances: Utterances, hypotheses: Sequence[str]) -> WordErrors:
     """Word errors after normalising both sides."""
-    return word_errors(
-        [normalize(utterance.text) for utterance in utterances],
-        [normalize(hypothesis) for hypothesis in hypotheses],
-    )
+    return word_errors(*_normalized(utterances, hypotheses))
+
+
+def _normalized(utterances: Utterances, hypotheses: Sequence[str]) -> tuple[list[str], list[str]]:
+    return [normalize(utterance.text) for utterance in utterances], list(map(normalize, hypotheses))
+
+
+def _finite(rate: float) -> float | None:
+    return rate if np.isfinite(rate) else None

@@ -1,10 +1,10 @@
-"""Word errors."""
+"""Word and character errors."""
 
 import dataclasses
 import math
 from collections.abc import Sequence
 
-import jiwer
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,7 @@ class WordErrors:
     @property
     def wer(self) -> float:
         """Errors a reference word; 0.05 is 5 %. Infinite for insertions into no words at all."""
-        if self.words:
-            return self.errors / self.words
-        return math.inf if self.errors else 0.0
+        return _rate(self.errors, self.words)
 
     def __add__(self, other: "WordErrors") -> "WordErrors":
         return WordErrors(
@@ -37,6 +35,21 @@ class WordErrors:
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CharacterErrors:
+    """Errors among characters, spaces left out: what to compare where words have no spaces between
+    them, as in Chinese, Japanese or Thai."""
+
+    errors: int = 0
+    # Characters in the references.
+    characters: int = 0
+
+    @property
+    def cer(self) -> float:
+        """Errors a reference character; 0.05 is 5 %. Infinite for insertions into none at all."""
+        return _rate(self.errors, self.characters)
+
+
 def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
     """Word errors of hypotheses against references, both already normalised.
 
@@ -45,17 +58,76 @@ def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErr
     Raises:
       ValueError: there are not as many hypotheses as references.
     """
+    counts = np.zeros(3, np.int64)
+    words = 0
+    for reference, hypothesis in _pairs(references, hypotheses):
+        counts += edits(reference.split(), hypothesis.split())
+        words += len(reference.split())
+    substitutions, deletions, insertions = counts.tolist()
+    return WordErrors(
+        substitutions=substitutions, deletions=deletions, insertions=insertions, words=words
+    )
+
+
+def character_errors(references: Sequence[str], hypotheses: Sequence[str]) -> CharacterErrors:
+    """Character errors of hypotheses against references, both already normalised.
+
+    Raises:
+      ValueError: there are not as many hypotheses as references.
+    """
+    errors = characters = 0
+    for reference, hypothesis in _pairs(references, hypotheses):
+        reference = reference.replace(" ", "")
+        errors += sum(edits(reference, hypothesis.replace(" ", "")))
+        characters += len(reference)
+    return CharacterErrors(errors=errors, characters=characters)
+
+
+def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[int, int, int]:
+    """Substitutions, deletions and insertions that make a reference a hypothesis.
+
+    They are as few as can be (Levenshtein's distance), and of such alignments it is one with the
+    fewest substitutions, so that the most symbols are right.
+    """
+    # Equal ends are right in some best alignment; what is between them is mostly short.
+    start, stop = 0, min(len(reference), len(hypothesis))
+    while start < stop and reference[start] == hypothesis[start]:
+        start += 1
+    end = 0
+    while end < stop - start and reference[-1 - end] == hypothesis[-1 - end]:
+        end += 1
+    reference = reference[start : len(reference) - end]
+    hypothesis = hypothesis[start : len(hypothesis) - end]
+    ids = {symbol: index for index, symbol in enumerate({*reference, *hypothesis})}
+    heard = np.array([ids[symbol] for symbol in hypothesis], np.int64)
+    # A substitution costs one unit more than a deletion or an insertion. All substitutions of an
+    # alignment together cost less than an error more, which decides among as few errors alone.
+    error = min(len(reference), len(hypothesis)) + 1
+    inserted = error * np.arange(heard.size + 1)
+    costs = inserted
+    for symbol in reference:
+        following = costs + error
+        swapped = costs[:-1] + np.where(heard == ids[symbol], 0, error + 1)
+        np.minimum(following[1:], swapped, out=following[1:])
+        # An insertion goes on from any place before: the least of all costs less their places.
+        costs = np.minimum.accumulate(following - inserted) + inserted
+    total, substitutions = divmod(int(costs[-1]), error)
+    # Insertions less deletions are what the hypothesis is longer by.
+    inserted_more = len(hypothesis) - len(reference)
+    insertions = (total - substitutions + inserted_more) // 2
+    return substitutions, insertions - inserted_more, insertions
+
+
+def _pairs(references: Sequence[str], hypotheses: Sequence[str]) -> zip:
     if len(references) != len(hypotheses):
         raise ValueError(
             "`references` and `hypotheses` must be of one length. "
             f"Received: {len(references)} and {len(hypotheses)}"
         )
-    if not references:
-        return WordErrors()
-    counts = jiwer.process_words(list(references), list(hypotheses))
-    return WordErrors(
-        substitutions=counts.substitutions,
-        deletions=counts.deletions,
-        insertions=counts.insertions,
-        words=counts.hits + counts.substitutions + counts.deletions,
-    )
+    return zip(references, hypotheses, strict=True)
+
+
+def _rate(errors: int, length: int) -> float:
+    if length:
+        return errors / length
+    return math.inf if errors else 0.0

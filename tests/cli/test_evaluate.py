@@ -46,11 +46,11 @@ def test_a_file(folder, tmp_path):
     assert result.status == 0, result.err
     lines = [line.rsplit(maxsplit=1) for line in result.out.splitlines()]
     assert [line[0] for line in lines] == [
-        *("utterances", "words", "WER", "substitutions", "deletions", "insertions"),
+        *("utterances", "words", "WER", "CER", "substitutions", "deletions", "insertions"),
         "real-time factor",
     ]
-    # "c b c" lost a word, "" gained one, "é" was taken for "a" and gained one.
-    assert [line[1] for line in lines[:-1]] == ["4", "6", "66.67%", "1", "1", "2"]
+    # "c b c" lost a word, "" gained one, "é" was taken for "a" and gained one: letters all of them.
+    assert [line[1] for line in lines[:-1]] == ["4", "6", "66.67%", "57.14%", "1", "1", "2"]
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures.pop("rtf") == pytest.approx(float(lines[-1][1]), abs=1e-4)
     assert figures == {
@@ -60,6 +60,10 @@ def test_a_file(folder, tmp_path):
         "substitutions": 1,
         "deletions": 1,
         "insertions": 2,
+        "cer": pytest.approx(4 / 7),
+        "characters": 7,
+        "character_errors": 4,
+        "left_out": 0,
     }
     rows = [row.split("\t") for row in (tmp_path / "hypotheses.tsv").read_text().splitlines()]
     assert [row[1:] for row in rows] == [
@@ -71,17 +75,44 @@ def test_a_file(folder, tmp_path):
     assert rows[0][0] == str(folder / "one.wav")
 
 
-def test_a_file_is_evaluated_without_tensorflow(folder):
+def test_a_file_is_evaluated_by_the_light_runtime(folder, tmp_path):
+    blocked = ["tensorflow", "keras", "jiwer", "rich", "sentencepiece", "ai_edge_quantizer"]
     code = (
-        "import sys; sys.modules.update(tensorflow=None, keras=None); "
+        f"import sys; sys.modules.update(dict.fromkeys({blocked})); "
         "from int4_conformer.cli import main; main.main(['evaluate', *sys.argv[1:]])"
     )
-    arguments = [folder / "recognizer.tflite", "--manifest", folder]
+    (tmp_path / "page.wav").write_text("<html>")
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["audio"] = str(folder / line["audio"])
+    lines.append({"audio": "page.wav", "text": "a", "split": "test", "duration": 1.0})
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    arguments = [folder / "recognizer.tflite", "--manifest", tmp_path, "--on_error=skip"]
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+    assert "utterances        4\nleft out          1\n" in result.stdout
     assert "WER               66.67%" in result.stdout
+    assert "1 audio files that cannot be decoded\n" in result.stderr
+    assert f"Line 5 of {str(tmp_path)[:30]}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("durations", "wrong"),
+    [((0.01, None, None, None), 1), ((0.01,) * 4, 1), ((99.0,) * 4, 4)],
+)
+def test_a_wrong_duration_changes_no_error(folder, durations, wrong, tmp_path):
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    for line, duration in zip(lines, durations, strict=True):
+        line["audio"] = str(folder / line["audio"])
+        if duration is not None:
+            line["duration"] = duration
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    result = commands.run("evaluate", folder / "recognizer.tflite", "--manifest", tmp_path)
+    assert result.status == 0, result.err
+    assert "WER               66.67%" in result.out
+    assert f"{wrong} durations that are not those of the audio, which counts" in result.err
 
 
 def test_a_training_folder_and_its_export_hear_the_same(trained, exported_run, tmp_path):
@@ -183,5 +214,7 @@ def test_an_utterance_that_cannot_be_heard(folder, tmp_path):
     (tmp_path / "noise.wav").write_text("no audio")
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text(json.dumps({"audio": "noise.wav", "text": "a", "duration": 1.0}))
-    line = commands.refusal("evaluate", folder / "recognizer.tflite", f"--manifest={manifest}")
-    assert "noise.wav cannot be decoded as audio" in line
+    given = ("evaluate", folder / "recognizer.tflite", f"--manifest={manifest}")
+    for flags in ([], ["--on_error=skip"]):
+        assert "noise.wav cannot be decoded as audio" in commands.refusal(*given, *flags)
+    assert "flag --on_error=ignore" in commands.refusal(*given, "--on_error=ignore")

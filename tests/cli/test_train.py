@@ -24,11 +24,15 @@ def test_the_same_command_resumes(trained):
     last = metrics(trained.workdir)[-1]
     assert np.isfinite(last["loss"])
     lines = result.out.splitlines()
+    # Before the first step: the last text of the dev set is empty.
+    said = lines.index("left out 1:")
+    assert lines[said + 1] == "       1 texts without a word"
+    assert lines[said + 2].strip().startswith(f"Line 6 of {str(trained.manifest)[:30]}")
     (resumed,) = (number for number, line in enumerate(lines) if "goes on from step 2" in line)
     wer = f"{100 * last['dev_wer']:.2f}%"
     (evaluated,) = (number for number, line in enumerate(lines) if line.startswith("step 4  loss "))
     assert lines[evaluated].endswith(f"dev WER {wer}")
-    assert resumed < evaluated < lines.index(f"dev WER {wer}")
+    assert said < resumed < evaluated < lines.index(f"dev WER {wer}")
     assert lines[-2] == f"  int4-conformer export {trained.workdir} --output=model.tflite"
 
 
@@ -49,12 +53,14 @@ def test_a_finished_run_is_left_alone(trained):
         ),
         (["--tokenizer=absent"], "There is no wordpiece model absent; train one"),
         (["--split=test"], "has no split 'test'; it has 'dev', 'train'"),
-        (["--dev_split=test"], "has no split 'test'; it has 'dev', 'train'"),
+        (["--dev_split=test"], "has no split 'test'; it has 'dev', 'train'. Name another with"),
+        (["--dev_split=test"], "with --dev_fraction=0.1, or count no word errors with --dev_split"),
+        (["--on_error=ignore"], "flag --on_error=ignore"),
         (["--dev_fraction=0.9"], "flag --dev_fraction=0.9"),
         (["--steps=0"], "`steps` must be at least 1. Received: steps=0"),
         (["--batch_seconds=0"], "`batch_seconds` must be positive. Received: batch_seconds=0"),
         (["--warmup=-1"], "`warmup` must not be negative. Received: warmup=-1"),
-        (["--max_seconds=0.1"], "There is no utterance to make buckets of (max_seconds=0.1)"),
+        (["--max_seconds=0.1"], "There is no utterance to train on. 4 utterances longer"),
         (["--manifest=absent"], "There is no corpus absent; give a manifest"),
     ],
 )
@@ -82,6 +88,10 @@ def test_flags_that_must_be_given():
         ('{"audio": "empty.wav", "text": "a"}\n', "empty.wav holds no audio samples"),
         ('{"audio": "empty.wav", "text": "a", "duration": 1}\n', "empty.wav holds no audio"),
         ('{"audio": "good.wav", "text": "?!"}\n', "The texts hold no character"),
+        (
+            '{"audio": "good.wav", "text": "a"}\n{"audio": "text.wav", "text": "a"}\n',
+            "Line 2 of {manifest}",
+        ),
     ],
 )
 def test_refused_corpora(tmp_path, lines, complaint):
@@ -92,7 +102,7 @@ def test_refused_corpora(tmp_path, lines, complaint):
     soundfile.write(tmp_path / "good.wav", np.zeros(3200), 16000)
     line = commands.refusal(
         *("train", f"--manifest={manifest}", f"--workdir={tmp_path / 'run'}", "--dev_split="),
-        begun='"duration"' in lines,
+        "--on_error=stop",
     )
     assert complaint.format(manifest=manifest) in line
 
@@ -108,7 +118,7 @@ def test_a_text_outside_the_vocabulary(tmp_path):
         f"--manifest={manifest}",
         f"--workdir={tmp_path / 'run'}",
         f"--tokenizer={pieces}",
-        "--dev_split=",
+        *("--dev_split=", "--on_error=stop"),
     )
     assert "The symbol 'e' of the text 'be ab' is not in the vocabulary" in line
 

@@ -8,7 +8,10 @@ import soundfile
 import tensorflow as tf
 
 from int4_conformer.data.batches import Bucket, batches, make_buckets
-from int4_conformer.data.sources.manifest import Utterance, read_manifest
+from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.recordings import decoded
+from int4_conformer.data.sources.manifest import read_manifest
+from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.normalize import normalize
@@ -69,8 +72,7 @@ def test_buckets_are_quantiles(utterances, buckets):
         [b.samples for b in buckets], [u.duration * 16000 for u in utterances]
     )
     assert max(np.bincount(fullness, minlength=3)) <= 11
-    # Room for a duration that a manifest rounded.
-    assert buckets[-1].samples >= 19200 + 800
+    assert buckets[-1].samples == 19200
     assert buckets[-1].labels == 6
     assert [bucket.labels for bucket in buckets] == sorted(bucket.labels for bucket in buckets)
 
@@ -87,9 +89,10 @@ def test_equal_durations_make_one_bucket(utterances):
     assert len(make_buckets(utterances[:1] * 9, GRAPHEMES, count=4, batch_size=2)) == 1
 
 
-@pytest.mark.parametrize("cache", [True, False])
-def test_evaluation_gives_each_utterance_once_in_the_buckets_shapes(utterances, buckets, cache):
-    dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=False, cache=cache)
+@pytest.mark.parametrize("hold", [True, False])
+def test_evaluation_gives_each_utterance_once_in_the_buckets_shapes(utterances, buckets, hold):
+    recordings = decoded(utterances, hold=hold)
+    dataset = batches(recordings, GRAPHEMES, buckets=buckets, training=False)
     for _ in range(2):
         seen, shapes = [], set()
         for batch in dataset:
@@ -107,9 +110,10 @@ def test_each_utterance_is_in_the_smallest_bucket_that_fits(utterances, buckets)
             assert place == -1 or shape(batch) == fitting[0]
 
 
-@pytest.mark.parametrize("cache", [True, False])
-def test_training_shuffles_and_repeats_whole_batches(utterances, buckets, cache):
-    dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=True, cache=cache)
+@pytest.mark.parametrize("hold", [True, False])
+def test_training_shuffles_and_repeats_whole_batches(utterances, buckets, hold):
+    recordings = decoded(utterances, hold=hold)
+    dataset = batches(recordings, GRAPHEMES, buckets=buckets, training=True)
     counts, shapes, order = collections.Counter(), set(), []
     for batch in dataset.take(60):
         assert (batch["index"].numpy() >= 0).all()
@@ -148,32 +152,53 @@ def test_a_long_text_moves_to_a_longer_bucket(utterances, buckets):
     assert shape(batch) == next(bucket for bucket in buckets if bucket.labels >= 5)
 
 
-@pytest.mark.parametrize("cache", [True, False])
-def test_too_long_audio_is_dropped_and_counted(utterances, cache, caplog):
+def test_too_long_audio_is_left_out_and_counted(utterances, caplog):
     buckets = make_buckets(utterances, GRAPHEMES, count=2, batch_size=4, max_seconds=0.6)
-    with caplog.at_level(logging.WARNING, logger="absl"):
-        dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=False, cache=cache)
-    seen = {place for batch in dataset for place in batch["index"].numpy()} - {-1}
-    fit = {i for i, u in enumerate(utterances) if u.duration * 16000 <= buckets[-1].samples}
-    assert seen == fit
-    assert f"Dropped {23 - len(fit)} of 23 utterances longer than" in caplog.text
+    fit = {i for i, u in enumerate(utterances) if u.samples().size <= buckets[-1].samples}
+    kind = f"utterances longer than {buckets[-1].samples / 16000:.2f} s, the largest bucket"
+    report = CorpusReport()
+    for given in (None, report):
+        with caplog.at_level(logging.WARNING, logger="absl"):
+            dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=False, report=given)
+        seen = {place for batch in dataset for place in batch["index"].numpy()} - {-1}
+        assert seen == fit
+    assert f"{23 - len(fit)} {kind}" in caplog.text
+    assert caplog.text.count(kind) == 1
+    assert report.left_out == 23 - len(fit)
     with pytest.raises(UserError, match="None of the 3 utterances fits"):
-        batches(utterances[-3:], GRAPHEMES, buckets=buckets, training=False, cache=cache)
+        batches(utterances[-3:], GRAPHEMES, buckets=buckets, training=False)
 
 
-@pytest.mark.parametrize("cache", [True, False])
-def test_audio_longer_than_its_manifest_says_is_dropped(utterances, buckets, cache):
-    short = make_buckets(utterances[:5], GRAPHEMES, count=1, batch_size=4)
-    lying = [utterances[0], dataclasses.replace(utterances[-1], text="a", duration=0.1)]
-    (batch,) = batches(lying, GRAPHEMES, buckets=short, training=False, cache=cache)
-    assert batch["index"].numpy().tolist() == [0, -1, -1, -1]
+def lying(utterances, duration):
+    return [dataclasses.replace(utterance, duration=duration) for utterance in utterances]
+
+
+@pytest.mark.parametrize("duration", [0.01, 100.0])
+@pytest.mark.parametrize("hold", [True, False])
+def test_the_decoded_length_decides(utterances, buckets, duration, hold):
+    claimed = decoded(lying(utterances, duration), hold=hold)
+    assert make_buckets(claimed, GRAPHEMES, count=3, batch_size=4) == buckets
+    dataset = batches(claimed, GRAPHEMES, buckets=buckets, training=False)
+    seen = [place for batch in dataset for place in check_rows(batch, utterances, GRAPHEMES)]
+    assert sorted(seen) == list(range(23))
+
+
+def test_a_claim_changes_no_batch_of_training(utterances, buckets):
+    def places(corpus, hold):
+        recordings = decoded(corpus, hold=hold)
+        dataset = batches(recordings, GRAPHEMES, buckets=buckets, training=True)
+        return [batch["index"].numpy().tolist() for batch in dataset.take(9)]
+
+    assert places(lying(utterances, 0.01), True) == places(utterances, False)
 
 
 def test_names_the_mistake(utterances, buckets):
     def with_text(text):
         return [dataclasses.replace(utterances[0], text=text)]
 
-    with pytest.raises(UserError, match="'abcdefgh' has 8 labels, more than"):
+    with pytest.raises(
+        UserError, match=r"None of the 1 .*make the buckets from.*: 8 labels in 0\.10"
+    ):
         batches(with_text("abcdefgh"), GRAPHEMES, buckets=buckets, training=True)
     for function in (
         lambda u: batches(u, GRAPHEMES, buckets=buckets, training=True),

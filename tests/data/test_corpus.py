@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from int4_conformer.data.corpus import SYNTHETIC_SIZES, hold_out, normalized, read_corpus
+from int4_conformer.data.corpus import (
+    SYNTHETIC_SIZES,
+    hold_out,
+    normalized,
+    note_unspellable,
+    read_corpus,
+)
+from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
+from int4_conformer.text.graphemes import Graphemes
 
 
 def test_reads_a_manifest_by_its_name_or_its_folder(tmp_path):
@@ -54,6 +62,35 @@ def test_texts_are_normalised_and_those_without_a_word_left_out():
     given = [dataclasses.replace(utterance, text=text) for text in ("Hi, YOU!", "...", "hi")]
     assert [u.text for u in normalized(given)] == ["hi you", "hi"]
     assert normalized(given)[1] is given[2]
+
+
+def test_what_happens_to_texts_is_told():
+    utterance = synthetic_corpus("dev", 1)[0]
+    given = [dataclasses.replace(utterance, text=t) for t in ("[noise]", "one <unk> two", "(one)")]
+    report = CorpusReport("stop")
+    assert [u.text for u in normalized(given, report)] == ["one two", "one"]
+    assert report.left_out == 1
+    where = utterance.id
+    assert report.lines() == [
+        "left out 1:",
+        "       1 texts without a word",
+        f"         {where}: '[noise]'",
+        "used, but odd:",
+        "       1 texts with markers that are no words",
+        f"         {where}: <unk>",
+    ]
+
+
+def test_symbols_that_cannot_be_written_are_told():
+    utterance = synthetic_corpus("dev", 1)[0]
+    given = [dataclasses.replace(utterance, text=text) for text in ("A bc!", "a zé")]
+    report = CorpusReport("stop")
+    note_unspellable(given, Graphemes(charset=" abc").vocabulary, report)
+    assert report.left_out == 0
+    assert report.lines()[1:] == [
+        "       1 texts to score with symbols that the model cannot write",
+        f"         {utterance.id}: z é",
+    ]
 
 
 @pytest.mark.parametrize(("fraction", "held"), [(0.0, 1), (0.3, 3), (1.0, 9)])

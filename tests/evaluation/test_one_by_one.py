@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from int4_conformer.data.sources.manifest import Utterance
+from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.evaluation.one_by_one import Evaluation, evaluate, score
-from int4_conformer.text.metrics import WordErrors
+from int4_conformer.text.metrics import CharacterErrors, WordErrors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,12 @@ def test_score_normalises_both_sides():
     assert errors == WordErrors(substitutions=1, words=3)
 
 
+def test_characters_are_scored_without_spaces():
+    evaluation = Evaluation.of(utterances("今天天气好。", "a b"), ["今天 天汽好", "ab"], rtf=0.1)
+    assert evaluation.errors == WordErrors(substitutions=2, deletions=1, insertions=1, words=3)
+    assert evaluation.characters == CharacterErrors(errors=1, characters=7)
+
+
 def test_words_heard_where_nothing_was_said_are_insertions():
     errors = score(utterances("", "...", "a"), ["b c", "d", "a"])
     assert errors == WordErrors(insertions=3, words=1)
@@ -61,11 +67,15 @@ def test_words_heard_where_nothing_was_said_are_insertions():
 def test_to_json(words, wer):
     evaluation = Evaluation(
         errors=WordErrors(substitutions=1, insertions=2, words=words),
+        characters=CharacterErrors(errors=3, characters=4 * words),
         hypotheses=("a", "b"),
         rtf=0.25,
     )
     assert json.loads(json.dumps(evaluation.to_json(), allow_nan=False)) == {
         "wer": wer,
+        "cer": None if wer is None else 3 / 16,
+        "characters": 4 * words,
+        "character_errors": 3,
         "utterances": 2,
         "substitutions": 1,
         "deletions": 0,

@@ -1,8 +1,18 @@
+import functools
 import math
 
+import jiwer
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from int4_conformer.text.metrics import WordErrors, word_errors
+from int4_conformer.text.metrics import (
+    CharacterErrors,
+    WordErrors,
+    character_errors,
+    edits,
+    word_errors,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +49,56 @@ def test_no_words():
 def test_refuses_lists_of_two_lengths():
     with pytest.raises(ValueError, match="Received: 1 and 2"):
         word_errors(["a"], ["a", "b"])
+
+
+WORDS = st.lists(st.sampled_from("abcd"), max_size=9).map(" ".join)
+
+
+@given(WORDS, WORDS)
+def test_as_many_errors_as_jiwer_counts(reference, hypothesis):
+    found = word_errors([reference], [hypothesis])
+    counted = jiwer.process_words([reference], [hypothesis])
+    assert found.errors == counted.substitutions + counted.deletions + counted.insertions
+    assert found.insertions - found.deletions == counted.insertions - counted.deletions
+    # As many right words as any alignment with so few errors has.
+    assert found.substitutions <= counted.substitutions
+
+
+def best_alignment(reference, hypothesis):
+    """Errors and substitutions of the best alignment, by its definition."""
+
+    @functools.cache
+    def best(i, j):
+        if i == 0 or j == 0:
+            return i + j, 0
+        differ = reference[i - 1] != hypothesis[j - 1]
+        moves = (((i - 1, j - 1), differ, differ), ((i - 1, j), 1, 0), ((i, j - 1), 1, 0))
+        sums = [(best(*before), error, swap) for before, error, swap in moves]
+        return min((errors + error, swaps + swap) for (errors, swaps), error, swap in sums)
+
+    return best(len(reference), len(hypothesis))
+
+
+@given(st.text("abc", max_size=8), st.text("abc", max_size=8))
+def test_edits_are_the_fewest_with_the_fewest_substitutions(reference, hypothesis):
+    substitutions, deletions, insertions = edits(reference, hypothesis)
+    errors, fewest = best_alignment(reference, hypothesis)
+    assert (substitutions + deletions + insertions, substitutions) == (errors, fewest)
+    assert len(reference) - deletions + insertions == len(hypothesis)
+
+
+def test_character_errors_leave_spaces_out():
+    found = character_errors(["今天 天气好", "a b"], ["今天气 好吗", "ab"])
+    assert found == CharacterErrors(errors=2, characters=7)
+    assert found.cer == pytest.approx(2 / 7)
+    assert character_errors([""], ["a"]).cer == math.inf
+    assert character_errors([], []).cer == 0
+    with pytest.raises(ValueError, match="Received: 1 and 0"):
+        character_errors(["a"], [])
+
+
+@given(st.text("ab ", max_size=8), st.text("ab ", max_size=8))
+def test_as_many_character_errors_as_by_definition(reference, hypothesis):
+    found = character_errors([reference], [hypothesis])
+    symbols = reference.replace(" ", ""), hypothesis.replace(" ", "")
+    assert found == CharacterErrors(errors=best_alignment(*symbols)[0], characters=len(symbols[0]))

@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from int4_conformer.text.normalize import normalize
+from int4_conformer.text.normalize import markers, normalize
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,8 @@ from int4_conformer.text.normalize import normalize
         ("a''b", "a b"),
         ("twenty-one well–known", "twenty one well known"),
         ("yes,no/maybe", "yes no maybe"),
-        ("the U.S. is 3.5", "the us is 35"),
+        ("the U.S. is 3.5", "the us is 3 5"),
+        ("no.5, 1.2.3 and .5", "no 5 1 2 3 and 5"),
         ("wait...what…", "wait what"),
         ("snake_case (word)s", "snake case word s"),
         ("5 % + $3", "5 3"),
@@ -27,13 +28,34 @@ from int4_conformer.text.normalize import normalize
         ("CAFE\u0301", "café"),
         ("zero\u200bwidth", "zerowidth"),
         ("क्या", "क्या"),
+        ("[noise] yes <unk>", "yes"),
+        ("<NOISE>one[door slams]two", "one two"),
+        ("［笑い］はい", "はい"),
+        ("(hello) (laughter)", "hello laughter"),
+        ("a < b and c > d [", "a b and c d"),
+        ("İstanbul", "istanbul"),
+        ("i\u0307", "i"),
+        ("e\u200b\u0301", "é"),
     ],
 )
 def test_cases(text, expected):
     assert normalize(text) == expected
 
 
-@hypothesis.given(st.text())
+def test_numbers_that_differ_stay_different():
+    assert len({normalize(text) for text in ("3.5", "35", "3 point 5")}) == 3
+
+
+def test_markers_are_named():
+    assert markers("[Noise] yes <unk> (well) a < b > c") == ["[noise]", "<unk>"]
+    assert markers("yes") == []
+
+
+# Of those that meet: dots, digits, brackets, letters whose accents come apart.
+_MEETING = st.text("aiI\u0130\u0307\u0323\u0301\u200b.3'[]<> \u212b")
+
+
+@hypothesis.given(st.one_of(st.text(), _MEETING))
 def test_is_idempotent_and_clean(text):
     once = normalize(text)
     assert normalize(once) == once

@@ -4,9 +4,8 @@ import pytest
 
 from int4_conformer.text.metrics import word_errors
 
-# jitsi/jiwer, which counts for `word_errors`: substitutions, deletions and insertions as its tests
-# have them. Left out are rates of empty references: there jiwer takes the number of insertions for
-# the rate, which is infinite here.
+# jitsi/jiwer: substitutions, deletions and insertions as its tests have them. Left out are rates of
+# empty references: there jiwer takes the number of insertions for the rate, which is infinite here.
 JIWER = {
     # tests/test_alignment.py `test_all_three`
     "all three": (["this is a test of skill"], ["this was a messy test"], (1, 2, 1)),

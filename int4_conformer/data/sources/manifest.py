@@ -1,103 +1,127 @@
-"""A corpus as a JSON-lines manifest, and the utterance every corpus is made of."""
+"""A corpus as a JSON-lines manifest."""
 
-import dataclasses
 import json
 import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from int4_conformer.audio import audio_files
+from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Utterance:
-    """A recording and its transcript."""
-
-    # Absolute path of the audio file.
-    audio: str
-    # Transcript as published, not normalised.
-    text: str
-    # Seconds; manifests often round it.
-    duration: float
-    # "" where the corpus does not say.
-    speaker: str = ""
-    split: str = "train"
-
-    @property
-    def id(self) -> str:
-        """What reports call the utterance."""
-        return self.audio
-
-    def samples(self, sample_rate: int = audio_files.SAMPLE_RATE) -> np.ndarray:
-        """The waveform, float32 `[samples]` in [-1, 1], decoded on each call."""
-        return audio_files.read(self.audio, sample_rate)
+MALFORMED = "lines that are malformed"
+MISSING_AUDIO = "audio files that are missing"
+UNREADABLE_AUDIO = "audio files that cannot be decoded"
+UNKNOWN_KEYS = "keys of lines that mean nothing here"
 
 
-def read_manifest(path: str | os.PathLike, split: str | None = None) -> list[Utterance]:
+class MissingSplitError(UserError):
+    """A corpus has no split of the name."""
+
+
+def read_manifest(
+    path: str | os.PathLike, split: str | None = None, report: CorpusReport | None = None
+) -> list[Utterance]:
     """Reads a manifest, one JSON object a line.
 
-    Keys: `audio` (a path, absolute or relative to the manifest) and `text`; optional `duration`
-    (seconds; read from the audio's header if absent), `speaker` ("" if absent) and `split`
-    ("train" if absent).
+    Keys: `audio` (or NeMo's `audio_filepath`; a path, absolute or relative to the manifest) and
+    `text`; optional `duration` (seconds; read from the audio's header if absent), `offset` (seconds
+    into the file at which the utterance begins, of `duration` or else to the end), `speaker` ("" if
+    absent) and `split` ("train" if absent). Others are ignored, and named in the report.
 
     Args:
       path: the manifest.
       split: keep the utterances of this split; None keeps all.
+      report: is told of lines that cannot be used; one that stops at the first if not given.
 
     Raises:
-      UserError: the manifest or an audio file is missing, a line is malformed (named by its
-        number), or no utterance is of `split`.
+      UserError: the manifest is missing or empty, no utterance is of `split` (a
+        `MissingSplitError`), or no line can be used; or one cannot, and `report` stops.
     """
+    report = report or CorpusReport()
     path = Path(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a manifest file, one JSON object a line.")
     if not path.exists():
         raise UserError(f"There is no manifest {path}; check the path.")
-    try:
-        # Not splitlines(): JSON strings may hold the other line separators of Unicode.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text; save the manifest as UTF-8.") from error
-    entries = [
-        _parse(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()
-    ]
-    if not entries:
+    lines = _lines(path)
+    if not lines:
         raise UserError(f"The manifest {path} is empty; write one JSON object a line.")
-    if split is not None:
+    entries, unknown = [], {}
+    for number, line in lines:
+        try:
+            entry, others = _parse(line, path, number)
+        except UserError as error:
+            report.fault(MALFORMED, str(error))
+            continue
+        entries.append(entry)
+        for key in others:
+            unknown.setdefault(key, number)
+    for key, number in unknown.items():
+        report.notice(UNKNOWN_KEYS, f"{key!r}, as in line {number} of {path}")
+    if split is not None and entries:
         require_split(split, (entry["split"] for entry in entries), path)
         entries = [entry for entry in entries if entry["split"] == split]
-    return [_utterance(entry, path) for entry in entries]
+    utterances = [utterance for entry in entries if (utterance := _utterance(entry, path, report))]
+    if not utterances:
+        raise UserError(f"No line of {path} can be used. {report.first()}")
+    return utterances
 
 
 def require_split(split: str, present: Iterable[str], corpus: str | os.PathLike) -> None:
-    """Raises UserError, naming the splits of the corpus, unless `split` is among them."""
+    """Raises MissingSplitError, naming the splits of the corpus, unless `split` is among them."""
     present = set(present)
     if split not in present:
-        raise UserError(
+        raise MissingSplitError(
             f"{corpus} has no split {split!r}; it has {', '.join(map(repr, sorted(present)))}."
         )
 
 
-_TYPES = {"audio": str, "text": str, "duration": (int, float), "speaker": str, "split": str}
+_TYPES = {
+    "audio": str,
+    "text": str,
+    "duration": (int, float),
+    "offset": (int, float),
+    "speaker": str,
+    "split": str,
+}
 _NAMES = {str: "a string", (int, float): "a number of seconds"}
+# What others call ours.
+_ALIASES = {"audio_filepath": "audio"}
 
 
-def _parse(line: str, path: Path, number: int) -> dict:
-    """The keys of a line that we know, checked, with the defaults of absent ones."""
+def _lines(path: Path) -> list[tuple[int, bytes]]:
+    """Lines that are not empty, with their numbers from 1 on."""
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    # Bytes, so that a line of another encoding is a fault of that line; and not splitlines(): JSON
+    # strings may hold the other line separators of Unicode.
+    numbered = enumerate(content.split(b"\n"), start=1)
+    return [(number, line) for number, line in numbered if line.strip()]
+
+
+def _parse(line: bytes, path: Path, number: int) -> tuple[dict[str, Any], list[str]]:
+    """The keys of a line that we know, checked, with the defaults of absent ones; and the others.
+
+    Raises:
+      UserError: the line is malformed.
+    """
     where = f"Line {number} of {path}"
     try:
-        given = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{where} is not JSON ({error.msg}); write one JSON object a line."
-        ) from error
+        given = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} is not UTF-8 text; save the manifest as UTF-8.") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = getattr(error, "msg", "nested too deep")
+        raise UserError(f"{where} is not JSON ({reason}); write one JSON object a line.") from error
     if not isinstance(given, dict):
         raise UserError(f'{where} is not a JSON object; write {{"audio": ..., "text": ...}}.')
-    entry = {"duration": None, "speaker": "", "split": "train", "line": number}
+    for alias, key in _ALIASES.items():
+        if key not in given and alias in given:
+            given[key] = given.pop(alias)
+    entry = {"duration": None, "offset": None, "speaker": "", "split": "train", "line": number}
     for key, kind in _TYPES.items():
         if key not in given:
             if key not in entry:
@@ -108,24 +132,46 @@ def _parse(line: str, path: Path, number: int) -> dict:
         if not isinstance(value, kind) or isinstance(value, bool):
             raise UserError(f"{where}: {key!r} must be {_NAMES[kind]}. Received: {value!r}")
         entry[key] = value
-    seconds = entry["duration"]
+    seconds, offset = entry["duration"], entry["offset"]
     if seconds is not None and not 0 < seconds < math.inf:
         raise UserError(f"{where}: 'duration' must be positive and finite. Received: {seconds}")
-    return entry
+    if offset is not None and not 0 <= offset < math.inf:
+        raise UserError(f"{where}: 'offset' must be finite and not negative. Received: {offset}")
+    return entry, [key for key in given if key not in _TYPES]
 
 
-def _utterance(entry: dict, path: Path) -> Utterance:
+def _utterance(entry: dict[str, Any], path: Path, report: CorpusReport) -> Utterance | None:
+    """The utterance of a line, or None, told to the report, if its audio is not there."""
+    where = f"Line {entry['line']} of {path}"
     audio = os.path.abspath(path.parent / entry["audio"])
     if not os.path.isfile(audio):
-        raise UserError(
-            f"Line {entry['line']} of {path} names the audio file {audio}, which does not exist; "
-            "paths are relative to the manifest."
+        report.fault(
+            MISSING_AUDIO,
+            f"{where} names the audio file {audio}, which does not exist; "
+            "paths are relative to the manifest.",
         )
-    seconds = entry["duration"]
+        return None
+    seconds, offset = entry["duration"], entry["offset"]
+    if seconds is None:
+        try:
+            seconds = audio_files.duration(audio)
+        except UserError as error:
+            report.fault(UNREADABLE_AUDIO, f"{where}: {error}")
+            return None
+        if offset is not None and offset >= seconds:
+            report.fault(
+                UNREADABLE_AUDIO,
+                f"{where}: {audio} ends at {seconds:g} s, before the `offset` of {offset:g} s; "
+                "mend it.",
+            )
+            return None
+        seconds -= offset or 0.0
     return Utterance(
         audio=audio,
         text=entry["text"],
-        duration=audio_files.duration(audio) if seconds is None else float(seconds),
+        duration=float(seconds),
+        offset=None if offset is None else float(offset),
         speaker=entry["speaker"],
         split=entry["split"],
+        origin=where,
     )

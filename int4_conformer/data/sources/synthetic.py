@@ -78,6 +78,11 @@ class SyntheticUtterance:
         return f"synthetic/{self.split}/{self.seed}"
 
     @property
+    def where(self) -> str:
+        """Where to look for it."""
+        return self.id
+
+    @property
     def speaker(self) -> str:
         return self.voice.variant
 

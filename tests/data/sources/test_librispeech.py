@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.librispeech import read_librispeech
-from int4_conformer.data.sources.manifest import Utterance
+from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 
 
@@ -58,3 +59,36 @@ def test_names_the_mistake(root, tmp_path):
     transcript.write_text("84-7-0000 \n")
     with pytest.raises(UserError, match=r"Line 1 of .* has no text"):
         read_librispeech(root)
+
+
+def test_links_to_folders_are_followed(root, tmp_path):
+    elsewhere = tmp_path / "linked"
+    elsewhere.mkdir()
+    (elsewhere / "dev-clean").symlink_to(root / "dev-clean")
+    # A way round and round.
+    (root / "dev-clean" / "84" / "again").symlink_to(root)
+    (elsewhere / "loop").symlink_to(elsewhere)
+    assert [u.text for u in read_librispeech(elsewhere, "dev-clean")] == ["TEXT 0", "TEXT 1"]
+
+
+def test_a_chapter_by_two_names_is_read_once(root):
+    (root / "also").symlink_to(root / "dev-clean")
+    assert [u.text for u in read_librispeech(root, "also")] == ["TEXT 0", "TEXT 1"]
+    assert [u.split for u in read_librispeech(root)] == ["also"] * 2 + ["train-clean-5"] * 2
+
+
+def test_skips_what_is_broken_and_says_so(root):
+    chapter = root / "dev-clean" / "84" / "7"
+    (chapter / "84-7-0002.flac").write_text("no audio")
+    transcript = chapter / "84-7.trans.txt"
+    transcript.write_bytes(b"84-7-0000 A\n84-7-0009 B\n84-7-0001 \xe9\n84-7-0002 C\n84-7-0001\n")
+    report = CorpusReport("skip")
+    assert [u.text for u in read_librispeech(root, "dev-clean", report)] == ["A"]
+    assert report.left_out == 4
+    shown = "\n".join(report.lines())
+    assert all(f"Line {number} of {str(transcript)[:30]}" in shown for number in (2, 3, 4, 5))
+    transcript.write_text("84-7-0000\n")
+    with pytest.raises(
+        UserError, match=r"No line of the transcripts in .* can be used\. 1 lines .*: Line 1"
+    ):
+        read_librispeech(root, "dev-clean", CorpusReport("skip"))

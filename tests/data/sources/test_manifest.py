@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from int4_conformer.data.sources.manifest import Utterance, read_manifest
+from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.sources.manifest import read_manifest
+from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 
 
@@ -100,6 +102,69 @@ def test_refuses_what_is_no_manifest(folder):
     (folder / "manifest.jsonl").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="not UTF-8"):
         read_manifest(folder / "manifest.jsonl")
+
+
+def test_skips_what_is_broken_and_says_so(folder):
+    path = write(folder, GOOD, "not json", {"text": "a"}, {**GOOD, "audio": "gone.wav"}, GOOD)
+    report = CorpusReport("skip")
+    assert len(read_manifest(path, report=report)) == 2
+    # For another split: what was said is not said again.
+    assert len(read_manifest(path, "train", report)) == 2
+    assert report.left_out == 3
+    shown = "\n".join(report.lines())
+    assert all(f"Line {number} of {path}" in shown for number in (2, 3, 4))
+    assert "2 lines that are malformed" in shown
+    assert "1 audio files that are missing" in shown
+
+
+def test_a_line_of_another_encoding_is_one_line(folder):
+    path = write(folder, GOOD)
+    path.write_bytes(
+        b"\xef\xbb\xbf" + path.read_bytes() + b'\n{"audio": "\xe9.wav", "text": "a"}\n'
+    )
+    report = CorpusReport("skip")
+    assert len(read_manifest(path, report=report)) == 1
+    assert "Line 2 of" in report.first()
+    assert "is not UTF-8" in report.first()
+
+
+@pytest.mark.parametrize("line", ["nonsense", json.dumps({**GOOD, "audio": "gone.wav"})])
+def test_a_manifest_of_nothing_but_faults_is_an_error(folder, line):
+    path = write(folder, line, line)
+    with pytest.raises(UserError, match=r"No line of .* can be used\. 2 .*: Line 1 of"):
+        read_manifest(path, report=CorpusReport("skip"))
+
+
+def test_other_keys_are_named_once(folder):
+    lines = [GOOD, {**GOOD, "pseudo": True, "note": 1}, {**GOOD, "pseudo": True}]
+    path, report = write(folder, *lines), CorpusReport()
+    assert len(read_manifest(path, report=report)) == 3
+    assert report.lines() == [
+        "used, but odd:",
+        "       2 keys of lines that mean nothing here",
+        f"         'pseudo', as in line 2 of {path}",
+        f"         'note', as in line 2 of {path}",
+    ]
+
+
+def test_the_keys_of_nemo(folder):
+    audio = str(folder / "audio" / "a.wav")
+    lines = [
+        {"audio_filepath": "audio/a.wav", "text": "a", "offset": 0.125, "duration": 0.25},
+        {"audio_filepath": "audio/a.wav", "text": "b", "offset": 0},
+        {"audio_filepath": "audio/a.wav", "text": "c", "duration": 0.5},
+    ]
+    report = CorpusReport()
+    part, rest, whole = read_manifest(write(folder, *lines), report=report)
+    assert report.lines() == []
+    assert part == Utterance(audio=audio, text="a", duration=0.25, offset=0.125)
+    assert (rest.offset, rest.duration) == (0.0, 0.5)
+    assert whole.offset is None
+    assert [u.samples().size for u in (part, rest, whole)] == [4000, 8000, 8000]
+    with pytest.raises(UserError, match=r"a.wav ends at 0.5 s, before the `offset` of 2 s"):
+        read_manifest(write(folder, {**GOOD, "offset": 2}))
+    with pytest.raises(UserError, match="'offset' must be finite and not negative"):
+        read_manifest(write(folder, {**GOOD, "offset": -1}))
 
 
 @pytest.mark.parametrize("corpus", ["an4", "fsdd"])

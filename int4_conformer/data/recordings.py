@@ -1,0 +1,212 @@
+"""A corpus once it is decoded: what lengths its recordings really have."""
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from int4_conformer.audio.audio_files import SAMPLE_RATE
+from int4_conformer.data.corpus import Utterances
+from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.sources.manifest import UNREADABLE_AUDIO
+from int4_conformer.data.sources.synthetic import SyntheticUtterance
+from int4_conformer.data.sources.utterance import Utterance
+from int4_conformer.errors import UserError
+
+if TYPE_CHECKING:
+    # A tokenizer may need sentencepiece, which the light runtime lacks.
+    from int4_conformer.text.tokenizer import Tokenizer
+
+_INT16_SCALE = 32768
+
+# By how much a duration may differ from what is decoded: manifests round to a tenth of a second at
+# the coarsest, and codecs pad.
+_TOLERANCE_SECONDS = 0.1
+_TOLERANCE_SHARE = 0.01
+
+
+class Recordings(Sequence[Utterance | SyntheticUtterance]):
+    """The utterances of a corpus with the lengths that were decoded, from `decoded`.
+
+    Args:
+        utterances: the corpus.
+        lengths: int64 [utterances], samples at 16 kHz.
+        held: int16 [samples] of each, or None to decode an utterance whenever it is drawn.
+    """
+
+    def __init__(
+        self, utterances: Utterances, lengths: np.ndarray, held: list[np.ndarray] | None
+    ) -> None:
+        self._utterances = list(utterances)
+        self._held = held
+        self.lengths = lengths
+
+    def __len__(self) -> int:
+        return len(self._utterances)
+
+    @overload
+    def __getitem__(self, place: int) -> Utterance | SyntheticUtterance: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Recordings": ...
+    def __getitem__(self, place: int | slice) -> "Utterance | SyntheticUtterance | Recordings":
+        if isinstance(place, slice):
+            return self.at(range(len(self))[place])
+        return self._utterances[place]
+
+    @property
+    def seconds(self) -> float:
+        """Of all audio."""
+        return float(self.lengths.sum() / SAMPLE_RATE)
+
+    def at(self, places: Iterable[int]) -> "Recordings":
+        """Those in some places."""
+        places = np.fromiter(places, np.int64)
+        return Recordings(
+            [self._utterances[place] for place in places],
+            self.lengths[places],
+            None if self._held is None else [self._held[place] for place in places],
+        )
+
+    def pcm(self, places: Sequence[int]) -> Iterator[np.ndarray]:
+        """int16 [samples] of each of some places.
+
+        Raises:
+            UserError: a file was held nowhere, and is no longer what it was.
+        """
+        if self._held is not None:
+            yield from (self._held[place] for place in places)
+            return
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            chosen = [self._utterances[place] for place in places]
+            for place, pcm in zip(places, pool.map(_pcm16, chosen), strict=True):
+                if pcm.size != self.lengths[place]:
+                    raise UserError(
+                        f"{self._utterances[place].where} has {pcm.size} samples and had "
+                        f"{self.lengths[place]} before; leave recordings alone while they are used."
+                    )
+                yield pcm
+
+
+def decoded(
+    utterances: Utterances,
+    report: CorpusReport | None = None,
+    *,
+    hold: bool = True,
+    on_decoded: Callable[[int, int], None] = lambda done, total: None,
+) -> Recordings:
+    """Decodes a corpus, once; what is decoded already is given back as it is.
+
+    Args:
+        utterances: the corpus.
+        report: is told of those that cannot be decoded, which are left out, and of durations that
+            are wrong, which are corrected; one that stops at the first fault if not given.
+        hold: keep the samples in memory, as int16 (115 MB an hour); otherwise their lengths alone,
+            for corpora larger than memory.
+        on_decoded: is told how many utterances are decoded, of how many.
+
+    Raises:
+        UserError: no utterance can be decoded, or one cannot, and `report` stops.
+    """
+    if isinstance(utterances, Recordings):
+        return utterances
+    report = report or CorpusReport()
+    kept, lengths, held = [], [], []
+    # Decoding and resampling release the interpreter's lock.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        try:
+            for place, found in enumerate(pool.map(_try_pcm16, utterances)):
+                on_decoded(place + 1, len(utterances))
+                utterance = utterances[place]
+                if isinstance(found, UserError):
+                    report.fault(UNREADABLE_AUDIO, _located(utterance, found))
+                    continue
+                kept.append(_corrected(utterance, found.size / SAMPLE_RATE, report))
+                lengths.append(found.size)
+                if hold:
+                    held.append(found)
+        except BaseException:
+            # Those that wait would all be decoded before the error is seen.
+            pool.shutdown(cancel_futures=True)
+            raise
+    if utterances and not kept:
+        raise UserError(f"None of the recordings can be decoded. {report.first()}")
+    return Recordings(kept, np.array(lengths, np.int64), held if hold else None)
+
+
+def trainable(
+    recordings: Recordings,
+    tokenizer: "Tokenizer",
+    *,
+    max_seconds: float,
+    labels_per_second: float,
+    report: CorpusReport,
+) -> Recordings:
+    """Those that a model can be trained on; the report is told of the others.
+
+    Args:
+        recordings: texts normalised.
+        tokenizer: makes the labels.
+        max_seconds: of audio.
+        labels_per_second: most that the model can emit.
+        report: may stop at a text with a symbol outside the vocabulary.
+
+    Raises:
+        UserError: none is left, or `report` stops.
+    """
+    kept = []
+    for place, (utterance, length) in enumerate(zip(recordings, recordings.lengths, strict=True)):
+        seconds = length / SAMPLE_RATE
+        try:
+            labels = len(tokenizer.encode(utterance.text))
+        except UserError as error:
+            report.fault("texts with symbols outside the vocabulary", _located(utterance, error))
+            continue
+        if seconds > max_seconds:
+            report.leave_out(
+                f"utterances longer than max_seconds={max_seconds:g}",
+                f"{utterance.where}: {seconds:.1f} s",
+            )
+        elif labels > seconds * labels_per_second:
+            report.leave_out(
+                "texts with more labels than the model can emit in their time",
+                f"{utterance.where}: {labels} labels in {seconds:.2f} s",
+            )
+        else:
+            kept.append(place)
+    if not kept:
+        raise UserError(f"There is no utterance to train on. {report.first()}")
+    return recordings.at(kept)
+
+
+def _corrected(
+    utterance: Utterance | SyntheticUtterance, seconds: float, report: CorpusReport
+) -> Utterance | SyntheticUtterance:
+    """The utterance, with the duration that was decoded if another was claimed."""
+    tolerance = _TOLERANCE_SECONDS + _TOLERANCE_SHARE * seconds
+    if abs(utterance.duration - seconds) <= tolerance:
+        return utterance
+    report.notice(
+        "durations that are not those of the audio, which counts",
+        f"{utterance.where}: {seconds:.2f} s, not {utterance.duration:.2f} s",
+    )
+    return dataclasses.replace(utterance, duration=seconds)
+
+
+def _located(utterance: Utterance | SyntheticUtterance, error: UserError) -> str:
+    origin = getattr(utterance, "origin", "")
+    return f"{origin}: {error}" if origin else str(error)
+
+
+def _try_pcm16(utterance: Utterance | SyntheticUtterance) -> np.ndarray | UserError:
+    try:
+        return _pcm16(utterance)
+    except UserError as error:
+        return error
+
+
+def _pcm16(utterance: Utterance | SyntheticUtterance) -> np.ndarray:
+    """int16 `[samples]`; exact for files of 16 bits at 16 kHz."""
+    scaled = np.round(utterance.samples(SAMPLE_RATE) * _INT16_SCALE)
+    return np.clip(scaled, -_INT16_SCALE, _INT16_SCALE - 1).astype(np.int16)
