@@ -182,7 +182,9 @@ class TrainingStep:
         with compiles, at_step(stage):
             with tf.GradientTape() as tape:
                 loss = self._loss(batch, seed)
-            return loss, tape.gradient(loss, self._model.trainable_variables)
+            gradients = tape.gradient(loss, self._model.trainable_variables)
+            # Those of tables come as slices.
+            return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _loss(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
         share = self._config.first_pass_weight

@@ -28,16 +28,26 @@ class DevEvaluation:
         tokenizer: of the run.
         dev: the dev set, texts normalised; may be empty.
         buckets: most distinct batch shapes.
+        calls: how often it is going to be called, about.
     """
 
-    def __init__(self, model: Transducer, tokenizer: Tokenizer, dev: Utterances, buckets: int):
+    def __init__(
+        self,
+        model: Transducer,
+        tokenizer: Tokenizer,
+        dev: Utterances,
+        *,
+        buckets: int,
+        calls: int,
+    ):
         self._count = len(dev)
+        self._is_compiled = False
         passes = {"dev_wer": None}
         if model.second_pass is not None:
             passes["dev_wer_first_pass"] = 1
         self._evaluators = {
             metric: BatchedEvaluator(
-                model, tokenizer.vocabulary, dev, buckets=buckets, passes=count
+                model, tokenizer.vocabulary, dev, buckets=buckets, passes=count, calls=calls
             )
             for metric, count in passes.items()
             if dev
@@ -47,8 +57,14 @@ class DevEvaluation:
         """The evaluation of each pass by the name of its metric; none without a dev set."""
         found = {}
         for metric, evaluator in self._evaluators.items():
+            if not self._is_compiled:
+                with progress.during("compiling the search") as note:
+                    evaluator.compile(
+                        lambda index, count, note=note: note(f"shape {index} of {count}")
+                    )
             with progress.during(f"evaluating on {self._count:,} utterances") as note:
                 found[metric] = evaluator(lambda done, note=note: note(f"{done:,} done"))
+        self._is_compiled = True
         return found
 
 

@@ -38,7 +38,7 @@ from int4_conformer.training.training_config import TrainingConfig
 
 # Flags of `train` that are no fields of a config class, by section.
 _FLAGS = {
-    "corpus": ("manifest", "split", "dev_split", "dev_fraction"),
+    "corpus": ("manifest", "split", "dev_split", "dev_fraction", "on_error"),
     "model": ("preset", "recipe", "tokenizer", "tied"),
 }
 _OPTIMIZER = ("learning_rate", "warmup", "weight_decay", "clip_norm", "skip_norm", "average")

@@ -79,10 +79,12 @@ class SkippedSteps:
 
 
 def _row(utterance: Any) -> dict[str, Any]:
-    """A line of a manifest."""
-    return {
-        "audio": utterance.id,
+    """A line of a manifest; what is synthesised has no file, but a name."""
+    row = {
+        "audio": getattr(utterance, "audio", utterance.id),
         "text": utterance.text,
         "duration": utterance.duration,
         "speaker": utterance.speaker,
     }
+    offset = getattr(utterance, "offset", None)
+    return row if offset is None else row | {"offset": offset}

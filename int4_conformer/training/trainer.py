@@ -120,7 +120,13 @@ class Trainer:
                 xla=config.xla,
                 after_update=self._after_update,
             )
-        self._dev_evaluation = DevEvaluation(self.model, tokenizer, dev, config.buckets)
+        self._dev_evaluation = DevEvaluation(
+            self.model,
+            tokenizer,
+            dev,
+            buckets=config.buckets,
+            calls=-(-(config.steps - steps_done) // config.evaluate_every),
+        )
         # Of evaluations so far, the fewest word errors.
         self.best = math.inf
         self._losses: collections.deque[float] = collections.deque(maxlen=_LOSS_STEPS)

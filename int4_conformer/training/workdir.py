@@ -23,6 +23,9 @@ from int4_conformer.training.weight_average import WeightAverage
 
 _PARTS = {"model", "tokenizer", "training"}
 
+# What runs of earlier versions, which do not know some settings, are taken to have.
+_DEFAULTS = TrainingConfig().to_config()
+
 # Settings that a run may go on with others of.
 _FREE = {
     f"training.{name}"
@@ -69,7 +72,7 @@ class Workdir:
         config = {
             "model": model.to_config(),
             "tokenizer": tokenizer.to_config(),
-            "training": training,
+            "training": _DEFAULTS | training,
         }
         config = json.loads(json.dumps(config))
         file = self.path / "config.json"
@@ -78,7 +81,7 @@ class Workdir:
             # As this version writes it, so that names of an earlier one do not differ.
             model = TransducerConfig.from_config(known["model"]).to_config()
             known["model"] = json.loads(json.dumps(model))
-            known["training"] = TrainingConfig().to_config() | known["training"]
+            known["training"] = _DEFAULTS | known["training"]
             changed = {
                 f"{part}.{name}": (known[part].get(name), config[part].get(name))
                 for part in config
