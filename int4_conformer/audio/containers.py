@@ -26,7 +26,14 @@ _NAME_BYTES = b" _0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 _RIFF, _RIFX, _AIFF, _CAF = "<4sI", ">4sI", ">4sI", ">4sq"
 _OGG_FIRST, _OGG_LAST = 2, 4
 # Audio that begins as text would.
-_TEXTUAL = (b"NIST", b"Creative Voice File", b"Extended Instrument", b"MATLAB 5.0", b"PVF1", b"ALaw")
+_TEXTUAL = (
+    b"NIST",
+    b"Creative Voice File",
+    b"Extended Instrument",
+    b"MATLAB 5.0",
+    b"PVF1",
+    b"ALaw",
+)
 
 # How files begin that are often taken for audio files: place, bytes, what they are.
 _UNREADABLE = (
@@ -179,8 +186,11 @@ def _after_id3(file: BinaryIO) -> int:
     """Where a file begins behind tags of ID3v2."""
     place = 0
     while (head := _at(file, place, 10))[:3] == b"ID3" and len(head) == 10:
-        seven_bits = [byte & 0x7F for byte in head[6:]]
-        place += 10 + sum(bits << shift for bits, shift in zip(seven_bits, (21, 14, 7, 0)))
+        # The length, seven bits a byte.
+        length = 0
+        for byte in head[6:]:
+            length = length << 7 | byte & 0x7F
+        place += 10 + length
     return place
 
 

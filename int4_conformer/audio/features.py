@@ -23,7 +23,8 @@ class LogMel(Steppable, keras.layers.Layer):
     """Normalised log-mel frames from PCM.
 
     Frame t ends with sample (t + 1) hop: it looks back only, the first frames see zeros before
-    the start, and `samples / hop` frames come out. Each band has the mean `mean` taken away and is
+    the start, and `samples / hop` frames come out. Each window has its mean taken away,
+    the direct current, unless the config says otherwise; each band has `mean` taken away and is
     multiplied by `inverse_std`, both set from training audio by `adapt`. It computes in float32,
     whatever the dtype policy.
 
@@ -80,6 +81,8 @@ class LogMel(Steppable, keras.layers.Layer):
         frames = tf.concat(
             [blocks[:, :-2, 3 * hop - window :], blocks[:, 1:-1], blocks[:, 2:]], axis=-1
         )
+        if self.config.remove_dc_offset:
+            frames -= tf.reduce_mean(frames, axis=-1, keepdims=True)
         frames = tf.pad(frames * self.window, [[0, 0], [0, 0], [0, self.fft_length - window]])
         spectrum = tf.signal.rfft(frames)
         power = tf.math.square(tf.math.real(spectrum)) + tf.math.square(tf.math.imag(spectrum))
@@ -90,7 +93,7 @@ class LogMel(Steppable, keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "LogMel":
-        return cls(**(config | {"config": FrontEndConfig(**config["config"])}))
+        return cls(**(config | {"config": FrontEndConfig.from_config(config["config"])}))
 
     def adapt(self, batches: Any) -> None:
         """Sets `mean` and `inverse_std` per band from `(pcm [batch, samples], length [batch])`."""

@@ -94,8 +94,7 @@ def _frames(content: bytes) -> Iterator[tuple[Format, bytes, bool]]:
     """Each frame, and whether it is whole, which the last may not be."""
     place, chain = 0, _CHAIN
     while (place := content.find(b"\xff", place)) >= 0:
-        # A file may be of one frame or two, if it begins with them.
-        if not _is_chain(content, place, chain if place else 1):
+        if not _is_chain(content, place, chain):
             place += 1
             continue
         format_, length = _header(content, place)
@@ -107,12 +106,17 @@ def _frames(content: bytes) -> Iterator[tuple[Format, bytes, bool]]:
 
 
 def _is_chain(content: bytes, place: int, count: int) -> bool:
-    """Whether that many frames of one format follow each other."""
-    found = [_header(content, place)]
-    while found[-1] and len(found) < count:
-        place += found[-1][1]
-        found.append(_header(content, place))
-    return None not in found and len({format_ for format_, _ in found}) == 1
+    """Whether that many frames of one format follow each other, or the file is of fewer."""
+    formats, is_begin = set(), place == 0
+    for _ in range(count):
+        if is_begin and formats and place >= len(content):
+            break
+        found = _header(content, place)
+        if found is None:
+            return False
+        formats.add(found[0])
+        place += found[1]
+    return len(formats) == 1
 
 
 def _header(content: bytes, place: int) -> tuple[Format, int] | None:

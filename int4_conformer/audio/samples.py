@@ -26,14 +26,13 @@ def require_rate(sample_rate: Any) -> None:
         or not 0 < sample_rate < math.inf
     ):
         raise UserError(
-            "`sample_rate` must be positive, a number of Hz. "
-            f"Received: sample_rate={sample_rate!r}"
+            f"`sample_rate` must be positive, a number of Hz. Received: sample_rate={sample_rate!r}"
         )
 
 
 def require_channel(channel: Any) -> None:
     """Refuses what does not name a channel: "mix", "left", "right" or a number from 1 on."""
-    if channel != MIX and channel not in _NAMED and not str(channel).isdecimal() or channel == "0":
+    if channel not in (MIX, *_NAMED) and not (str(channel).isdecimal() and int(channel) > 0):
         raise UserError(
             "`channel` must be mix, left, right or a number from 1 on. "
             f"Received: channel={channel!r}"
@@ -56,6 +55,17 @@ def require_range(samples: np.ndarray, name: str) -> None:
         )
 
 
+def as_array(samples: Any) -> np.ndarray:
+    """Samples as NumPy has them, of any type and shape; refuses lists that are no array."""
+    try:
+        return np.asarray(samples)
+    except ValueError as error:
+        raise UserError(
+            f"`samples` must be one array of numbers. Received: a {type(samples).__name__} of "
+            "parts of different lengths"
+        ) from error
+
+
 def as_float(samples: Any) -> np.ndarray:
     """Checked float32 `[samples]` or `[samples, channels]`, in [-1, 1] but for a little overshoot.
 
@@ -65,11 +75,11 @@ def as_float(samples: Any) -> np.ndarray:
     Raises:
         UserError: they have another type or shape, are none, or are not finite.
     """
-    array = _array(samples)
+    array = as_array(samples)
     if array.dtype not in (np.float32, np.int16):
+        kind = {"S": "bytes", "U": "a text"}.get(array.dtype.kind, array.dtype)
         raise UserError(
-            f"`samples` must be float32 in [-1, 1] or int16. Received: {_kind(samples, array)}; "
-            f"{_advice(samples, array)}."
+            f"`samples` must be float32 in [-1, 1] or int16. Received: {kind}; {_advice(array)}."
         )
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > _MAX_CHANNELS):
         raise UserError(
@@ -122,38 +132,24 @@ def to_mono(channels: np.ndarray, channel: str | int, name: str) -> tuple[np.nda
     )
 
 
-def _array(samples: Any) -> np.ndarray:
-    try:
-        return np.asarray(samples)
-    except ValueError as error:
-        raise UserError(
-            f"`samples` must be one array of numbers. Received: {type(samples).__name__}, whose "
-            "parts have different lengths"
-        ) from error
-
-
-def _kind(samples: Any, array: np.ndarray) -> str:
-    is_array = isinstance(samples, np.ndarray) or array.dtype.kind in "iufb"
-    return str(array.dtype) if is_array else type(samples).__name__
-
-
-def _advice(samples: Any, array: np.ndarray) -> str:
+def _advice(array: np.ndarray) -> str:
     """How to make the right samples of what was given."""
-    if isinstance(samples, str):
-        return "decode the file with int4_conformer.audio.audio_files.read"
-    if isinstance(samples, bytes | bytearray | memoryview) or array.dtype.kind == "S":
+    kind, bits = array.dtype.kind, 8 * array.dtype.itemsize
+    if kind == "U":
+        return "decode a file with int4_conformer.audio.audio_files.read(path)"
+    if kind == "S":
         return "make samples of 16-bit PCM with numpy.frombuffer(data, numpy.int16)"
     if array.dtype == np.uint8:
         return (
-            "bring 8-bit samples to [-1, 1] with (samples.astype(numpy.float32) - 128) / 128, or "
-            "read the bytes of 16-bit PCM with samples.view(numpy.int16)"
+            "of 8-bit samples make (samples.astype(numpy.float32) - 128) / 128, of the bytes of "
+            "16-bit PCM samples.view(numpy.int16)"
         )
-    if array.dtype.kind in "iu":
+    if kind in "iu":
         bounds = np.iinfo(np.int16)
-        if array.size == 0 or (bounds.min <= array.min() and array.max() <= bounds.max):
-            return "these fit in 16 bits: convert with samples.astype(numpy.int16)"
-        bits = 8 * array.dtype.itemsize - (array.dtype.kind == "i")
-        return f"scale {array.dtype} with (samples / 2**{bits}).astype(numpy.float32)"
-    if array.dtype.kind == "f":
-        return "convert with samples.astype(numpy.float32)"
+        if bits > 8 and bounds.min <= array.min(initial=0) <= array.max(initial=0) <= bounds.max:
+            return "they fit in 16 bits: make numpy.asarray(samples, numpy.int16)"
+        full_scale = f"2**{bits - (kind == 'i')}"
+        return f"make (samples / {full_scale}).astype(numpy.float32)"
+    if kind == "f":
+        return "make numpy.asarray(samples, numpy.float32)"
     return "give a NumPy array of samples"
