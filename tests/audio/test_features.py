@@ -1,6 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import interpreter as litert
 
 from int4_conformer import verify_steppable
 from int4_conformer.audio.features import LogMel, mel_matrix
@@ -12,6 +15,7 @@ CONFIGS = [
     FrontEndConfig(),
     FrontEndConfig(sample_rate=8000, mel_bins=40, window=200, hop=80),
     FrontEndConfig(mel_bins=10, window=300, hop=100),
+    FrontEndConfig(mel_bins=10, remove_dc_offset=False),
 ]
 
 
@@ -27,10 +31,12 @@ def log_mel(samples, config):
     fft_length = 256 if config.window <= 256 else 512
     mel = mel_matrix(config.mel_bins, fft_length, config.sample_rate)
     padded = np.concatenate([np.zeros(config.window), samples.astype(np.float64)])
+    kept = 0 if config.remove_dc_offset else 1
     frames = []
     for t in range(len(samples) // config.hop):
         end = config.window + (t + 1) * config.hop
-        spectrum = np.fft.rfft(padded[end - config.window : end] * hann, fft_length)
+        frame = padded[end - config.window : end]
+        spectrum = np.fft.rfft((frame - (1 - kept) * frame.mean()) * hann, fft_length)
         frames.append(np.log(np.abs(spectrum) ** 2 @ mel + 1e-6))
     return np.array(frames)
 
@@ -42,6 +48,45 @@ def test_frames_are_log_mel_powers_of_windows_that_look_back(config):
     assert features.shape == (2, 12, config.mel_bins)
     for row, frames in zip(samples, features, strict=True):
         np.testing.assert_allclose(frames, log_mel(row, config), rtol=1e-4, atol=1e-3)
+
+
+# Of what a window holds wholly; before that there is no offset yet.
+STEADY = slice(3, None)
+
+
+@pytest.mark.parametrize("offset", [0.5, -0.01])
+def test_direct_current_is_not_heard(offset):
+    config = CONFIGS[0]
+    # Quiet, as speech is beside such an offset.
+    samples = 0.02 * pcm(config, frames=30)
+    shifted = samples + np.float32(offset)
+    wanted = np.array([log_mel(row, config) for row in samples])
+    np.testing.assert_allclose(LogMel(config)(shifted)[:, STEADY], wanted[:, STEADY], atol=1e-3)
+    kept = LogMel(dataclasses.replace(config, remove_dc_offset=False))(shifted).numpy()
+    assert np.abs(kept[:, STEADY] - wanted[:, STEADY]).max() > 0.5
+
+
+def test_the_exported_front_end_removes_it_as_well():
+    config = FrontEndConfig(mel_bins=20)
+    layer, samples = LogMel(config), pcm(config, frames=30, batch=1) * np.float32(0.02)
+    graph = tf.function(layer.log_mel, input_signature=[tf.TensorSpec([1, samples.shape[1]])])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [graph.get_concrete_function()], layer
+    )
+    interpreter = litert.Interpreter(model_content=converter.convert())
+    interpreter.allocate_tensors()
+    (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(given["index"], samples + np.float32(0.5))
+    interpreter.invoke()
+    features = interpreter.get_tensor(found["index"])
+    np.testing.assert_allclose(features[:, STEADY], layer.log_mel(samples)[:, STEADY], atol=2e-3)
+
+
+def test_layers_of_before_keep_it():
+    fields = LogMel(CONFIGS[0]).get_config()
+    assert LogMel.from_config(fields).config == CONFIGS[0]
+    del fields["config"]["remove_dc_offset"]
+    assert not LogMel.from_config(fields).config.remove_dc_offset
 
 
 def test_a_frame_hears_its_window_and_nothing_later():
