@@ -108,14 +108,14 @@ class Window(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:
         self._file.seek(self._place)
-        content = bytearray(self._file.read(max(0, min(len(buffer), self._stop - self._place))))
+        view = memoryview(buffer)[: max(0, self._stop - self._place)]
+        count = self._file.readinto(view)
         for place, patch in self._patches.items():
             for index, byte in enumerate(patch, start=place - self._place):
-                if 0 <= index < len(content):
-                    content[index] = byte
-        buffer[: len(content)] = content
-        self._place += len(content)
-        return len(content)
+                if 0 <= index < count:
+                    view[index : index + 1] = bytes([byte])
+        self._place += count
+        return count
 
 
 def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:

@@ -6,6 +6,7 @@ themselves are certain.
 """
 
 import dataclasses
+import functools
 import struct
 from collections.abc import Iterator
 
@@ -121,14 +122,19 @@ def _is_chain(content: bytes, place: int, count: int) -> bool:
 
 def _header(content: bytes, place: int) -> tuple[Format, int] | None:
     """Format and bytes of the frame that begins there."""
-    if len(content) - place < 4:
+    return _parsed(content[place : place + 4])
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(header: bytes) -> tuple[Format, int] | None:
+    if len(header) < 4:
         return None
-    sync, second, third, fourth = content[place : place + 4]
+    sync, second, third, fourth = header
     version, layer = second >> 3 & 3, 4 - (second >> 1 & 3)
     bit_rate, rate = third >> 4, third >> 2 & 3
-    if sync != 0xFF or second < 0xE0 or version == 1 or layer == 4 or bit_rate in (0, 15):
+    if sync != 0xFF or second < 0xE0 or version == 1 or layer == 4:
         return None
-    if rate == 3:
+    if bit_rate in (0, 15) or rate == 3:
         return None
     format_ = Format(1 if version == 3 else 2, layer, _RATES[version][rate], fourth >> 6 == 3)
     return format_, _length(format_, bit_rate, third >> 1 & 1)

@@ -46,9 +46,11 @@ def require_range(samples: np.ndarray, name: str) -> None:
         samples: of any shape.
         name: what the sentence calls them, such as their file.
     """
-    if not np.isfinite(samples).all():
+    # NaN is the least and the greatest, too.
+    peak = max(-samples.min(initial=0.0), samples.max(initial=0.0))
+    if not np.isfinite(peak):
         raise UserError(f"{name} holds samples that are NaN or infinite; encode the audio again.")
-    if (peak := np.abs(samples).max(initial=0.0)) > _MAX_PEAK:
+    if peak > _MAX_PEAK:
         raise UserError(
             f"{name} holds a peak of {peak:g}, and float samples must be in [-1, 1]; divide "
             "16-bit samples by 32768, or keep them as int16."
@@ -118,9 +120,9 @@ def to_mono(channels: np.ndarray, channel: str | int, name: str) -> tuple[np.nda
                 f"{name} has no channel {channel!r}; it has {count}, numbered from 1 on."
             )
         return channels[:, number - 1], None
-    mixed = channels.mean(axis=1)
     if count == 1:
-        return mixed, None
+        return channels[:, 0], None
+    mixed = channels.mean(axis=1)
     # Without direct current, which may cancel.
     energies, kept = channels.var(axis=0, dtype=np.float64), mixed.var(dtype=np.float64)
     if kept >= _LEAST_KEPT * energies.sum() / count**2:
