@@ -18,12 +18,23 @@ from int4_conformer.audio import mpeg_frames
 from int4_conformer.errors import UserError
 
 _MPEG_SUFFIXES = (".mp3", ".mp2", ".mpga", ".mpeg")
-# Lengths from here on are what pipes write, who do not know.
+# From here on, lengths are what programs write that do not know.
 _UNKNOWN_LENGTH = 0x7F000000
 # Chunks that may follow the samples, and be cut themselves.
-_CHUNKS = {b"LIST", b"fact", b"bext", b"cue ", b"smpl", b"inst", b"id3 ", b"ID3 ", b"JUNK", b"PEAK"}
-_NAME_BYTES = b" _0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_RIFF, _RIFX, _AIFF, _CAF = "<4sI", ">4sI", ">4sI", ">4sq"
+_FOLLOWING = {
+    b"LIST",
+    b"fact",
+    b"bext",
+    b"cue ",
+    b"smpl",
+    b"inst",
+    b"id3 ",
+    b"ID3 ",
+    b"JUNK",
+    b"PEAK",
+}
+# By its code for `struct`, the greatest length.
+_MOST = {"I": 2**32 - 1, "q": 2**63 - 1}
 _OGG_FIRST, _OGG_LAST = 2, 4
 # Audio that begins as text would.
 _TEXTUAL = (
@@ -138,13 +149,13 @@ def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
     if head[:4] == b"OggS":
         return _ogg(file, start, size)
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
-        return _chunked(file, start, size, _RIFF, 12, b"data")
+        return _joined(file, start, size, _RIFF)
     if head[:4] == b"RIFX":
-        return _chunked(file, start, size, _RIFX, 12, b"data")
+        return _joined(file, start, size, _RIFX)
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return _chunked(file, start, size, _AIFF, 12, b"SSND", counted=8)
+        return _joined(file, start, size, _AIFF)
     if head[:4] == b"caff":
-        return _chunked(file, start, size, _CAF, 8, b"data", counted=4)
+        return _joined(file, start, size, _CAF)
     if head[:4] == b".snd":
         return [_au(file, start, size)]
     if head[:4] == b"NIST":
@@ -222,66 +233,86 @@ def _ogg(file: BinaryIO, start: int, size: int) -> list[Part]:
     return [*found, Part(source=Window(file, begin, stop), is_cut=not ended)]
 
 
-def _chunked(
-    file: BinaryIO, start: int, size: int, layout: str, header: int, name: bytes, counted: int = 0
-) -> list[Part]:
-    """A container of chunks, each with a name and a length.
+@dataclasses.dataclass(frozen=True)
+class _Chunks:
+    """How a container lays out chunks, each with a name and a length."""
 
-    Args:
-        file: the file.
-        start: where the container begins; others may follow it.
-        size: where the file ends.
-        layout: of a chunk's name and length.
-        header: bytes before the first chunk.
-        name: of the chunk that holds the samples.
-        counted: bytes in it before the samples.
-    """
-    place, width = start + header, struct.calcsize(layout)
-    sound = long_size = None
-    while len(head := _at(file, place, width)) == width and _is_name(head[:4]):
-        body, length = place + width, struct.unpack(layout, head)[1]
-        if sound and head[:4] == b"RIFF" and _at(file, place + 8, 4) == b"WAVE":
-            # Joined files: this one ends here.
-            following = _chunked(file, place, size, layout, header, name, counted)
-            return [dataclasses.replace(sound, source=Window(file, start, place)), *following]
-        if head[:4] == b"ds64":
-            long_size = body + 8
-        if head[:4] == name:
-            field, form = body - width + 4, layout.replace("4s", "")
-            if long_size is not None:
-                field, form = long_size, "<q"
-                (length,) = struct.unpack(form, _at(file, field, 8))
-            claimed, held = length - counted, size - body - counted
-            is_short = claimed < held and not _ends_at(file, body + length, size, layout)
+    # Of a chunk's name and length.
+    layout: str
+    # Bytes before the first chunk.
+    header: int
+    # Of the chunk that holds the samples, and bytes in it before them.
+    name: bytes = b"data"
+    counted: int = 0
+
+    def head(self, file: BinaryIO, place: int) -> tuple[bytes, int, int] | None:
+        """A chunk's name, length, and where its content begins; None if there is none."""
+        width = struct.calcsize(self.layout)
+        head = _at(file, place, width)
+        if len(head) < width or not head[:4].translate(None, b" _").isalnum():
+            return None
+        return *struct.unpack(self.layout, head), place + width
+
+
+_RIFF, _RIFX = _Chunks("<4sI", 12), _Chunks(">4sI", 12)
+_AIFF, _CAF = _Chunks(">4sI", 12, b"SSND", 8), _Chunks(">4sq", 8, counted=4)
+
+
+def _joined(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> list[Part]:
+    """A part for each of the files of chunks that follow each other."""
+    found: list[Part] = []
+    begin: int | None = start
+    while begin is not None:
+        part, begin = _chunked(file, begin, size, chunks)
+        found.append(part)
+    return found
+
+
+def _chunked(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> tuple[Part, int | None]:
+    """A file of chunks, and where another one follows."""
+    sound = Part(source=Window(file, start, size))
+    place, is_heard, long_length = start + chunks.header, False, None
+    while found := chunks.head(file, place):
+        name, length, body = found
+        if is_heard and name == b"RIFF" and _at(file, body, 4) == b"WAVE":
+            return dataclasses.replace(sound, source=Window(file, start, place)), place
+        if name == b"ds64":
+            # Where RF64 has the 64 bits of the next length.
+            long_length = body + 8
+        if name == chunks.name:
+            is_heard, field, form = True, place + 4, chunks.layout.replace("4s", "")
+            if long_length is not None:
+                field, form = long_length, "<q"
+                (length,) = struct.unpack(form, _at(file, field, 8).ljust(8, b"\0"))
+            claimed, held = length - chunks.counted, size - body - chunks.counted
+            sound = dataclasses.replace(sound, kept=_kept(claimed, held))
+            is_short = claimed < held and not _ends_at(file, body + length, size, chunks)
             # CAF says -1 where it does not know, which libsndfile refuses, as it does too much.
-            if is_short or (claimed > held and layout == _CAF):
-                patches = {field: struct.pack(form, held + counted)}
-                sound = Part(source=Window(file, start, size, patches))
-                return [dataclasses.replace(sound, kept=_kept(claimed, held))]
-            sound = Part(source=Window(file, start, size), kept=_kept(claimed, held))
+            if is_short or length < 0 or (claimed > held and chunks == _CAF):
+                most = min(held + chunks.counted, _MOST[form[1]])
+                patches = {field: struct.pack(form, most)}
+                return dataclasses.replace(sound, source=Window(file, start, size, patches)), None
+        if length < 0:
+            break
         place = body + length
-        place += length % 2 and not _is_name(_at(file, place, 4))
-    return [sound or Part(source=Window(file, start, size))]
+        # Odd ones are followed by a byte of padding, which some writers forget.
+        place += length % 2 and not chunks.head(file, place)
+    return sound, None
 
 
-def _ends_at(file: BinaryIO, place: int, size: int, layout: str) -> bool:
+def _ends_at(file: BinaryIO, place: int, size: int, chunks: _Chunks) -> bool:
     """Whether the samples end there: with the file, or at another chunk."""
-    width = struct.calcsize(layout)
     for begin in (place, place + place % 2):
-        head = _at(file, begin, width)
-        if len(head) < width or head[:4] in _CHUNKS:
+        found = chunks.head(file, begin)
+        if size - begin < struct.calcsize(chunks.layout):
             return True
-        if _is_name(head[:4]) and struct.unpack(layout, head)[1] <= size - begin - width:
+        if found and (found[0] in _FOLLOWING or found[1] <= size - found[2]):
             return True
     return False
 
 
 def _kept(claimed: int, held: int) -> float:
-    return held / claimed if held < claimed < _UNKNOWN_LENGTH else 1.0
-
-
-def _is_name(name: bytes) -> bool:
-    return len(name) == 4 and all(byte in _NAME_BYTES for byte in name)
+    return held / claimed if 0 < held < claimed < _UNKNOWN_LENGTH else 1.0
 
 
 def _au(file: BinaryIO, start: int, size: int) -> Part:

@@ -420,6 +420,7 @@ _RANGE = (
         refusal="says that its sample rate is 1 Hz, which no recording has",
     ),
     Case(name="no_samples.wav", content=lambda: wav(0)[:44], refusal="holds no audio samples"),
+    Case(name="all_cut.wav", content=lambda: wav(32000)[:44], refusal="holds no audio samples"),
     Case(
         name="no_samples_listed.wav",
         content=lambda: wav(0)[:44] + b"LIST\x04\0\0\0INFO",
