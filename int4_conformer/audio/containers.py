@@ -140,7 +140,7 @@ def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
         UserError: it is known to hold no audio, or audio of a kind that is not decoded.
     """
     size = file.seek(0, os.SEEK_END)
-    start = _after_id3(file)
+    start = min(size, _after_id3(file))
     head = _at(file, start, 64)
     # By its name, where nothing has to be corrected: some kinds are told by it.
     source = os.fspath(path) if Path(path).is_file() else Window(file, 0, size)

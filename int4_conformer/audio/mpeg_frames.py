@@ -149,7 +149,7 @@ def _length(format_: Format, bit_rate: int, padding: int) -> int:
 
 def _tagged(frame: bytes, format_: Format) -> bool:
     """Whether the frame holds no sound but a count: Xing's or, a second kind, VBRI."""
-    if format_.layer != 3:
+    if format_.layer != 3 or len(frame) < 54:
         return False
     place = format_.tag_place
     return frame[place : place + 4] in (b"Xing", b"Info") or frame[36:40] == b"VBRI"

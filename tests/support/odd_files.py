@@ -427,6 +427,8 @@ _RANGE = (
         refusal="holds no audio samples",
     ),
     Case(name="only_a_tag.mp3", content=id3, refusal="holds no MP3 frame"),
+    Case(name="longer_tag.mp3", content=lambda: id3()[:50], refusal="holds no MP3 frame"),
+    Case(name="cut_count.mp3", content=lambda: mp3_tag()[:18], refusal="holds no audio samples"),
     Case(name="only_a_count.mp3", content=mp3_tag, refusal="holds no audio samples"),
     Case(name="headers.ogg", content=lambda: half("OGG", "VORBIS"), refusal="ca?n?n?o?t?.*audio"),
 )
