@@ -49,7 +49,7 @@ class Listener:
     sample_rate = RATE
 
     def __init__(self, model, num_threads):
-        self.heard = []
+        pass
 
     def transcribe(self, samples, sample_rate):
         assert sample_rate == RATE
