@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,18 @@ def test_a_bad_file_does_not_stop_the_others(capsys, folder, tmp_path, mode):
         f"There is no audio file {absent}; check the path.",
         "2 of 4 files could not be recognised.",
     ]
+
+
+def test_a_bad_file_does_not_stop_streams(capsys, tmp_path):
+    fixtures = Path(__file__).parents[1] / "compatibility" / "v0_1"
+    model, good = fixtures / "cascade.tflite", fixtures / "clips" / "0.flac"
+    (tmp_path / "bad.wav").write_text("text")
+    assert not run(model, good, good, "--stream")
+    alone = capsys.readouterr()
+    assert run(model, good, tmp_path / "bad.wav", good, "--stream") == 2
+    captured = capsys.readouterr()
+    assert captured.out == alone.out
+    assert captured.err.splitlines()[-1].endswith("1 of 3 files could not be recognised.")
 
 
 def test_what_is_odd_is_told_once_a_file(capsys, folder, tmp_path):
