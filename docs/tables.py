@@ -9,6 +9,7 @@ current.
 import re
 from pathlib import Path
 
+from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.fields import markdown_table
 from int4_conformer.models.model_config import EncoderConfig, JointConfig, PredictorConfig
@@ -20,6 +21,7 @@ CONFIGS = {
     for config in (
         BeamConfig,
         EncoderConfig,
+        FrontEndConfig,
         JointConfig,
         PredictorConfig,
         QuantConfig,

@@ -1,4 +1,4 @@
 """Audio: decoding files, synthetic speech, features and augmentation.
 
-Importing this package loads no module; `files` and `synthesis` run without TensorFlow.
+Importing this package loads no module; all but `features` and `augment` run without TensorFlow.
 """

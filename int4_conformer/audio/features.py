@@ -23,9 +23,10 @@ class LogMel(Steppable, keras.layers.Layer):
     """Normalised log-mel frames from PCM.
 
     Frame t ends with sample (t + 1) hop: it looks back only, the first frames see zeros before
-    the start, and `samples / hop` frames come out. Each band has the mean `mean` taken away and is
-    multiplied by `inverse_std`, both set from training audio by `adapt`. It computes in float32,
-    whatever the dtype policy.
+    the start, and `samples / hop` frames come out. The mean of a window is taken away, unless the
+    config says otherwise: the direct current of a microphone is not heard. Each band has the mean
+    `mean` taken away and is multiplied by `inverse_std`, both set from training audio by `adapt`.
+    It computes in float32, whatever the dtype policy.
 
     Call: float [batch, samples] in [-1, 1], samples a multiple of the hop ->
         float [batch, samples / hop, mel_bins]; a mask changes nothing.
@@ -80,6 +81,8 @@ class LogMel(Steppable, keras.layers.Layer):
         frames = tf.concat(
             [blocks[:, :-2, 3 * hop - window :], blocks[:, 1:-1], blocks[:, 2:]], axis=-1
         )
+        if self.config.remove_dc_offset:
+            frames -= _offset(frames)
         frames = tf.pad(frames * self.window, [[0, 0], [0, 0], [0, self.fft_length - window]])
         spectrum = tf.signal.rfft(frames)
         power = tf.math.square(tf.math.real(spectrum)) + tf.math.square(tf.math.imag(spectrum))
@@ -90,7 +93,7 @@ class LogMel(Steppable, keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "LogMel":
-        return cls(**(config | {"config": FrontEndConfig(**config["config"])}))
+        return cls(**(config | {"config": FrontEndConfig.from_config(config["config"])}))
 
     def adapt(self, batches: Any) -> None:
         """Sets `mean` and `inverse_std` per band from `(pcm [batch, samples], length [batch])`."""
@@ -110,6 +113,18 @@ class LogMel(Steppable, keras.layers.Layer):
         std = np.sqrt(np.maximum(squares / count - np.square(mean), 1e-4))
         self.mean.assign(mean)
         self.inverse_std.assign(1.0 / std)
+
+
+def _offset(frames: tf.Tensor) -> tf.Tensor:
+    """The mean of each window, at its samples that are not exactly 0.
+
+    The zeros before the start and behind the end have no offset: with the mean taken away from
+    them, too, an offset would leave a step there, which sounds as a click.
+    """
+    sounds = tf.cast(tf.not_equal(frames, 0.0), tf.float32)
+    count = tf.reduce_sum(sounds, axis=-1, keepdims=True)
+    mean = tf.reduce_sum(frames, axis=-1, keepdims=True) / tf.maximum(count, 1.0)
+    return mean * sounds
 
 
 def mel_matrix(bins: int, fft_length: int, sample_rate: int) -> np.ndarray:

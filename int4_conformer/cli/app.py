@@ -138,9 +138,14 @@ def given_fields(
     }
 
 
-def fail(message: str) -> NoReturn:
-    """Tells the user's mistake in one line and exits with 2."""
+def tell(message: str) -> None:
+    """Tells the user on stderr, in one line, what is not a result."""
     print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+
+
+def fail(message: str) -> NoReturn:
+    """Tells the user's mistake and exits with 2."""
+    tell(message)
     sys.exit(2)
 
 

@@ -116,9 +116,11 @@ def decoded(
     # Decoding and resampling release the interpreter's lock.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         try:
-            for place, found in enumerate(pool.map(_try_pcm16, utterances)):
+            for place, (found, notes) in enumerate(pool.map(_try_pcm16, utterances)):
                 on_decoded(place + 1, len(utterances))
                 utterance = utterances[place]
+                for note in notes:
+                    report.notice("recordings with something odd", note)
                 if isinstance(found, UserError):
                     report.fault(UNREADABLE_AUDIO, _located(utterance, found))
                     continue
@@ -199,14 +201,20 @@ def _located(utterance: Utterance | SyntheticUtterance, error: UserError) -> str
     return f"{origin}: {error}" if origin else str(error)
 
 
-def _try_pcm16(utterance: Utterance | SyntheticUtterance) -> np.ndarray | UserError:
+def _try_pcm16(
+    utterance: Utterance | SyntheticUtterance,
+) -> tuple[np.ndarray | UserError, list[str]]:
+    """The samples or why there are none, and what is odd about them."""
+    notes: list[str] = []
     try:
-        return _pcm16(utterance)
+        return _pcm16(utterance, notes.append), notes
     except UserError as error:
-        return error
+        return error, notes
 
 
-def _pcm16(utterance: Utterance | SyntheticUtterance) -> np.ndarray:
+def _pcm16(utterance: Utterance | SyntheticUtterance, on_note: Callable[[str], None]) -> np.ndarray:
     """int16 `[samples]`; exact for files of 16 bits at 16 kHz."""
-    scaled = np.round(utterance.samples(SAMPLE_RATE) * _INT16_SCALE)
+    # What is synthesised has nothing odd to it.
+    told = {"on_note": on_note} if isinstance(utterance, Utterance) else {}
+    scaled = np.round(utterance.samples(SAMPLE_RATE, **told) * _INT16_SCALE)
     return np.clip(scaled, -_INT16_SCALE, _INT16_SCALE - 1).astype(np.int16)

@@ -2,23 +2,21 @@
 
 import os
 import threading
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
 from int4_conformer import interface
-from int4_conformer.errors import UserError, require_at_least, require_positive
+from int4_conformer.audio.samples import MIX, as_float, require_rate, to_mono
+from int4_conformer.errors import UserError, require_at_least
 from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
 from int4_conformer.lite.words import Recognition, read_tokens, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite import metadata as metadata_lib
 from int4_conformer.tflite.metadata import Metadata
-
-_MAX_CHANNELS = 8
-# Resamplers and float files overshoot 1 by a little; 16-bit samples cast to float by thousands.
-_MAX_PEAK = 4.0
 
 
 class Recognizer:
@@ -72,12 +70,13 @@ class Recognizer:
         """The words of one utterance.
 
         Args:
-          samples: `[samples]` or `[samples, channels]`, which are averaged; float32 in [-1, 1], or
-            int16.
+          samples: `[samples]` or `[samples, channels]`, which are averaged, but for channels that
+            cancel each other: then the loudest is heard. Float32 in [-1, 1], or int16.
           sample_rate: their rate in Hz.
 
         Raises:
-          UserError: the samples have another type or shape, are none, or are not finite.
+          UserError: the samples have another type or shape, are none, are not finite or far
+            outside of [-1, 1], or the rate is not positive.
         """
         return self.vocabulary.detokenize(self.tokens(samples, sample_rate).tolist())
 
@@ -152,21 +151,19 @@ class Recognizer:
         return Pass(run, runner.get_input_details(), given)
 
     def _resampler(self, sample_rate: int) -> Callable[[np.ndarray, bool], np.ndarray]:
-        require_positive(sample_rate=sample_rate)
+        require_rate(sample_rate)
         if sample_rate == self.sample_rate:
-            return lambda samples, last: samples if last else _mono(np.asarray(samples))
+            return lambda samples, last: samples if last else _mono(samples)
         # Its library loads only when needed.
         from int4_conformer.audio.audio_files import StreamResampler
 
         resampler = StreamResampler(sample_rate, self.sample_rate)
-        return lambda samples, last: resampler(
-            samples if last else _mono(np.asarray(samples)), last=last
-        )
+        return lambda samples, last: resampler(samples if last else _mono(samples), last=last)
 
     def _pcm(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         """float32 `[samples]` at the model's rate, padded with silence to whole blocks."""
-        pcm = _mono(np.asarray(samples))
-        require_positive(sample_rate=sample_rate)
+        require_rate(sample_rate)
+        pcm = _mono(samples)
         if sample_rate != self.sample_rate:
             # Training resamples with this very function; its libraries load only when needed.
             from int4_conformer.audio.audio_files import resample
@@ -177,26 +174,9 @@ class Recognizer:
 
 def _mono(samples: np.ndarray) -> np.ndarray:
     """Checked float32 `[samples]` in [-1, 1]."""
-    if samples.dtype not in (np.float32, np.int16):
-        raise UserError(
-            f"`samples` must be float32 in [-1, 1] or int16. Received: {samples.dtype}; convert "
-            "with samples.astype(numpy.float32)."
-        )
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > _MAX_CHANNELS):
-        raise UserError(
-            "`samples` must be [samples] or [samples, channels] with at most "
-            f"{_MAX_CHANNELS} channels. Received: shape {list(samples.shape)}"
-        )
-    if samples.size == 0:
-        raise UserError(f"`samples` holds no sample. Received: shape {list(samples.shape)}")
-    pcm = samples / np.float32(32768) if samples.dtype == np.int16 else samples
-    if not np.isfinite(pcm).all():
-        raise UserError("`samples` holds NaN or infinite values; decode the audio again.")
-    if (peak := np.abs(pcm).max()) > _MAX_PEAK:
-        raise UserError(
-            f"`samples` must be in [-1, 1]. Received: a peak of {peak:g}; divide 16-bit samples "
-            "by 32768 or give them as int16."
-        )
+    pcm = as_float(samples)
     if pcm.ndim == 2:
-        pcm = pcm.mean(axis=1)
+        pcm, note = to_mono(pcm, MIX, "`samples`")
+        if note is not None:
+            warnings.warn(note, stacklevel=2)
     return np.clip(pcm, -1.0, 1.0, dtype=np.float32)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from int4_conformer import interface
+from int4_conformer.audio.samples import as_array
 from int4_conformer.errors import UserError
 from int4_conformer.lite.words import Token, Word, WordAssembler, read_tokens
 from int4_conformer.text.vocabulary import Vocabulary
@@ -65,14 +66,15 @@ class RecognizerStream:
         """Hears what follows, and returns the words so far.
 
         Args:
-          samples: as many as there are, as `Recognizer.transcribe` takes them.
+          samples: as many as there are, also none, as `Recognizer.transcribe` takes them.
 
         Raises:
           UserError: the utterance has ended, or as `Recognizer.transcribe`.
         """
         if self._ended:
             raise UserError("The utterance has ended; begin a new stream for the next one.")
-        self._hear(self._to_pcm(samples, False), last=False)
+        if as_array(samples).size:
+            self._hear(self._to_pcm(samples, False), last=False)
         return self._result()
 
     def finish(self) -> PartialResult:

@@ -252,7 +252,7 @@ class TransducerConfig:
                 "second_pass": config.get("second_pass") and EncoderConfig(**config["second_pass"]),
                 "predictor": PredictorConfig(**config["predictor"]),
                 "joint": JointConfig(**config["joint"]),
-                "front_end": FrontEndConfig(**config["front_end"]),
+                "front_end": FrontEndConfig.from_config(config["front_end"]),
                 "recipe": Recipe.from_config(config["recipe"]),
             }
         )

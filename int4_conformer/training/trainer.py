@@ -84,7 +84,9 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         initial_weights: InitialWeights | None = None,
     ):
-        model_config = dataclasses.replace(model_config, ctc=config.ctc_weight > 0)
+        model_config = workdir.as_begun(
+            dataclasses.replace(model_config, ctc=config.ctc_weight > 0)
+        )
         workdir.create(model_config, tokenizer, config.to_config())
         keras.utils.set_random_seed(config.seed)
         self._config = config

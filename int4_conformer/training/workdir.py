@@ -1,6 +1,7 @@
 """The folder of a training run: configuration, checkpoints, metrics."""
 
 import contextlib
+import dataclasses
 import datetime
 import fcntl
 import json
@@ -108,6 +109,17 @@ class Workdir:
                 f"The folder {self.path} cannot be made ({error.strerror}); choose another."
             ) from error
         write_beside(file, json.dumps(config, indent=1).encode())
+
+    def as_begun(self, model: TransducerConfig) -> TransducerConfig:
+        """The model with what no flag says and a run in the folder was begun with.
+
+        Runs of earlier versions have a front end that keeps an offset of the microphone.
+        """
+        if not self.steps_done:
+            return model
+        begun = TransducerConfig.from_config(self._config()["model"]).front_end
+        front_end = dataclasses.replace(model.front_end, remove_dc_offset=begun.remove_dc_offset)
+        return dataclasses.replace(model, front_end=front_end)
 
     def metrics(self) -> list[dict[str, Any]]:
         """What each evaluation of the run found, oldest first."""

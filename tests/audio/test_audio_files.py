@@ -1,5 +1,8 @@
+import concurrent.futures
+import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import soundfile
 
 from int4_conformer.audio import audio_files
 from int4_conformer.errors import UserError
+from tests.support import odd_files
 
 
 def tone(rate, seconds=0.5, frequency=440.0, level=0.5):
@@ -49,6 +53,45 @@ def test_averages_channels(tmp_path):
     np.testing.assert_allclose(audio_files.read(tmp_path / "a.wav"), stereo[:, 0] / 2)
 
 
+def test_takes_the_channel_asked_for(tmp_path):
+    stereo = np.stack([tone(16000), tone(16000, frequency=880.0)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 16000, subtype="FLOAT")
+    for channel, index in (("left", 0), (2, 1)):
+        samples = audio_files.read(tmp_path / "a.wav", channel=channel)
+        np.testing.assert_array_equal(samples, stereo[:, index])
+    with pytest.raises(UserError, match=r"a\.wav has no channel '3'; it has 2"):
+        audio_files.read(tmp_path / "a.wav", channel="3")
+    with pytest.raises(UserError, match="`channel` must be mix, left, right or a number"):
+        audio_files.read(tmp_path / "a.wav", channel="middle")
+
+
+def test_what_is_odd_is_a_warning_where_nobody_listens(tmp_path):
+    stereo = np.stack([tone(16000), -tone(16000)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 16000, subtype="FLOAT")
+    with pytest.warns(UserWarning, match=r"a\.wav has channels that cancel each other"):
+        audio_files.read(tmp_path / "a.wav")
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(16000), 16000, subtype="FLOAT")
+    content = (tmp_path / "a.wav").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,))
+    writer.start()
+    samples = audio_files.read(tmp_path / "pipe")
+    writer.join()
+    np.testing.assert_array_equal(samples, tone(16000))
+
+
+def test_many_threads_may_decode(tmp_path):
+    paths = [case.write(tmp_path) for case in odd_files.CASES if case.refusal is None]
+    alone = [audio_files.read(path, on_note=str) for path in paths]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        together = pool.map(lambda path: audio_files.read(path, on_note=str), paths)
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_clips_what_exceeds_full_scale(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(44100, level=1.5), 44100, subtype="FLOAT")
     samples = audio_files.read(tmp_path / "a.wav")
@@ -67,7 +110,7 @@ def test_resamples_to_the_rate_asked_for(tmp_path):
     [
         ("missing", r"no audio file .*a\.wav"),
         ("folder", r"a\.wav is not a file"),
-        ("text", r"a\.wav cannot be decoded as audio"),
+        ("text", r"a\.wav is not audio: it is text, 'not audio'"),
         ("nothing", r"a\.wav cannot be decoded as audio"),
         ("no samples", r"a\.wav holds no audio samples"),
     ],

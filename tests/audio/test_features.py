@@ -1,6 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import interpreter as litert
 
 from int4_conformer import verify_steppable
 from int4_conformer.audio.features import LogMel, mel_matrix
@@ -12,6 +15,7 @@ CONFIGS = [
     FrontEndConfig(),
     FrontEndConfig(sample_rate=8000, mel_bins=40, window=200, hop=80),
     FrontEndConfig(mel_bins=10, window=300, hop=100),
+    FrontEndConfig(mel_bins=10, remove_dc_offset=False),
 ]
 
 
@@ -30,7 +34,10 @@ def log_mel(samples, config):
     frames = []
     for t in range(len(samples) // config.hop):
         end = config.window + (t + 1) * config.hop
-        spectrum = np.fft.rfft(padded[end - config.window : end] * hann, fft_length)
+        frame = padded[end - config.window : end]
+        if config.remove_dc_offset:
+            frame = np.where(frame == 0, 0, frame - frame.sum() / max(1, np.count_nonzero(frame)))
+        spectrum = np.fft.rfft(frame * hann, fft_length)
         frames.append(np.log(np.abs(spectrum) ** 2 @ mel + 1e-6))
     return np.array(frames)
 
@@ -42,6 +49,49 @@ def test_frames_are_log_mel_powers_of_windows_that_look_back(config):
     assert features.shape == (2, 12, config.mel_bins)
     for row, frames in zip(samples, features, strict=True):
         np.testing.assert_allclose(frames, log_mel(row, config), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("offset", [0.5, -0.01])
+def test_direct_current_is_not_heard(offset):
+    config = CONFIGS[0]
+    # Quiet, as speech is beside such an offset.
+    samples = 0.02 * pcm(config, frames=30)
+    shifted = samples + np.float32(offset)
+    wanted = np.array([log_mel(row, config) for row in samples])
+    np.testing.assert_allclose(LogMel(config)(shifted), wanted, atol=1e-3)
+    kept = LogMel(dataclasses.replace(config, remove_dc_offset=False))(shifted).numpy()
+    assert np.abs(kept - wanted).max() > 0.5
+
+
+def test_an_offset_begins_and_ends_without_a_click():
+    config = CONFIGS[0]
+    samples = np.full([1, 20 * config.hop], 0.5, np.float32)
+    # Padded to the length of a batch; of an utterance that begins and ends within a hop.
+    samples[:, :50] = samples[:, -300:] = 0
+    np.testing.assert_allclose(LogMel(config)(samples), np.log(1e-6), atol=0.1)
+
+
+def test_the_exported_front_end_removes_it_as_well():
+    config = FrontEndConfig(mel_bins=20)
+    layer, samples = LogMel(config), pcm(config, frames=30, batch=1) * np.float32(0.02)
+    graph = tf.function(layer.log_mel, input_signature=[tf.TensorSpec([1, samples.shape[1]])])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [graph.get_concrete_function()], layer
+    )
+    interpreter = litert.Interpreter(model_content=converter.convert())
+    interpreter.allocate_tensors()
+    (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(given["index"], samples + np.float32(0.5))
+    interpreter.invoke()
+    features = interpreter.get_tensor(found["index"])
+    np.testing.assert_allclose(features, layer.log_mel(samples), atol=2e-3)
+
+
+def test_layers_of_before_keep_it():
+    fields = LogMel(CONFIGS[0]).get_config()
+    assert LogMel.from_config(fields).config == CONFIGS[0]
+    del fields["config"]["remove_dc_offset"]
+    assert not LogMel.from_config(fields).config.remove_dc_offset
 
 
 def test_a_frame_hears_its_window_and_nothing_later():

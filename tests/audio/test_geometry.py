@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -28,6 +29,23 @@ def test_other_windows_are_refused(window):
     message = rf"longer than 2 hops and at most 3. Received: window={window}, hop=100"
     with pytest.raises(UserError, match=message):
         FrontEndConfig(window=window, hop=100)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("sample_rate", 0), ("mel_bins", 0), ("hop", 0), ("stack", 0), ("remove_dc_offset", 1)],
+)
+def test_other_values_are_refused(field, value):
+    with pytest.raises(UserError, match=rf"`{field}` must .*Received: {field}={value}"):
+        FrontEndConfig(**{field: value})
+
+
+def test_configs_of_before_an_offset_was_removed_keep_it():
+    config = FrontEndConfig(mel_bins=20)
+    fields = dataclasses.asdict(config)
+    assert FrontEndConfig.from_config(fields) == config
+    del fields["remove_dc_offset"]
+    assert FrontEndConfig.from_config(fields) == dataclasses.replace(config, remove_dc_offset=False)
 
 
 def test_it_is_known_without_tensorflow():

@@ -1,12 +1,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
 from int4_conformer.cli import main
+from int4_conformer.errors import UserError
+from int4_conformer.lite import Recognizer
 from tests.support import tflite_models
 
 
@@ -86,6 +89,70 @@ def test_refusals(capsys, folder):
         assert captured.out == ""
         assert captured.err.count("\n") == 1
         assert line in captured.err
+
+
+@pytest.mark.parametrize("mode", [[], ["--words"], ["--json"]], ids=str)
+def test_a_bad_file_does_not_stop_the_others(capsys, folder, tmp_path, mode):
+    one, two, page = folder / "one.wav", folder / "two.flac", tmp_path / "page.mp3"
+    page.write_text("<html>" + 99 * "not found ")
+    absent = tmp_path / "absent.wav"
+    assert not run(folder / "recognizer.tflite", one, two, *mode)
+    good = capsys.readouterr()
+    assert good.err == ""
+    assert run(folder / "recognizer.tflite", page, one, absent, two, *mode) == 2
+    captured = capsys.readouterr()
+    assert captured.out == good.out
+    assert [line.removeprefix("int4-conformer: ") for line in captured.err.splitlines()] == [
+        f"{page} is not audio: it is a web page or XML; download the file again.",
+        f"There is no audio file {absent}; check the path.",
+        "2 of 4 files could not be recognised.",
+    ]
+
+
+def test_a_bad_file_does_not_stop_streams(capsys, tmp_path):
+    fixtures = Path(__file__).parents[1] / "compatibility" / "v0_1"
+    model, good = fixtures / "cascade.tflite", fixtures / "clips" / "0.flac"
+    (tmp_path / "bad.wav").write_text("text")
+    assert not run(model, good, good, "--stream")
+    alone = capsys.readouterr()
+    assert run(model, good, tmp_path / "bad.wav", good, "--stream") == 2
+    captured = capsys.readouterr()
+    assert captured.out == alone.out
+    assert captured.err.splitlines()[-1].endswith("1 of 3 files could not be recognised.")
+
+
+def test_what_is_odd_is_told_once_a_file(capsys, folder, tmp_path):
+    cut = tmp_path / "cut.wav"
+    content = (folder / "one.wav").read_bytes()
+    cut.write_bytes(content[: 44 + 2 * 2 * tflite_models.BLOCK_SAMPLES])
+    assert not run(folder / "recognizer.tflite", cut)
+    assert capsys.readouterr() == (
+        "ab\n",
+        f"int4-conformer: {cut} ends early: its header promises 0.12 s, 0.08 s came.\n",
+    )
+
+
+def test_samples_far_out_of_range_are_refused_as_by_the_recogniser(capsys, folder, tmp_path):
+    samples = 32767 * tflite_models.pcm([1, 2, 3])
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
+    assert run(folder / "recognizer.tflite", tmp_path / "a.wav") == 2
+    sentence = capsys.readouterr().err.removeprefix(f"int4-conformer: {tmp_path / 'a.wav'}")
+    with pytest.raises(UserError) as refusal:
+        Recognizer(folder / "recognizer.tflite").transcribe(samples)
+    assert str(refusal.value) == f"`samples`{sentence.removesuffix(chr(10))}"
+
+
+def test_a_channel_is_chosen(capsys, folder, tmp_path):
+    path = tmp_path / "a.wav"
+    quiet, loud = tflite_models.pcm([1, 2, 3], 0.1), tflite_models.pcm([3, 3, 3], 0.6)
+    soundfile.write(path, np.stack([quiet, loud], axis=1), 16000)
+    for channel, text in (("mix", "c c c"), ("left", "ab c"), ("right", "c c c"), ("1", "ab c")):
+        assert not run(folder / "recognizer.tflite", path, f"--channel={channel}")
+        assert capsys.readouterr() == (f"{text}\n", "")
+    assert run(folder / "recognizer.tflite", path, "--channel=3") == 2
+    assert "has no channel '3'; it has 2" in capsys.readouterr().err
+    assert run(folder / "recognizer.tflite", path, "--channel=both") == 2
+    assert "`channel` must be mix, left, right or a number" in capsys.readouterr().err
 
 
 def test_it_runs_without_tensorflow(folder):

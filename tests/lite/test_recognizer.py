@@ -96,6 +96,15 @@ def test_channels_are_averaged(recognizer):
     assert recognizer.tokens(np.stack([quiet, loud], axis=1)).tolist() == [2, 3]
 
 
+def test_channels_that_cancel_each_other_are_not_mixed(recognizer):
+    samples = tflite_models.pcm([1, 3])
+    # Its pulses are of one sign, and would be an offset without the silence between them.
+    stereo = np.stack([0.5 * samples, -samples], axis=1)
+    with pytest.warns(UserWarning, match="`samples` has channels that cancel each other"):
+        pcm = recognizer_lib._mono(stereo)
+    np.testing.assert_array_equal(pcm, -samples)
+
+
 def test_overshoot_is_clipped():
     pcm = recognizer_lib._mono(np.float32([1.5, -1.01, 0.25]))
     np.testing.assert_array_equal(pcm, np.float32([1, -1, 0.25]))
@@ -129,7 +138,7 @@ def test_threads_may_share_a_recogniser(recognizer):
 @pytest.mark.parametrize(
     ("samples", "rate", "message"),
     [
-        (np.zeros(640), 16000, "must be float32 in .* or int16. Received: float64"),
+        (np.zeros(640), 16000, "must be float32 in .* or int16. Received: float64; make"),
         (np.zeros(640, np.uint8), 16000, "Received: uint8"),
         (np.zeros([1, 640, 1], np.float32), 16000, r"Received: shape \[1, 640, 1\]"),
         (np.zeros([2, 640], np.float32), 16000, r"at most 8 channels. Received: shape \[2, 640\]"),
@@ -138,8 +147,14 @@ def test_threads_may_share_a_recogniser(recognizer):
         (np.zeros([640, 0], np.int16), 16000, "holds no sample"),
         (np.float32([0, np.nan]), 16000, "NaN or infinite"),
         (np.float32([0, -np.inf]), 16000, "NaN or infinite"),
-        (np.float32([0, -12000]), 16000, "a peak of 12000; divide"),
-        (np.zeros(640, np.float32), 0, "`sample_rate` must be positive. Received: sample_rate=0"),
+        (
+            np.float32([0, -12000]),
+            16000,
+            "a peak of 12000, and float samples must be in .-1, 1.; divide",
+        ),
+        (np.zeros(640, np.float32), 0, "must be positive, a number of Hz. Received: sample_rate=0"),
+        (np.zeros(640, np.float32), "16000", "a number of Hz. Received: sample_rate='16000'"),
+        (bytes(640), 16000, r"Received: bytes; make samples of 16-bit PCM with numpy.frombuffer"),
     ],
 )
 def test_refused_samples(recognizer, samples, rate, message):

@@ -62,13 +62,11 @@ def a_pass(run, given, shape):
     return Pass(recorded, inputs, given), states
 
 
-def stream(passes, block=FRAME):
+def stream(passes, block=FRAME, to_pcm=lambda samples, last: samples):
     first, first_states = a_pass(first_run, interface.PCM, [1, FIRST * FRAME])
     second, second_states = a_pass(second_run, interface.ENCODED, [1, SECOND, 1])
     second_pass = second if passes == 2 else None
-    made = RecognizerStream(
-        first, second_pass, VOCABULARY, block, SECONDS, lambda samples, last: samples
-    )
+    made = RecognizerStream(first, second_pass, VOCABULARY, block, SECONDS, to_pcm)
     return made, first_states, second_states
 
 
@@ -130,6 +128,20 @@ def test_the_end_is_padded_as_whole_utterances_are():
     heard.finish()
     # Eight frames: two segments, and two frames of the third.
     assert states == [0, 3, 6]
+
+
+@pytest.mark.parametrize("nothing", [[], np.zeros([0, 2], np.float32), np.zeros(0, np.int32)])
+def test_nothing_is_heard_of_nothing(nothing):
+    def to_pcm(samples, last):
+        assert last, "nothing to be heard"
+        return samples
+
+    heard, states, _ = stream(1, to_pcm=to_pcm)
+    assert heard.feed(nothing).text == ""
+    assert states == []
+    assert heard.finish().text == ""
+    with pytest.raises(UserError, match="The utterance has ended"):
+        heard.feed(nothing)
 
 
 def test_nothing_follows_the_end():

@@ -80,7 +80,7 @@ def test_only_an_evaluation_with_fewer_errors_is_the_best(resumed, monkeypatch):
 
     def evaluated(progress):
         errors = WordErrors(substitutions=int(100 * next(evaluations)), words=100)
-        return {"dev_wer": Evaluation(errors=errors, hypotheses=(), rtf=0.0)}
+        return {"dev_wer": Evaluation(errors=errors, characters=errors, hypotheses=(), rtf=0.0)}
 
     monkeypatch.setattr(resumed, "_dev_evaluation", evaluated)
     monkeypatch.setattr(resumed, "best", float("inf"))

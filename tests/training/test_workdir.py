@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -54,6 +55,23 @@ def test_create_takes_a_folder_of_an_earlier_version(tmp_path):
     assert old.count('"w4a8s"') == old.count('"int8"') == 1
     file.write_text(old)
     workdir.create(tiny.config("w4a8sym"), tiny.TOKENIZER, SETTINGS)
+
+
+def test_a_run_goes_on_with_the_front_end_that_it_was_begun_with(tmp_path):
+    workdir, config = Workdir(tmp_path), tiny.config()
+    old = dataclasses.replace(
+        config, front_end=dataclasses.replace(config.front_end, remove_dc_offset=False)
+    )
+    workdir.create(old, tiny.TOKENIZER, SETTINGS)
+    file = tmp_path / "config.json"
+    fields = json.loads(file.read_text())
+    del fields["model"]["front_end"]["remove_dc_offset"]
+    file.write_text(json.dumps(fields))
+    # Without a checkpoint nothing was begun.
+    assert workdir.as_begun(config) == config
+    save(workdir, "last", 1)
+    assert workdir.as_begun(config) == old
+    workdir.create(workdir.as_begun(config), tiny.TOKENIZER, SETTINGS)
 
 
 def test_create_refuses_other_settings_and_names_them(tmp_path):

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import os
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import soundfile
@@ -44,14 +46,22 @@ class Utterance:
         """Where to look for it."""
         return f"{self.origin} ({self.id})" if self.origin else self.id
 
-    def samples(self, sample_rate: int = audio_files.SAMPLE_RATE) -> np.ndarray:
+    def samples(
+        self,
+        sample_rate: int = audio_files.SAMPLE_RATE,
+        on_note: Callable[[str], None] = warnings.warn,
+    ) -> np.ndarray:
         """The waveform, float32 `[samples]` in [-1, 1], decoded on each call.
+
+        Args:
+            sample_rate: of the waveform, in Hz.
+            on_note: is told what is odd about the file, as `audio_files.read` does.
 
         Raises:
             UserError: the file cannot be decoded, or ends before the segment begins.
         """
         if self.offset is None:
-            return audio_files.read(self.audio, sample_rate)
+            return audio_files.read(self.audio, sample_rate, on_note=on_note)
         samples = _segment(self.audio, self.offset, self.duration, sample_rate)
         if not samples.size:
             raise UserError(
