@@ -212,7 +212,9 @@ def _try_pcm16(
         return error, notes
 
 
-def _pcm16(utterance: Utterance | SyntheticUtterance, on_note: Callable[[str], None]) -> np.ndarray:
+def _pcm16(
+    utterance: Utterance | SyntheticUtterance, on_note: Callable[[str], None] = lambda note: None
+) -> np.ndarray:
     """int16 `[samples]`; exact for files of 16 bits at 16 kHz."""
     # What is synthesised has nothing odd to it.
     told = {"on_note": on_note} if isinstance(utterance, Utterance) else {}

@@ -62,7 +62,7 @@ def test_what_cannot_be_decoded_is_left_out_or_stops(folder):
     assert report.left_out == 3
     shown = "\n".join(report.lines())
     assert all(name in shown for name in ("page.wav", "empty.wav", "gone.wav"))
-    with pytest.raises(UserError, match=r"page\.wav cannot be decoded"):
+    with pytest.raises(UserError, match=r"page\.wav is not audio"):
         decoded(utterances)
     with pytest.raises(UserError, match=r"None of the recordings can be decoded\. .*page\.wav"):
         decoded(utterances[1:2], CorpusReport("skip"))
