@@ -210,7 +210,7 @@ def summary(model: keras.layers.Layer) -> str:
     rows, padded, counted, stored = [], [], 0, 0
     for path, layer in _multiplying_layers(model):
         is_quantized = isinstance(layer, Quantized)
-        weights = layer.weight_count if is_quantized else layer.count_params()
+        weights = layer.weight_count if is_quantized else _float_count(layer)
         nbytes = layer.stored_bytes() if is_quantized else 4 * weights
         if is_quantized:
             padded += [f"{path}/{name} ({count})" for name, count in layer.odd_inputs().items()]
@@ -228,6 +228,12 @@ def summary(model: keras.layers.Layer) -> str:
         "<<<>>>",
     )
     return f"{table}\n\nodd inputs, padded with a zero: {', '.join(padded)}" if padded else table
+
+
+def _float_count(layer: keras.layers.Layer) -> int:
+    """Number of a layer's weights, without those of layers within that have rows of their own."""
+    variables = layer.weights if _is_quantizable(layer) else own_variables(layer)
+    return sum(math.prod(variable.shape) for variable in variables)
 
 
 def _added_count(model: keras.layers.Layer) -> int:

@@ -7,16 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.export.trace import deployed_weights, save_graph
 from int4_conformer.export.trial import require_runs
 from int4_conformer.files import require_place, write_beside
+from int4_conformer.layers.paths import relative_path
+from int4_conformer.quant.deploy import Deployment
 from int4_conformer.tflite import flatbuffer, metadata
 from int4_conformer.tflite.deployed_weight import DeployedWeight
 from int4_conformer.tflite.metadata import Metadata
 from int4_conformer.tflite.packing import pack
+from int4_conformer.tflite.tensor_names import name_constants
 from int4_conformer.tflite.verification import verify
 
 
@@ -49,7 +53,9 @@ def write_tflite(
     delegate = _delegate(weights)
     if describe is not None:
         metadata.attach(parsed, describe(delegate))
-    content = pack(parsed, weights)
+    floats = _float_weights(model, deployment)
+    name_constants(parsed, floats)
+    content = pack(parsed, weights, floats)
     if describe is not None:
         content = metadata.seal(content)
     verify(content, weights)
@@ -58,6 +64,16 @@ def write_tflite(
     }
     require_runs(content, model, signatures, delegate, **trial)
     write_beside(output, content)
+
+
+def _float_weights(model: keras.layers.Layer, deployment: Deployment) -> dict[str, np.ndarray]:
+    """Matrices of a model that its file holds in float, by path below it."""
+    deployed = {matrix.name for matrix in deployment.matrices.values()}
+    return {
+        relative_path(variable.path, model): variable.numpy().astype(np.float32)
+        for variable in model.weights
+        if len(variable.shape) > 1 and variable.path not in deployed
+    }
 
 
 def _converted(folder: str, signatures: list[str]) -> bytes:
