@@ -37,6 +37,8 @@ _WRAPPERS = {
 }
 
 _FLOAT = QuantConfig()
+# Layers that a warning names.
+_NAMED = 8
 
 
 def quantize_model(model: keras.Model, recipe: Recipe | str) -> keras.Model:
@@ -80,15 +82,20 @@ def quantize_model(model: keras.Model, recipe: Recipe | str) -> keras.Model:
     copy = swap.model(model, recipe)
     recipe.require_used(swap.asked)
     for layer, clone in swap.pairs:
-        copy_weights(layer, clone)
+        for part, counterpart in _without_wrappers(layer, clone):
+            copy_weights(part, counterpart)
     if swap.left:
-        warnings.warn(
-            f"{len(swap.left)} of the layers of {model.name!r} have no quantized counterpart and "
-            f"stay as they are: {', '.join(swap.left)}; give them a rule with "
-            '"float" if that is meant, or take layers of int4_conformer.layers in their place.',
-            stacklevel=2,
-        )
+        warnings.warn(_warning(swap.left), stacklevel=2)
     return copy
+
+
+def _warning(left: list[str]) -> str:
+    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    return (
+        f"Layers without a quantized counterpart stay as they are: {', '.join(left[:_NAMED])}"
+        f'{more} (`quantize.summary` lists all); give them a rule with "float" if that is meant, '
+        "or take layers of int4_conformer.layers in their place."
+    )
 
 
 class _Swap:
@@ -170,6 +177,17 @@ class _Swap:
                 'that gives this layer "float".'
             )
         self.left.append(f"{recipe.path} ({type(layer).__name__})")
+
+
+def _without_wrappers(
+    layer: keras.layers.Layer, clone: keras.layers.Layer
+) -> Iterator[tuple[keras.layers.Layer, keras.layers.Layer]]:
+    """A layer and its clone, or the pairs of layers within."""
+    if type(layer) in _WRAPPERS or _is_cloneable(layer):
+        for parts in zip(sublayers(layer), sublayers(clone), strict=True):
+            yield from _without_wrappers(*parts)
+    else:
+        yield layer, clone
 
 
 def _copied(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -10,7 +10,6 @@ from int4_conformer.layers.steppable import State
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
 
-
 # Resampled audio overshoots 1 by a little, 16-bit samples cast to float by thousands.
 _MAX_PEAK = 4.0
 
@@ -95,11 +94,12 @@ def _checked(pcm: tf.Tensor) -> tf.Tensor:
     """Audio, or an error if it has other axes than its spec, no samples, or some out of range."""
     spec = pcm.shape
     # The graph believes the spec, but a loaded SavedModel takes any shape: this has it look.
-    pcm = tf.io.parse_tensor(tf.io.serialize_tensor(pcm), tf.float32)
-    has_axes = tf.logical_and(tf.rank(pcm) == spec.rank, tf.size(pcm) > 0)
+    pcm = tf.raw_ops.PlaceholderWithDefault(input=pcm, shape=tf.TensorShape(None))
+    shape = tf.shape(pcm)
+    has_axes = tf.logical_and(tf.size(shape) == spec.rank, tf.size(pcm) > 0)
     received = [
         f"`pcm` must be one utterance or segment, {list(spec)} (None: any). Received:",
-        tf.shape(pcm),
+        shape,
     ]
     with tf.control_dependencies([tf.debugging.Assert(has_axes, received)]):
         sizes = tf.abs(tf.reshape(pcm, [-1]))

@@ -106,8 +106,8 @@ class QuantLSTM(Quantized, keras.layers.LSTM):
     frames are multiplied by the kernel at once, and both kernels are quantized once per sequence,
     which is one step of the options that count steps.
 
-    A TFLite file takes any batch and any time, if there is no mask, also of a layer that returns
-    sequences, which LiteRT cannot run of `keras.layers.LSTM` unless it is unrolled.
+    A TFLite file takes any batch and any time, also of a layer that returns sequences, which LiteRT
+    cannot run of `keras.layers.LSTM` unless it is unrolled.
 
     Call: float [batch, time, in] -> what the Keras layer returns: float [batch, units], or
         [batch, time, units] with `return_sequences`, and the states with `return_state`.
@@ -149,7 +149,7 @@ class QuantLSTM(Quantized, keras.layers.LSTM):
         if training and 0 < self.dropout < 1:
             sequences *= self.cell.get_dropout_mask(sequences[:, 0])[:, None]
         loop = super().inner_loop
-        if not (products().trains or self.unroll or mask is not None):
+        if not (products().trains or self.unroll):
             loop = self._deployed_loop
         return self.cell.run(
             sequences, lambda projected: loop(projected, initial_state, mask, training), training
@@ -159,14 +159,28 @@ class QuantLSTM(Quantized, keras.layers.LSTM):
         self,
         projected: tf.Tensor,
         initial_state: Sequence[tf.Tensor],
-        mask: None,
+        mask: tf.Tensor | None,
         training: bool | None,
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """The loop of Keras in a form that LiteRT runs."""
+        width = projected.shape[-1]
+        if mask is not None:
+            # Beside the frames, for one array to be read in the loop.
+            real = tf.cast(mask, projected.dtype)[..., None]
+            projected = tf.concat([projected, real], axis=-1)
         frames = tf.reverse(projected, [1]) if self.go_backwards else projected
-        outputs, states = recurrence(
-            lambda frame, states: self.cell(frame, states, training=training)[1],
-            frames,
-            list(initial_state),
-        )
-        return states[0], outputs, states
+
+        def step(frame: tf.Tensor, states: list[tf.Tensor]) -> list[tf.Tensor]:
+            after = self.cell(frame[:, :width], states, training=training)[1]
+            if mask is None:
+                return after
+            real = frame[:, width:] > 0
+            return [tf.where(real, *pair) for pair in zip(after, states, strict=True)]
+
+        outputs, states = recurrence(step, frames, list(initial_state))
+        if mask is not None:
+            real = frames[..., width:]
+            # Padding has the outputs of the frame before, and none before the first.
+            kept = real if self.zero_output_for_mask else tf.cumsum(real, axis=1)
+            outputs = tf.where(kept > 0, outputs, 0.0)
+        return outputs[:, -1], outputs, states

@@ -9,14 +9,15 @@ from ai_edge_litert import schema_py_generated as schema
 
 from int4_conformer.tflite import flatbuffer, graph_edits
 
-# By operator and type of the weight, with a scale for each channel: its input, and the version.
+# By operator and types of its first inputs, of which the last is a weight with a scale a channel.
 _VERSIONS = {
-    ("FULLY_CONNECTED", schema.TensorType.INT8): (1, 12),
-    ("FULLY_CONNECTED", schema.TensorType.INT4): (1, 12),
-    ("EMBEDDING_LOOKUP", schema.TensorType.INT8): (1, 4),
-    ("EMBEDDING_LOOKUP", schema.TensorType.INT4): (1, 4),
-    ("DEQUANTIZE", schema.TensorType.INT8): (0, 5),
-    ("DEQUANTIZE", schema.TensorType.INT4): (0, 6),
+    ("FULLY_CONNECTED", "float32", "int8"): 12,
+    ("FULLY_CONNECTED", "float32", "int4"): 12,
+    ("FULLY_CONNECTED", "int8", "int4"): 10,
+    ("EMBEDDING_LOOKUP", "int32", "int8"): 4,
+    ("EMBEDDING_LOOKUP", "int32", "int4"): 4,
+    ("DEQUANTIZE", "int8"): 5,
+    ("DEQUANTIZE", "int4"): 6,
 }
 _RUNTIME_ENTRY = b"min_runtime_version"
 # The TensorFlow Lite whose kernels know them.
@@ -30,11 +31,14 @@ def set_versions(model: schema.ModelT) -> None:
     Args:
         model: with its integers, as `flatbuffer.load` gives it; it is changed.
     """
+    weights = {(weight.subgraph, weight.tensor) for weight in flatbuffer.constants(model)}
     needed: dict[str, int] = {}
     for operator in flatbuffer.operators(model):
         tensors = model.subgraphs[operator.subgraph].tensors
-        for (name, dtype), (position, version) in _VERSIONS.items():
-            if operator.name == name and tensors[operator.inputs[position]].type == dtype:
+        types = [flatbuffer.type_name(tensors[index]) for index in operator.inputs]
+        for (name, *known), version in _VERSIONS.items():
+            is_known = (name, known) == (operator.name, types[: len(known)])
+            if is_known and (operator.subgraph, operator.inputs[len(known) - 1]) in weights:
                 needed[name] = max(version, needed.get(name, 0))
     for name, version in needed.items():
         code = model.operatorCodes[

@@ -13,7 +13,8 @@ _SAMPLES = 64
 
 
 def name_constants(model: schema.ModelT, weights: Mapping[str, np.ndarray]) -> None:
-    """Names float constants after the weights that they hold, in whichever layout.
+    """Names float constants after the weights that they hold, in whichever layout, and times the
+    power of two that the converter may have folded into them.
 
     Args:
         model: as `flatbuffer.load` gives it; it is changed.
@@ -73,5 +74,8 @@ def _layouts(weight: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _fingerprint(values: np.ndarray) -> tuple[int, bytes]:
+    """Number of values, and some of them in units of their largest."""
     flat = values.reshape(-1)
-    return flat.size, flat[:: max(1, flat.size // _SAMPLES)].tobytes()
+    samples = flat[:: max(1, flat.size // _SAMPLES)]
+    largest = np.abs(samples).max(initial=0)
+    return flat.size, (samples / largest if largest > 0 else samples).tobytes()
