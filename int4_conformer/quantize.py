@@ -149,8 +149,8 @@ class _Swap:
         for field in _WRAPPERS[type(layer)]:
             part = within[config[field]["config"]["name"]]
             swap = self.model if _is_cloneable(part) else self._swapped
-            config[field] = keras.saving.serialize_keras_object(swap(part, recipe.at(part.name)))
-        return type(layer).from_config(config)
+            config[field] = swap(part, recipe.at(part.name))
+        return type(layer)(**config)
 
     def _leave(self, layer: keras.layers.Layer, recipe: Recipe) -> None:
         """Notes a layer that has no counterpart, which no rule but ".*" may want to quantize."""
@@ -168,7 +168,10 @@ class _Swap:
                 )
             self.left.append(f"{at.path} ({type(part).__name__} of a {type(layer).__name__})")
         pattern = recipe.pattern()
-        if parts or pattern is None or not _has_matrix(layer.weights) or recipe.config() == _FLOAT:
+        if parts or pattern is None or not _has_matrix(layer.weights):
+            return
+        self.asked.append(recipe.path)
+        if recipe.config() == _FLOAT:
             return
         if pattern != ".*":
             raise UserError(
@@ -202,7 +205,8 @@ def _copied(layer: keras.layers.Layer) -> keras.layers.Layer:
     try:
         return type(layer).from_config(layer.get_config())
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
+        # Keras names the cause last.
+        reason = str(error).strip().rpartition("\n")[2]
         raise UserError(
             f"{layer.name!r}, a {type(layer).__name__}, cannot be copied ({reason}); have its "
             "`get_config` return what its `__init__` takes."
