@@ -49,6 +49,7 @@ def _float32(model: keras.layers.Layer) -> Iterator[None]:
     """Within this context, the layers of a model have the dtype policy float32, since TFLite has
     few kernels for 16-bit floats."""
     layers = [model, *dict(layers_by_path(model)).values()]
+    layers = [layer for layer in layers if layer.compute_dtype != "float32"]
     policies = [layer.dtype_policy for layer in layers]
     try:
         for layer in layers:

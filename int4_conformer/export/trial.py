@@ -1,5 +1,6 @@
 """Running a file before it is called written."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
@@ -10,10 +11,10 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType, SignatureRun
 from int4_conformer.errors import UserError
 from int4_conformer.layers.paths import layers_by_path
 
-# What open axes are given, one after the other, until enough of them were taken. The last are for
-# models that need a context.
-LENGTHS = (1, 2, 7, 32, 128)
-_ENOUGH = 3
+# What open axes are given, one after the other. The last are for models that take none of the first
+# ones, until they take one.
+LENGTHS = (1, 2, 7, 32, 128, 512)
+_FIRST = 3
 
 _KERNELS = {
     "xnnpack": OpResolverType.BUILTIN,
@@ -43,22 +44,29 @@ def require_runs(
 
     Raises:
         UserError: LiteRT cannot run it.
+        UserWarning: the model takes none of the lengths, so that nothing was tried.
     """
     for name, specs in signatures.items():
         is_open = any(None in spec.shape for spec in specs)
-        runner, taken = None, 0
-        for length in lengths if is_open else lengths[:1]:
+        runner, is_tried = None, False
+        for index, length in enumerate(lengths if is_open else lengths[:1]):
+            if is_tried and index >= _FIRST:
+                break
             inputs = {spec.name: _values(spec, length) for spec in specs}
             try:
                 runner = runner or _runner(content, name, delegate)
                 _run(runner, inputs)
-                taken += 1
+                is_tried = True
             except (RuntimeError, ValueError) as error:
                 if takes(list(inputs.values())):
                     raise _refused(content, model, name, inputs, delegate, error) from error
                 runner = None
-            if taken == _ENOUGH:
-                break
+        if not is_tried:
+            warnings.warn(
+                f"{model.name!r} takes none of the lengths {', '.join(map(str, lengths))}, so that "
+                "its file was not tried; give its Input the length that it needs.",
+                stacklevel=4,
+            )
 
 
 def _values(spec: tf.TensorSpec, length: int) -> np.ndarray:
@@ -110,6 +118,6 @@ def _refused(
             pass
     reason = " ".join(str(error).split())
     return UserError(
-        f"LiteRT cannot run {model.name!r}, given {shapes},{others} ({reason}); {advice}. Nothing "
-        "was written."
+        f"LiteRT cannot run {model.name!r} on {shapes}{others} ({reason}); {advice}. Nothing was "
+        "written."
     )

@@ -32,7 +32,7 @@ def test_a_file_that_does_not_run_is_not_written(tmp_path, recipe, time):
     loop = keras.layers.GRU(8, return_sequences=True, name="gru")
     model = sequential(loop, QuantDense(4, quant=recipe), time=time)
     complaint = (
-        r"LiteRT cannot run 'sequential\w*', given inputs \[1, \d, 8\], \(.*WHILE.*\); give gru "
+        r"LiteRT cannot run 'sequential\w*' on inputs \[1, \d, 8\] \(.*WHILE.*\); give gru "
         r"\(GRU\) unroll=True and Input a fixed length, or .*QuantLSTM .* Nothing was written\."
     )
     with pytest.raises(UserError, match=complaint):
@@ -91,6 +91,15 @@ def test_lengths_that_the_model_itself_does_not_take_are_no_fault(tmp_path):
     export_keras_tflite(model, path)
     x = RNG.standard_normal([2, 40, 8]).astype(np.float32)
     np.testing.assert_allclose(run(path, x), model(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_that_takes_none_of_the_lengths(tmp_path):
+    model = sequential(keras.layers.Conv1D(4, 600, padding="valid"), keras.layers.Dense(2))
+    with pytest.warns(
+        UserWarning, match="takes none of the lengths 1, 2, 7, 32, 128, 512,"
+    ):
+        export_keras_tflite(model, tmp_path / "model.tflite")
+    assert (tmp_path / "model.tflite").exists()
 
 
 def test_what_runs_with_builtin_kernels_alone_is_said(tmp_path, monkeypatch):
