@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from int4_conformer.errors import UserError
+from int4_conformer.layers.keras_internals import own_variables
 from int4_conformer.layers.paths import layers_by_path, relative_path
 from int4_conformer.quant.deploy import DeployedMatrix, Deployment, Target, deploying
 from int4_conformer.quant.products.static import static_parameters
@@ -47,10 +49,20 @@ def save_graph(
 @contextlib.contextmanager
 def _float32(model: keras.layers.Layer) -> Iterator[None]:
     """Within this context, the layers of a model have the dtype policy float32, since TFLite has
-    few kernels for 16-bit floats."""
+    few kernels for 16-bit floats.
+
+    Raises:
+        UserError: a layer's weights are 16-bit floats, too.
+    """
     layers = [model, *dict(layers_by_path(model)).values()]
     layers = [layer for layer in layers if layer.compute_dtype != "float32"]
     policies = [layer.dtype_policy for layer in layers]
+    for layer, policy in zip(layers, policies, strict=True):
+        if any(variable.dtype in ("bfloat16", "float16") for variable in own_variables(layer)):
+            raise UserError(
+                f"{layer.path} has the dtype policy {policy.name!r}, whose weights have 16 bits; "
+                f"take 'mixed_{policy.name}', whose weights are float32."
+            )
     try:
         for layer in layers:
             layer.dtype_policy = "float32"

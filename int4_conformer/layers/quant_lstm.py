@@ -166,7 +166,7 @@ class QuantLSTM(Quantized, keras.layers.LSTM):
         width = projected.shape[-1]
         if mask is not None:
             # Beside the frames, for one array to be read in the loop.
-            real = tf.cast(mask, projected.dtype)[..., None]
+            real = tf.expand_dims(tf.cast(mask, projected.dtype), -1)
             projected = tf.concat([projected, real], axis=-1)
         frames = tf.reverse(projected, [1]) if self.go_backwards else projected
 

@@ -241,7 +241,9 @@ def test_refusals(tmp_path):
     mixed = keras.Sequential(
         [keras.Input([8]), QuantDense(4, quant="w4a8"), QuantDense(4, quant="w4a8sym")]
     )
+    half = keras.Sequential([keras.Input([8]), keras.layers.Dense(4, dtype="bfloat16", name="d")])
     for model, complaint in [
+        (half, "/d has the dtype policy 'bfloat16', whose weights have 16 bits; take 'mixed_b"),
         (QuantDense(4), "`model` must be a keras.Model; .* Received: QuantDense"),
         (keras.Sequential([QuantDense(4)], name="new"), "inputs of 'new' are not known; call the"),
         (Subclassed(), "not known; call the model once, give it Input layers, or give `input_sig"),
@@ -254,7 +256,7 @@ def test_refusals(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("recipe", ["w4c_a8d", "float"])
 def test_other_dtype_policies_are_exported_as_float32(tmp_path, policy, recipe):
     keras.utils.set_random_seed(0)

@@ -95,9 +95,7 @@ def test_lengths_that_the_model_itself_does_not_take_are_no_fault(tmp_path):
 
 def test_a_model_that_takes_none_of_the_lengths(tmp_path):
     model = sequential(keras.layers.Conv1D(4, 600, padding="valid"), keras.layers.Dense(2))
-    with pytest.warns(
-        UserWarning, match="takes none of the lengths 1, 2, 7, 32, 128, 512,"
-    ):
+    with pytest.warns(UserWarning, match="takes none of the lengths 1, 2, 7, 32, 128, 512,"):
         export_keras_tflite(model, tmp_path / "model.tflite")
     assert (tmp_path / "model.tflite").exists()
 
