@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -212,23 +214,23 @@ def test_every_quantized_layer_has_its_place(case):
         ),
         (
             lambda: with_layer(Block(name="block")),
-            [(".*", "w4c")],
+            [("block/.*|output", "w4c")],
             "gives 'block/inner' the scheme 'w4c', but it is a part of a Block, whose layers",
         ),
         (
-            lambda: with_layer(keras.layers.TimeDistributed(keras.layers.Dense(8), name="each")),
-            [(".*", "w4c")],
-            "part of a TimeDistributed, whose layers cannot be swapped; build",
-        ),
-        (
             lambda: with_layer(Block("w8c", name="block")),
-            [(".*", "w4c")],
+            [("block/.*|output", "w4c")],
             "gives 'block/inner' the scheme 'w4c'",
         ),
         (
             lambda: with_layer(keras.layers.Conv1D(4, 3, groups=2, name="conv")),
+            [("conv|output", "w4c")],
+            r"quantizes 'conv', a Conv1D, which has no quantized counterpart",
+        ),
+        (
+            lambda: with_layer(Unreadable(name="odd")),
             [(".*", "w4c")],
-            "convolutions have no groups",
+            r"'odd', a Unreadable, cannot be copied \(.*'sizes'.*\); have its `get_config` return",
         ),
     ],
     ids=lambda value: value[0][0] if isinstance(value, list) else "",
@@ -238,15 +240,102 @@ def test_a_recipe_that_does_not_fit(build, rules, complaint):
         quantize_model(build(), recipe(*rules))
 
 
-def test_layers_without_a_counterpart_stay():
-    gru = with_layer(keras.layers.GRU(4, return_sequences=True, name="gru"))
-    assert schemes(quantize_model(gru, "w4c")) == {"output": "w4c"}
-    block = with_layer(Block(name="block"))
-    copy = quantize_model(block, recipe(("block/.*", "float"), (".*", "w4c")))
+class OwnDense(keras.layers.Dense):
+    pass
+
+
+class Unreadable(keras.layers.Layer):
+    """A layer that does not say what it was made of."""
+
+    def __init__(self, size=3, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def get_config(self):
+        return super().get_config() | {"sizes": self.size}
+
+
+@pytest.mark.parametrize(
+    ("layer", "path", "kind"),
+    [
+        (keras.layers.GRU(4, return_sequences=True, name="left"), "left", "GRU"),
+        (OwnDense(4, name="left"), "left", "OwnDense"),
+        (keras.layers.Conv1D(4, 3, groups=2, name="left"), "left", "Conv1D"),
+        (keras.layers.RNN(keras.layers.LSTMCell(4), name="left"), "left", "RNN"),
+        (
+            keras.layers.TimeDistributed(OwnDense(4, name="own"), name="left"),
+            "left/own",
+            "OwnDense",
+        ),
+        (Block(name="left"), "left/inner", "Dense of a Block"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_stays_float_is_named(layer, path, kind):
+    model = with_layer(layer)
+    with pytest.warns(UserWarning, match=rf"stay as they are: {path} \({kind}\) \(`quantize.summ"):
+        copy = quantize_model(model, "w4c")
     assert schemes(copy) == {"output": "w4c"}
+    rows = [line.split() for line in summary(copy).splitlines()[1:]]
+    assert [row[0].split("/")[0] for row in rows[:-2]] == ["left", "output"]
+    assert rows[0][2] == "float"
+    # A rule that says so asks for no warning.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        quantize_model(model, recipe(("left.*", "float"), ("output", "w4c")))
+
+
+def test_many_layers_that_stay_float_are_counted():
+    kernels = [keras.layers.DepthwiseConv2D(1, name=f"left{i}") for i in range(11)]
+    model = keras.Sequential([keras.Input([4, 4, 3]), *kernels])
+    with pytest.warns(UserWarning, match=r"left7 \(DepthwiseConv2D\) and 3 more \(`quantize.summ"):
+        quantize_model(model, "w4c")
+
+
+def test_parts_that_are_quantized_already_may_stay():
     built = with_layer(Block("w8c", name="block"))
     copy = quantize_model(built, recipe(("block/inner", "w8c"), (".*", "w4c")))
     assert schemes(copy) == {"block/inner": "w8c", "output": "w4c"}
+
+
+def wrapped():
+    within = keras.Sequential([keras.Input([10]), keras.layers.Dense(4, name="dense")], name="two")
+    return randomized(
+        keras.Sequential(
+            [
+                keras.Input([6, 8]),
+                keras.layers.TimeDistributed(keras.layers.Dense(5, name="one"), name="each"),
+                keras.layers.Bidirectional(
+                    keras.layers.LSTM(5, return_sequences=True, name="lstm"), name="both"
+                ),
+                keras.layers.TimeDistributed(within, name="model"),
+            ]
+        )
+    )
+
+
+def test_layers_within_wrappers(tmp_path):
+    model = wrapped()
+    copy = quantize_model(model, recipe(("both/backward_lstm", "w8c_a8d"), (".*", "w4c")))
+    assert schemes(copy) == {
+        "each/one": "w4c",
+        "both/forward_lstm": "w4c",
+        "both/backward_lstm": "w8c_a8d",
+        "model/two/dense": "w4c",
+    }
+    for weight, copied in zip(model.weights, copy.weights, strict=True):
+        np.testing.assert_array_equal(copied, weight, err_msg=weight.path)
+    np.testing.assert_allclose(quantize_model(model, "float")(X), model(X), rtol=1e-5)
+    np.testing.assert_allclose(quantize_model(model, "w8c")(X), model(X), rtol=0.05)
+    copy.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(X), copy(X))
+
+
+def test_a_lambda_stays_itself():
+    model = with_layer(keras.layers.Lambda(lambda x: 2 * x, name="twice"))
+    copy = quantize_model(model, "w8c")
+    assert schemes(copy) == {"output": "w8c"}
+    np.testing.assert_allclose(copy(X), model(X), rtol=0.1, atol=0.1)
 
 
 def test_subclassed_models():
@@ -284,8 +373,21 @@ def test_the_summary_of_a_model():
 def test_the_summary_of_a_recogniser():
     model = tiny.shared_model()
     rows = [line.split() for line in summary(model).splitlines()[1:]]
-    assert [row[0] for row in rows[:-2]] == list(layers.paths.quantized_layers(model))
+    quantized = [row[0] for row in rows[:-2] if row[2] != "float"]
+    assert quantized == list(layers.paths.quantized_layers(model))
+    assert sum(int(row[-3].replace(",", "")) for row in rows[:-1]) == model.count_params()
     assert rows[-1][1] == f"{model.count_params():,}"
+
+
+def test_the_summary_says_which_rows_are_padded():
+    model = keras.Sequential(
+        [keras.Input([7]), keras.layers.Dense(5, name="one"), keras.layers.Dense(4, name="two")]
+    )
+    text = summary(quantize_model(model, recipe(("one", "w4c_a8d"), ("two", "w8c_a8d"))))
+    *table, empty, note = text.splitlines()
+    assert (empty, note) == ("", "odd inputs, padded with a zero: one/kernel (7)")
+    # Eight codes for each of five outputs; five scales, five biases.
+    assert table[1].split() == ["one", "QuantDense", "w4c_a8d", "40", str(20 + 20 + 20), "160"]
 
 
 def test_what_quantization_adds_is_not_counted():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from int4_conformer import interface
@@ -22,7 +23,8 @@ def export_keras_tflite(
     """Writes the inference of a model, quantized weights as the trained integers.
 
     The file's signature `serving_default` takes the model's inputs by their names. Layers that are
-    not quantized are computed in float32. The integers are those of training under LiteRT's
+    not quantized are computed in float32, whatever their dtype policy. The file is run on inputs of
+    several sizes before it is written. The integers are those of training under LiteRT's
     default, XNNPACK, or, if activations are symmetric ("a8dsym"), without it
     (`OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES`).
 
@@ -49,7 +51,15 @@ def export_keras_tflite(
     infer = tf.function(
         lambda *inputs: model(*inputs, training=False), input_signature=specs, autograph=False
     )
-    write_tflite({interface.SERVING_DEFAULT: infer}, model, output)
+
+    def takes(inputs: Sequence[np.ndarray]) -> bool:
+        try:
+            model(*tf.nest.pack_sequence_as(specs, inputs), training=False)
+        except Exception:  # Of whatever layer, for whatever reason.
+            return False
+        return True
+
+    write_tflite({interface.SERVING_DEFAULT: infer}, model, output, takes=takes)
 
 
 def _input_signature(model: keras.Model) -> list[Any]:

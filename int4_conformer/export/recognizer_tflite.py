@@ -3,6 +3,7 @@
 import os
 
 from int4_conformer.export.signatures import signatures
+from int4_conformer.export.trial import LENGTHS
 from int4_conformer.export.write_tflite import write_tflite
 from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.models.transducer import Transducer
@@ -29,7 +30,8 @@ def export_tflite(
 
     Raises:
         UserError: the recipe mixes symmetric and asymmetric int8 activations, which no one runtime
-            computes, the file does not hold the model's integers, or it cannot be written.
+            computes, the file does not hold the model's integers, LiteRT cannot run it, or it
+            cannot be written.
     """
 
     def facts(delegate: str) -> Metadata:
@@ -43,4 +45,6 @@ def export_tflite(
             frame_samples=model.config.frame_samples,
         )
 
-    write_tflite(signatures(model, segment_seconds), model, output, facts)
+    # Whole blocks of audio.
+    lengths = [count * model.config.block_samples for count in LENGTHS]
+    write_tflite(signatures(model, segment_seconds), model, output, facts, lengths=lengths)

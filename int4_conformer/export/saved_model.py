@@ -42,7 +42,8 @@ def export_saved_model(
     try:
         with tempfile.TemporaryDirectory(prefix=output.name, dir=output.parent) as folder:
             beside = Path(folder) / "model"
-            save_graph(signatures(model, segment_seconds), beside, "integers")
+            functions = signatures(model, segment_seconds, checked=True)
+            save_graph(functions, model, beside, "integers")
             write_beside(
                 beside / "assets" / "vocabulary.json", json.dumps(vocabulary.to_config()).encode()
             )

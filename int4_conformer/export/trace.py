@@ -1,26 +1,33 @@
 """Tracing a model for a target: its graph as a SavedModel, and the integers in it."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.layers.paths import relative_path
+from int4_conformer.errors import UserError
+from int4_conformer.layers.keras_internals import own_variables
+from int4_conformer.layers.paths import layers_by_path, relative_path
 from int4_conformer.quant.deploy import DeployedMatrix, Deployment, Target, deploying
 from int4_conformer.quant.products.static import static_parameters
 from int4_conformer.tflite.deployed_weight import DeployedWeight, StaticRange
 
 
 def save_graph(
-    functions: Mapping[str, Any], folder: str | os.PathLike, target: Target
+    functions: Mapping[str, Any],
+    model: keras.layers.Layer,
+    folder: str | os.PathLike,
+    target: Target,
 ) -> Deployment:
     """Writes a SavedModel whose signatures are functions, traced for a target.
 
     Args:
         functions: `tf.function`s with input signatures, by name.
+        model: whose layers they call; they compute in float32 here.
         folder: made here.
 
     Returns:
@@ -29,7 +36,7 @@ def save_graph(
     # A module that holds just what the graph uses: saving a Keras model would drag its float
     # weights along.
     module = tf.Module()
-    with deploying(target) as deployment:
+    with _float32(model), deploying(target) as deployment:
         signatures = {
             name: function.get_concrete_function() for name, function in functions.items()
         }
@@ -37,6 +44,32 @@ def save_graph(
     module.variables_in_use = list({id(variable): variable for variable in variables}.values())
     tf.saved_model.save(module, str(folder), signatures=signatures)
     return deployment
+
+
+@contextlib.contextmanager
+def _float32(model: keras.layers.Layer) -> Iterator[None]:
+    """Within this context, the layers of a model have the dtype policy float32, since TFLite has
+    few kernels for 16-bit floats.
+
+    Raises:
+        UserError: a layer's weights are 16-bit floats, too.
+    """
+    layers = [model, *dict(layers_by_path(model)).values()]
+    layers = [layer for layer in layers if layer.compute_dtype != "float32"]
+    policies = [layer.dtype_policy for layer in layers]
+    for layer, policy in zip(layers, policies, strict=True):
+        if any(variable.dtype in ("bfloat16", "float16") for variable in own_variables(layer)):
+            raise UserError(
+                f"{layer.path} has the dtype policy {policy.name!r}, whose weights have 16 bits; "
+                f"take 'mixed_{policy.name}', whose weights are float32."
+            )
+    try:
+        for layer in layers:
+            layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in zip(layers, policies, strict=True):
+            layer.dtype_policy = policy
 
 
 def deployed_weights(deployment: Deployment, model: keras.layers.Layer) -> list[DeployedWeight]:

@@ -7,15 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.export.trace import deployed_weights, save_graph
+from int4_conformer.export.trial import require_runs
 from int4_conformer.files import require_place, write_beside
+from int4_conformer.layers.paths import relative_path
+from int4_conformer.quant.deploy import Deployment
 from int4_conformer.tflite import flatbuffer, metadata
 from int4_conformer.tflite.deployed_weight import DeployedWeight
 from int4_conformer.tflite.metadata import Metadata
 from int4_conformer.tflite.packing import pack
+from int4_conformer.tflite.tensor_names import name_constants
 from int4_conformer.tflite.verification import verify
 
 
@@ -24,33 +29,51 @@ def write_tflite(
     model: keras.layers.Layer,
     output: str | os.PathLike,
     describe: Callable[[str], Metadata] | None = None,
+    **trial: Any,
 ) -> None:
-    """Traces, converts, packs, verifies and writes.
+    """Traces, converts, packs, verifies, tries and writes.
 
     Args:
         functions: `tf.function`s with input signatures, by the name of the file's signature.
         model: whose weights it uses.
         output: path of the file; replaced whole or not at all.
         describe: gives the metadata to seal the file with, from whose kernels compute it.
+        trial: `lengths` and `takes` of `require_runs`.
 
     Raises:
         UserError: the graph cannot be converted, its layers mix symmetric and asymmetric int8
             activations, which no one runtime computes, the file does not hold the model's
-            integers, or it cannot be written.
+            integers, LiteRT cannot run it, or it cannot be written.
     """
     require_place(output)
     with tempfile.TemporaryDirectory() as folder:
-        deployment = save_graph(functions, folder, "float_twin")
+        deployment = save_graph(functions, model, folder, "float_twin")
         parsed = flatbuffer.load(_converted(folder, list(functions)))
     weights = deployed_weights(deployment, model)
     delegate = _delegate(weights)
     if describe is not None:
         metadata.attach(parsed, describe(delegate))
-    content = pack(parsed, weights)
+    floats = _float_weights(model, deployment)
+    name_constants(parsed, floats)
+    content = pack(parsed, weights, floats)
     if describe is not None:
         content = metadata.seal(content)
     verify(content, weights)
+    signatures = {
+        name: tf.nest.flatten(function.input_signature) for name, function in functions.items()
+    }
+    require_runs(content, model, signatures, delegate, **trial)
     write_beside(output, content)
+
+
+def _float_weights(model: keras.layers.Layer, deployment: Deployment) -> dict[str, np.ndarray]:
+    """Matrices of a model that its file holds in float, by path below it."""
+    deployed = {matrix.name for matrix in deployment.matrices.values()}
+    return {
+        relative_path(variable.path, model): variable.numpy().astype(np.float32)
+        for variable in model.weights
+        if len(variable.shape) > 1 and variable.path not in deployed
+    }
 
 
 def _converted(folder: str, signatures: list[str]) -> bytes:
@@ -60,7 +83,11 @@ def _converted(folder: str, signatures: list[str]) -> bytes:
     except Exception as error:
         operations = dict.fromkeys(re.findall(r"'tf\.(\w+)' op", str(error)))
         if not operations:
-            raise
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"TensorFlow's converter refuses this model ({reason}); replace the layer that it "
+                "names or, where sizes are left open, give the batch size."
+            ) from error
         raise UserError(
             f"TFLite has no builtin operators for {', '.join(operations)} in this model; replace "
             "these operations or, where sizes are left open, give the batch size."

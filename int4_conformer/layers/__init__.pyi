@@ -12,5 +12,6 @@ from .quant_einsum_dense import QuantEinsumDense as QuantEinsumDense
 from .quant_embedding import QuantEmbedding as QuantEmbedding
 from .quant_lstm import QuantLSTM as QuantLSTM
 from .quant_lstm import QuantLSTMCell as QuantLSTMCell
+from .quant_multi_head_attention import QuantGroupQueryAttention as QuantGroupQueryAttention
 from .quant_multi_head_attention import QuantMultiHeadAttention as QuantMultiHeadAttention
 from .relative_attention import RelativeAttention as RelativeAttention

@@ -139,6 +139,9 @@ class QuantDepthwiseConv1D(_QuantConv, keras.layers.DepthwiseConv1D):
         # A file holds the values, for want of kernels that take integers (`quant.conv`).
         return super().stored_bytes(QuantConfig())
 
+    def odd_inputs(self) -> dict[str, int]:
+        return {}
+
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         outputs = self._quantized(
             lambda config, state: depthwise_conv1d(

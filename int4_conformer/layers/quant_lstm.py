@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers.quantized import Quantized
+from int4_conformer.layers.recurrence import recurrence
 from int4_conformer.quant.products.base import QuantState
 from int4_conformer.quant.products.dot import before_loop, dot
+from int4_conformer.quant.products.trained import products
 from int4_conformer.quant.spec.quant_config import QuantConfig
 
 
@@ -104,8 +106,8 @@ class QuantLSTM(Quantized, keras.layers.LSTM):
     frames are multiplied by the kernel at once, and both kernels are quantized once per sequence,
     which is one step of the options that count steps.
 
-    LiteRT's XNNPACK runs the loop over time only if the last output alone leaves it; a layer that
-    returns sequences needs `unroll` in a TFLite file, as `keras.layers.LSTM` does.
+    A TFLite file takes any batch and any time, also of a layer that returns sequences, which LiteRT
+    cannot run of `keras.layers.LSTM` unless it is unrolled.
 
     Call: float [batch, time, in] -> what the Keras layer returns: float [batch, units], or
         [batch, time, units] with `return_sequences`, and the states with `return_state`.
@@ -147,6 +149,38 @@ class QuantLSTM(Quantized, keras.layers.LSTM):
         if training and 0 < self.dropout < 1:
             sequences *= self.cell.get_dropout_mask(sequences[:, 0])[:, None]
         loop = super().inner_loop
+        if not (products().trains or self.unroll):
+            loop = self._deployed_loop
         return self.cell.run(
             sequences, lambda projected: loop(projected, initial_state, mask, training), training
         )
+
+    def _deployed_loop(
+        self,
+        projected: tf.Tensor,
+        initial_state: Sequence[tf.Tensor],
+        mask: tf.Tensor | None,
+        training: bool | None,
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """The loop of Keras in a form that LiteRT runs."""
+        width = projected.shape[-1]
+        if mask is not None:
+            # Beside the frames, for one array to be read in the loop.
+            real = tf.expand_dims(tf.cast(mask, projected.dtype), -1)
+            projected = tf.concat([projected, real], axis=-1)
+        frames = tf.reverse(projected, [1]) if self.go_backwards else projected
+
+        def step(frame: tf.Tensor, states: list[tf.Tensor]) -> list[tf.Tensor]:
+            after = self.cell(frame[:, :width], states, training=training)[1]
+            if mask is None:
+                return after
+            real = frame[:, width:] > 0
+            return [tf.where(real, *pair) for pair in zip(after, states, strict=True)]
+
+        outputs, states = recurrence(step, frames, list(initial_state))
+        if mask is not None:
+            real = frames[..., width:]
+            # Padding has the outputs of the frame before, and none before the first.
+            kept = real if self.zero_output_for_mask else tf.cumsum(real, axis=1)
+            outputs = tf.where(kept > 0, outputs, 0.0)
+        return outputs[:, -1], outputs, states

@@ -1,4 +1,4 @@
-"""Multi-head attention in integers."""
+"""Multi-head and group query attention in integers."""
 
 from typing import Any
 
@@ -16,8 +16,61 @@ from int4_conformer.quant.spec.quant_config import QuantConfig, renamed_activati
 from int4_conformer.quant.spec.recipe import Recipe, resolve
 
 
+class _QuantAttention:
+    """Mixin, to be named before a Keras layer of attention: its projections are quantized.
+
+    Args:
+        quant: as the layers say.
+    """
+
+    def __init__(self, *args: Any, quant: Recipe | QuantConfig | str | None = None, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if not isinstance(quant, Recipe):
+            quant = Recipe(name=self.name, rules=((".*", resolve(quant)),))
+        gate = ["gate"] if super().get_config().get("use_gate") else []
+        names = ["query", "key", "value", "attention_output", *gate]
+        # The rules that matter here, by names that no longer depend on where this layer is.
+        self.quant = Recipe(
+            name=quant.name,
+            rules=tuple((name, quant.at(name).config()) for name in names),
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Of each projection that the Keras layer makes, its quantized counterpart takes the place.
+        if type(value) is keras.layers.EinsumDense:
+            config = self.quant.at(value.name).config()
+            value = QuantEinsumDense.from_config(value.get_config() | {"quant": config.to_config()})
+        super().__setattr__(name, value)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"quant": self.quant.to_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "_QuantAttention":
+        return cls(**(config | {"quant": Recipe.from_config(config["quant"])}))
+
+
 @keras.saving.register_keras_serializable(package="int4_conformer")
-class QuantMultiHeadAttention(keras.layers.MultiHeadAttention):
+class QuantGroupQueryAttention(_QuantAttention, keras.layers.GroupQueryAttention):
+    """`keras.layers.GroupQueryAttention` whose projections are `QuantEinsumDense`.
+
+    Arguments, calls and weights are those of the Keras layer, and `quant` as in
+    `QuantMultiHeadAttention`. Scores and context are computed in float.
+
+    Raises:
+        UserError: the recipe has no rule for a projection.
+
+    Example:
+
+        >>> inputs = keras.Input([None, 64])
+        >>> attention = QuantGroupQueryAttention(16, 4, 2, quant="w4a8")
+        >>> keras.Model(inputs, attention(inputs, inputs))(tf.zeros([2, 10, 64])).shape
+        TensorShape([2, 10, 64])
+    """
+
+
+@keras.saving.register_keras_serializable(package="int4_conformer")
+class QuantMultiHeadAttention(_QuantAttention, keras.layers.MultiHeadAttention):
     """`keras.layers.MultiHeadAttention` whose projections are `QuantEinsumDense`.
 
     Arguments, calls and weights are those of the Keras layer, and beside its arguments:
@@ -51,35 +104,16 @@ class QuantMultiHeadAttention(keras.layers.MultiHeadAttention):
     ):
         if activation_scheme is not None:
             require_scheme(activation_scheme)
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, quant=quant, **kwargs)
         self.activation_scheme = activation_scheme
-        if not isinstance(quant, Recipe):
-            quant = Recipe(name=self.name, rules=((".*", resolve(quant)),))
-        names = ["query", "key", "value", "attention_output"] + ["gate"] * self._use_gate
-        # The rules that matter here, by names that no longer depend on where this layer is.
-        self.quant = Recipe(
-            name=quant.name,
-            rules=tuple((name, quant.at(name).config()) for name in names),
-        )
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Of each projection that the Keras layer makes, its quantized counterpart takes the place.
-        if type(value) is keras.layers.EinsumDense:
-            config = self.quant.at(value.name).config()
-            value = QuantEinsumDense.from_config(value.get_config() | {"quant": config.to_config()})
-        super().__setattr__(name, value)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "quant": self.quant.to_config(),
-            "activation_scheme": self.activation_scheme,
-        }
+        return super().get_config() | {"activation_scheme": self.activation_scheme}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "QuantMultiHeadAttention":
         scheme = renamed_activation(config["activation_scheme"])
-        quant = Recipe.from_config(config["quant"])
-        return cls(**(config | {"quant": quant, "activation_scheme": scheme}))
+        return super().from_config(config | {"activation_scheme": scheme})
 
     def _compute_attention(
         self,

@@ -88,6 +88,16 @@ class Quantized:
                 stored += config.stored_bytes(weights, shape[part._sum_axis]) - 4 * weights
         return stored
 
+    def odd_inputs(self) -> dict[str, int]:
+        """Number of inputs of the weights that a `.tflite` file pads with a zero for each output:
+        those of at most 4 bits, where it is odd."""
+        return {
+            name: shape[part._sum_axis]
+            for part in self.parts()
+            for name, shape in part._matrix_shapes.items()
+            if (part.quant.weight_bits or 8) <= 4 and shape[part._sum_axis] % 2
+        }
+
     def parts(self) -> list["Quantized"]:
         """The layer and the quantized ones within it, which have its config.
 

@@ -113,7 +113,8 @@ class Deployment(Products):
         self, ids: tf.Tensor, table: tf.Tensor, config: QuantConfig, state: QuantState
     ) -> tf.Tensor:
         held = self._held(self.matrices, Weight(variable=table, axis=1), config, state)
-        return self._looked_up(ids, held)
+        rows, dim = self._looked_up(ids, held), table.shape[1]
+        return rows if rows.shape[1] == dim else rows[:, :dim]
 
     @abc.abstractmethod
     def _looked_up(self, ids: tf.Tensor, held: DeployedMatrix) -> tf.Tensor:
@@ -142,6 +143,8 @@ class Deployment(Products):
         if name not in weights:
             with tf.init_scope():
                 tensor = quantize_weight(weight.matrix(), config, weight.axis, clip=state.clip)
+                if weights is self.matrices:
+                    tensor = self._padded(tensor, weight.axis)
                 ranges = _fixed(state.ranges)
                 if config.activation == "int8_static" and ranges is None:
                     # A table in which vectors are looked up, and nothing else.
@@ -158,6 +161,10 @@ class Deployment(Products):
                 )
         return weights[name]
 
+    def _padded(self, tensor: QTensor, axis: int) -> QTensor:
+        """A matrix as the target multiplies it, perhaps with zeros after its last inputs."""
+        return tensor
+
     @abc.abstractmethod
     def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable | QTensor:
         """What the graph reads."""
@@ -167,6 +174,14 @@ class FloatTwin(Deployment):
     """A float32 graph whose weights lie on their grids and whose 8-bit activations are left to the
     runtime, as a TFLite file is packed from."""
 
+    def _padded(self, tensor: QTensor, axis: int) -> QTensor:
+        # LiteRT has INT4 kernels for an even number of inputs alone. A zero changes no sum, and no
+        # range of activations: all of them contain it.
+        if tensor.bits > 4 or tensor.codes.shape[axis] % 2 == 0:
+            return tensor
+        after = [[0, int(axis == side)] for side in range(2)]
+        return dataclasses.replace(tensor, codes=tf.pad(tensor.codes, after))
+
     def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable:
         return tf.Variable(tensor.dequantize(), trainable=False, name=name)
 
@@ -174,6 +189,8 @@ class FloatTwin(Deployment):
         if held.config.activation == "int4_symmetric":
             # No runtime has kernels for 4-bit activations.
             x = quantize_rows(x, held.config.activation).dequantize()
+        if padding := held.in_graph.shape[held.axis] - x.shape[1]:
+            x = tf.pad(x, [[0, 0], [0, padding]])
         x = tf.minimum(x, FOLDING_BARRIER)
         y = tf.matmul(x, held.in_graph, transpose_b=held.axis == 1)
         return tf.minimum(y if bias is None else y + bias, FOLDING_BARRIER)

@@ -145,7 +145,7 @@ def constants(model: schema.ModelT) -> Iterator[Constant]:
             yield Constant(
                 name=tensor.name.decode(),
                 shape=() if tensor.shape is None else tuple(int(side) for side in tensor.shape),
-                dtype=_TYPE_NAMES[tensor.type],
+                dtype=type_name(tensor),
                 data=data,
                 scale=scale,
                 zero_point=zero_point,
@@ -170,6 +170,11 @@ def operators(model: schema.ModelT) -> Iterator[Operator]:
                 inputs=_indices(operator.inputs),
                 outputs=_indices(operator.outputs),
             )
+
+
+def type_name(tensor: schema.TensorT) -> str:
+    """The schema's type in lower case: "float32", "int4", ..."""
+    return _TYPE_NAMES[tensor.type]
 
 
 def builtin(code: schema.OperatorCodeT) -> int:

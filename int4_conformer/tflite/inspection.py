@@ -10,6 +10,7 @@ from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite import metadata as metadata_lib
 from int4_conformer.tflite.flatbuffer import Constant
 from int4_conformer.tflite.metadata import Metadata
+from int4_conformer.tflite.operator_versions import required_runtime
 
 # The types of weights; int32, int64 and bool constants are shapes, axes and indices, unless they
 # have a scale.
@@ -38,6 +39,8 @@ class Inspection:
     operators: dict[str, int] = dataclasses.field(repr=False)
     # None for a file that is not a recogniser of this package.
     metadata: Metadata | None = dataclasses.field(repr=False)
+    # The first TensorFlow Lite that has the operators; None if the file does not say it.
+    runtime: str | None
 
     @property
     def parameters(self) -> int:
@@ -78,6 +81,7 @@ class Inspection:
             "parameters": self.parameters,
             "ratio_to_float32": self.ratio_to_float32,
             "recipe": self.metadata.recipe if self.metadata else None,
+            "runtime": self.runtime,
             "totals": [dataclasses.asdict(total) for total in self.totals],
             "operators": self.operators,
             "tensors": [
@@ -94,6 +98,9 @@ class Inspection:
     def table(self) -> str:
         """Text for people: a summary, the totals per type, and the tensors, largest first."""
         recipe = f", recipe {self.metadata.recipe}" if self.metadata else ""
+        needs = (
+            f"\nneeds TensorFlow Lite {self.runtime} or later, or LiteRT" if self.runtime else ""
+        )
         totals = [
             (total.dtype, f"{total.tensors:,}", f"{total.values:,}", f"{total.nbytes:,}")
             for total in self.totals
@@ -106,7 +113,7 @@ class Inspection:
             [
                 f"{self.path}{recipe}\n"
                 f"{self.total_bytes:,} bytes, {self.parameters:,} parameters, "
-                f"{self.ratio_to_float32:.2f}x smaller than float32",
+                f"{self.ratio_to_float32:.2f}x smaller than float32{needs}",
                 columns(("dtype", "tensors", "values", "bytes"), totals, "<>>>"),
                 columns(("dtype", "shape", "bytes", "tensor"), tensors, "<<><"),
             ]
@@ -133,4 +140,5 @@ def inspect_tflite(path: str | os.PathLike) -> Inspection:
             collections.Counter(operator.name for operator in flatbuffer.operators(model))
         ),
         metadata=metadata,
+        runtime=required_runtime(content, str(path)),
     )

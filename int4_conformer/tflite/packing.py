@@ -6,7 +6,7 @@ the checkpoint, handed over as they are: nothing is quantized again, so nothing 
 """
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import flatbuffers
@@ -18,12 +18,16 @@ from int4_conformer.errors import UserError
 from int4_conformer.tflite import flatbuffer, graph_edits, runtime_limits
 from int4_conformer.tflite.deployed_weight import DeployedWeight
 from int4_conformer.tflite.folding_barriers import remove_barriers
+from int4_conformer.tflite.operator_versions import set_versions
 from int4_conformer.tflite.static_matmul import make_static
+from int4_conformer.tflite.tensor_names import name_tensors
 
 _FILTER_INPUT = 1
 
 
-def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
+def pack(
+    model: schema.ModelT, weights: Sequence[DeployedWeight], named: Collection[str] = ()
+) -> bytes:
     """Serialises a float model with its quantized weights as integers.
 
     Matmuls with int8 activations keep their FULLY_CONNECTED operator with an INT4 or INT8 filter,
@@ -34,6 +38,7 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
     Args:
         model: as `flatbuffer.load` gives it; it is changed.
         weights: the integers.
+        named: paths of weights that stay float, and that constants of the model are named after.
 
     Raises:
         UserError: a weight is not in the model, the runtime has no kernel for it (an odd input
@@ -84,6 +89,8 @@ def pack(model: schema.ModelT, weights: Sequence[DeployedWeight]) -> bytes:
     packed = flatbuffer.load(_serialized(model, parameters))
     make_static(packed, weights)
     graph_edits.empty_orphans(packed)
+    set_versions(packed)
+    name_tensors(packed, {*named, *(weight.name for weight in weights)})
     _share_zero_points(packed)
     return _serialized(packed, {})
 
@@ -137,8 +144,8 @@ def _transformation(
 
 
 def _slim(model: schema.ModelT, subgraph: schema.SubGraphT, subgraph_index: int) -> None:
-    """Drops what no runtime reads of activations: names, shape signatures and buffers of their own.
-    In a small model they are a third of the file.
+    """Drops what no runtime reads of activations: long names, shape signatures and buffers of their
+    own. In a small model they are a third of the file.
 
     Names of constants get their subgraph's number, since the packer tells tensors apart by name.
     """

@@ -15,6 +15,7 @@ from int4_conformer.layers import (
     QuantLSTM,
     QuantMultiHeadAttention,
 )
+from int4_conformer.quantize import quantize_model
 from int4_conformer.tflite import flatbuffer
 from tests.quant import reference
 
@@ -198,8 +199,16 @@ def test_a_model_without_quantized_layers_stays_float(tmp_path):
     assert {constant.dtype for constant in constants(path).values()} <= {"float32", "int32"}
 
 
-def test_an_operation_that_needs_a_fixed_batch(tmp_path):
+def test_convolutions_and_a_loop(tmp_path):
     model, path = recurrent(), tmp_path / "model.tflite"
+    export_keras_tflite(model, path)
+    (outputs,) = run(path, inputs=X[:2]).values()
+    np.testing.assert_allclose(outputs, model(X[:2]), rtol=1e-4, atol=1e-5)
+
+
+def test_an_operation_that_needs_a_fixed_batch(tmp_path):
+    model = randomized(keras.Sequential([keras.Input([6, 8]), keras.layers.LSTM(8)]))
+    path = tmp_path / "model.tflite"
     with pytest.raises(UserError, match=r"no builtin operators for TensorListReserve .* give"):
         export_keras_tflite(model, path)
     export_keras_tflite(model, path, batch_size=1)
@@ -232,16 +241,68 @@ def test_refusals(tmp_path):
     mixed = keras.Sequential(
         [keras.Input([8]), QuantDense(4, quant="w4a8"), QuantDense(4, quant="w4a8sym")]
     )
-    odd = keras.Sequential([keras.Input([7]), QuantDense(4, quant="w4a8")])
+    half = keras.Sequential([keras.Input([8]), keras.layers.Dense(4, dtype="bfloat16", name="d")])
     for model, complaint in [
+        (half, "/d has the dtype policy 'bfloat16', whose weights have 16 bits; take 'mixed_b"),
         (QuantDense(4), "`model` must be a keras.Model; .* Received: QuantDense"),
         (keras.Sequential([QuantDense(4)], name="new"), "inputs of 'new' are not known; call the"),
         (Subclassed(), "not known; call the model once, give it Input layers, or give `input_sig"),
         (mixed, "both symmetric and asymmetric int8 activations"),
-        (odd, "has input width 7; INT4 filters need an even one"),
     ]:
         with pytest.raises(UserError, match=complaint):
             export_keras_tflite(model, path)
     with pytest.raises(UserError, match="there is no folder"):
         export_keras_tflite(sequential(), tmp_path / "absent" / "model.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("recipe", ["w4c_a8d", "float"])
+def test_other_dtype_policies_are_exported_as_float32(tmp_path, policy, recipe):
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Dense(16, "relu", dtype=policy),
+        keras.layers.LayerNormalization(dtype=policy),
+        keras.layers.Conv1D(8, 3, dtype=policy),
+        keras.layers.Flatten(dtype=policy),
+        keras.layers.Dense(3, dtype=policy),
+    ]
+    model = quantize_model(keras.Sequential([keras.Input([6, 8]), *layers]), recipe)
+    path = tmp_path / "model.tflite"
+    export_keras_tflite(model, path)
+    assert {layer.dtype_policy.name for layer in model.layers} == {policy}
+    (outputs,) = run(path, inputs=X).values()
+    assert outputs.dtype == np.float32
+    expected = np.asarray(keras.ops.cast(model(X), "float32"))
+    np.testing.assert_allclose(outputs, expected, atol=0.03 * np.abs(expected).max())
+
+
+def test_odd_numbers_of_inputs(tmp_path):
+    keras.utils.set_random_seed(0)
+    ids = keras.Input([6], dtype="int32")
+    y = keras.layers.Embedding(11, 7)(ids)
+    y = keras.layers.Conv1D(5, 3, padding="same", activation="relu")(y)
+    y = keras.layers.Conv2D(3, [1, 3])(y[:, None])
+    model = quantize_model(keras.Model(ids, keras.layers.Dense(9)(y)), "w4c_a8d")
+    path = tmp_path / "model.tflite"
+    export_keras_tflite(model, path)
+    found = [c for c in constants(path).values() if c.dtype == "int4"]
+    assert sorted(c.shape for c in found) == [(3, 16), (5, 22), (9, 4), (11, 8)]
+    (outputs,) = run(path, inputs=IDS).values()
+    np.testing.assert_allclose(outputs, model(IDS), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.heavy
+def test_a_network_of_others(tmp_path):
+    """MobileNetV2: its first convolution has 27 inputs, an odd number."""
+    keras.utils.set_random_seed(0)
+    model = keras.applications.MobileNetV2([32, 32, 3], alpha=0.35, weights=None, classes=5)
+    with pytest.warns(UserWarning, match=r"expanded_conv_depthwise \(DepthwiseConv2D\), block_1_"):
+        model = quantize_model(randomized(model), "w4c_a8d")
+    path = tmp_path / "model.tflite"
+    export_keras_tflite(model, path)
+    images = RNG.standard_normal([2, 32, 32, 3]).astype(np.float32)
+    (outputs,) = run(path, inputs=images).values()
+    expected = model(images)
+    assert np.std(expected) > 1e-3
+    np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3)

@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import interpreter as litert
+from ai_edge_quantizer import model_modifier, recipe
+from ai_edge_quantizer.quantizer import Quantizer
 
 from int4_conformer.errors import UserError
 from int4_conformer.export import write_tflite
 from int4_conformer.export.recognizer_tflite import export_tflite
+from int4_conformer.layers.paths import by_path
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.words import Token, timed_words
 from int4_conformer.models.transducer import Transducer
@@ -245,3 +249,40 @@ def test_a_ctc_head_is_not_exported(tmp_path):
     path = tmp_path / "model.tflite"
     export_tflite(transducer, tiny.TOKENIZER.vocabulary, path)
     assert not any("ctc" in constant.name for constant in constants(path))
+
+
+@pytest.mark.parametrize("recipe", ["float", "w4a8"])
+def test_each_tensor_has_a_name_of_its_own(exported, recipe):
+    model, path = exported(recipe)
+    parsed = flatbuffer.load(path.read_bytes())
+    tensors = [tensor for subgraph in parsed.subgraphs for tensor in subgraph.tensors]
+    names = {tensor.name.decode() for tensor in tensors}
+    assert len(names) == len(tensors)
+    assert "" not in names
+    kernels = {name for name in by_path(model) if name.endswith("/kernel")}
+    assert kernels
+    assert kernels <= names
+    assert {name.removesuffix("/kernel") for name in kernels} <= names
+    # Those of activations cost little.
+    named = model_modifier.ModelModifier(parsed).modify_model({})
+    for tensor in tensors:
+        if parsed.buffers[tensor.buffer].data is None:
+            tensor.name = b""
+    nameless = model_modifier.ModelModifier(parsed).modify_model({})
+    assert len(nameless) < len(named) < 1.02 * len(nameless)
+
+
+@pytest.mark.parametrize("name", ["dynamic_wi8_afp32", "dynamic_wi4_afp32"])
+def test_the_float_file_can_be_given_to_ai_edge_quantizer(exported, name):
+    _, path = exported("float")
+    quantized = Quantizer(str(path), getattr(recipe, name)()).quantize().quantized_model
+    types = {c.dtype for c in flatbuffer.constants(flatbuffer.load(bytes(quantized)))}
+    assert ("int8" if "wi8" in name else "int4") in types
+    pcm = tiny.speech(12)
+    outputs, expected = (
+        litert.Interpreter(model_content=bytes(content)).get_signature_runner()(pcm=pcm)
+        for content in (quantized, path.read_bytes())
+    )
+    assert outputs["tokens"].shape == expected["tokens"].shape
+    if "wi8" in name:
+        np.testing.assert_array_equal(outputs["tokens"], expected["tokens"])

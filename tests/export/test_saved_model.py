@@ -55,6 +55,29 @@ def test_tensorflow_alone_serves_the_tokens_of_the_model(folder, tmp_path):
     assert [list(map(int, line.split())) for line in result.stdout.splitlines()] == expected
 
 
+def with_nan(pcm):
+    return np.where(np.arange(pcm.size) == 7, np.float32("nan"), pcm)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda pcm: np.stack([pcm, pcm]), r"`pcm` must be one utterance .*Received:\] \[2 7680\]"),
+        (lambda pcm: pcm[0], r"`pcm` must be one utterance"),
+        (lambda pcm: pcm[:0], r"`pcm` must be one utterance .*Received:\] \[0\]"),
+        (lambda pcm: 32767 * pcm, r"`pcm` must be in \[-1, 1\]; divide 16-bit samples by 32768"),
+        (with_nan, r"`pcm` must be in \[-1, 1\].*\[nan\]"),
+    ],
+    ids=["a batch", "a number", "nothing", "unscaled", "NaN"],
+)
+def test_what_is_no_utterance_is_refused(folder, change, complaint):
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    pcm = tiny.speech(12)
+    assert serve(pcm=tf.constant(pcm))["count"] >= 0
+    with pytest.raises(tf.errors.InvalidArgumentError, match=complaint):
+        serve(pcm=tf.constant(change(pcm)))
+
+
 def test_the_folder(folder):
     vocabulary = json.loads((folder / "assets" / "vocabulary.json").read_text())
     assert vocabulary == tiny.TOKENIZER.vocabulary.to_config()
@@ -112,7 +135,7 @@ def test_no_place_for_the_folder(folder, tmp_path):
 
 
 def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
-    def fail(function, folder, target):
+    def fail(functions, model, folder, target):
         folder.mkdir()
         raise ValueError("a defect")
 

@@ -162,4 +162,16 @@ CASES = [
         },
         linear=False,
     ),
+    Case(
+        layer=layers.QuantGroupQueryAttention,
+        arguments={"head_dim": 16, "num_query_heads": 2, "num_key_value_heads": 1},
+        inputs=(X, X[:, :4] + 1),
+        matrices={
+            "query/kernel": 1,
+            "key/kernel": 1,
+            "value/kernel": 1,
+            "attention_output/kernel": 2,
+        },
+        linear=False,
+    ),
 ]

@@ -101,3 +101,11 @@ def test_a_damaged_recogniser_is_refused(path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"recognizer\.tflite is damaged"):
         inspection.inspect_tflite(path)
+
+
+def test_it_says_which_runtime_a_file_needs(tmp_path):
+    path = tmp_path / "layer.tflite"
+    path.write_bytes(dense_models.packed(dense_models.layer("w4a8", 12, 10)))
+    result = inspection.inspect_tflite(path)
+    assert result.to_json()["runtime"] == "2.18.0"
+    assert "\nneeds TensorFlow Lite 2.18.0 or later, or LiteRT\n" in result.table()

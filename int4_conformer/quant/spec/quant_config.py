@@ -170,8 +170,9 @@ class QuantConfig:
         """
         if self.weight_bits is None:
             return 4 * weights
-        codes = weights if self.weight_bits > 4 else (weights + 1) // 2
         outputs = weights // inputs
+        # An odd row of INT4 is padded.
+        codes = weights if self.weight_bits > 4 else outputs * ((inputs + 1) // 2)
         return codes + outputs * (4 if self.block is None else inputs // self.block * 2)
 
     @property

@@ -1,0 +1,81 @@
+"""Names of tensors: each of its own, so that other tools tell them apart, and short."""
+
+import collections
+from collections.abc import Collection, Iterator, Mapping
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from int4_conformer.tflite import flatbuffer
+
+# Values of a constant that it is recognised by.
+_SAMPLES = 64
+
+
+def name_constants(model: schema.ModelT, weights: Mapping[str, np.ndarray]) -> None:
+    """Names float constants after the weights that they hold, in whichever layout, and times the
+    power of two that the converter may have folded into them.
+
+    Args:
+        model: as `flatbuffer.load` gives it; it is changed.
+        weights: float32 matrices, and structures of more dimensions, by path. Of those that are
+            alike, none is named.
+    """
+    paths = collections.defaultdict(set)
+    for path, weight in weights.items():
+        for layout in _layouts(weight):
+            paths[_fingerprint(layout)].add(path)
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            data = model.buffers[tensor.buffer].data
+            if tensor.type == schema.TensorType.FLOAT32 and data is not None:
+                alike = paths.get(_fingerprint(np.asarray(data).view(np.float32)), ())
+                if len(alike) == 1:
+                    tensor.name = next(iter(alike)).encode()
+
+
+def name_tensors(model: schema.ModelT, weights: Collection[str]) -> None:
+    """Names all tensors but the inputs that callers know by name.
+
+    A constant keeps its name; what is made with a weight is called as the weight's layer, and
+    anything else as the operator that makes it: `encoder/block_0/ffn_start/up`, `mul`. Further ones
+    of a name are told apart by a number: `mul@1`.
+
+    Args:
+        model: as `flatbuffer.load` gives it; it is changed.
+        weights: paths of weights.
+    """
+    names = collections.Counter()
+    kept = set(model.subgraphs[0].inputs)
+    names.update(model.subgraphs[0].tensors[index].name.decode() for index in kept)
+    operators = collections.defaultdict(list)
+    for operator in flatbuffer.operators(model):
+        operators[operator.subgraph].append(operator)
+    for number, subgraph in enumerate(model.subgraphs):
+        made = {}
+        for operator in operators[number]:
+            inputs = [subgraph.tensors[i].name.decode().partition("@")[0] for i in operator.inputs]
+            layers = [path.rpartition("/")[0] for path in inputs if path in weights]
+            name = next(filter(None, layers), operator.name.lower())
+            made |= dict.fromkeys(operator.outputs, name)
+        for index, tensor in enumerate(subgraph.tensors):
+            if number == 0 and index in kept:
+                continue
+            name = made.get(index) or tensor.name.decode().partition("@")[0] or "input"
+            tensor.name = (f"{name}@{names[name]}" if names[name] else name).encode()
+            names[name] += 1
+
+
+def _layouts(weight: np.ndarray) -> Iterator[np.ndarray]:
+    """A weight as it is, and with the axes of its outputs, some of the last, first."""
+    yield weight
+    for axis in range(1, weight.ndim):
+        yield weight.reshape(np.prod(weight.shape[:axis]), -1).T
+
+
+def _fingerprint(values: np.ndarray) -> tuple[int, bytes]:
+    """Number of values, and some of them in units of their largest."""
+    flat = values.reshape(-1)
+    samples = flat[:: max(1, flat.size // _SAMPLES)]
+    largest = np.abs(samples).max(initial=0)
+    return flat.size, (samples / largest if largest > 0 else samples).tobytes()
