@@ -77,13 +77,11 @@ class Process:
         self._partial = folder / "checkpoints" / "last" / "partial"
         self._begun = time.time()
         # A file, since nobody reads a pipe while waiting for the moment.
-        self._output = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen(
-            [*command, f"--workdir={folder}"],
-            cwd=ROOT,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-        )
+        self._log = folder.with_name(f"{folder.name}.log")
+        with self._log.open("w") as output:
+            self._process = subprocess.Popen(
+                [*command, f"--workdir={folder}"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+            )
 
     def stop(self, number: signal.Signals, moment: Moment) -> bool | None:
         """Sends the signal, and says whether it came within a checkpoint; None: the training came
@@ -102,8 +100,7 @@ class Process:
     def finish(self) -> None:
         """Waits for the end of the training."""
         if self._process.wait():
-            self._output.seek(0)
-            raise SystemExit(f"The training failed:\n{self._output.read()}")
+            raise SystemExit(f"The training failed:\n{self._log.read_text()}")
 
     def _waits_until(self, moment: Moment) -> bool:
         """Whether the moment came while the process lived."""
