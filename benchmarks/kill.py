@@ -3,10 +3,10 @@
     python benchmarks/kill.py
 
 trains a small recogniser to its end, and again with SIGKILL at 20 random moments, each time going
-on by the same command line; then the same with SIGTERM and with SIGINT, which is Ctrl-C. Half of
-the moments are anywhere in the life of a process, its start included; the other half are aimed
-within the writing of a checkpoint. A run that comes to its end before all signals are sent is
-followed by another.
+on by the same command line; then the same with SIGTERM and with SIGINT, which is Ctrl-C. Of four
+moments one is in the start of a process, one anywhere in its training, and two are aimed within the
+writing of a checkpoint. A run that comes to its end before all signals are sent is followed by
+another.
 
 What is compared: every tensor of the last and of the best checkpoint (weights, optimizer, running
 average, random state, step), and steps, losses and word errors of all evaluations. Exits with 1 if
@@ -40,7 +40,7 @@ from absl import app, flags
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("kills", 20, "Signals of each kind.", lower_bound=1)
 flags.DEFINE_list("signals", ["SIGKILL", "SIGTERM", "SIGINT"], "Which.")
-flags.DEFINE_integer("steps", 400, "Steps of a run.")
+flags.DEFINE_integer("steps", 200, "Steps of a run.")
 flags.DEFINE_integer("seed", 0, "Seed of the moments.")
 flags.DEFINE_string("manifest", None, "A corpus with the splits train and dev.")
 flags.DEFINE_string("preset", "smallest", "The recogniser.")
@@ -86,7 +86,7 @@ class Process:
     def stop(self, number: signal.Signals, moment: Moment) -> bool | None:
         """Sends the signal, and says whether it came within a checkpoint; None: the training came
         to its end before."""
-        if self._waits_until(moment):
+        if self.waits_until(moment):
             self._process.send_signal(number)
             if number == signal.SIGKILL:
                 self._process.wait()
@@ -102,7 +102,7 @@ class Process:
         if self._process.wait():
             raise SystemExit(f"The training failed:\n{self._log.read_text()}")
 
-    def _waits_until(self, moment: Moment) -> bool:
+    def waits_until(self, moment: Moment) -> bool:
         """Whether the moment came while the process lived."""
         seen, writing = 0, False
         while seen < moment.checkpoint:
@@ -127,15 +127,17 @@ def main(_: list[str]) -> None:
         temporary = Path(name)
         command = _command(FLAGS.manifest or _write_corpus(temporary))
         begun = time.monotonic()
-        Process(command, temporary / "uninterrupted").finish()
-        seconds = time.monotonic() - begun
+        process = Process(command, temporary / "uninterrupted")
+        process.waits_until(Moment(delay=0, checkpoint=1))
+        start = time.monotonic() - begun
+        process.finish()
         expected = _outcome(temporary / "uninterrupted")
-        print(f"{len(expected)} tensors and evaluations, {seconds:.0f} s uninterrupted", flush=True)
+        print(f"{len(expected)} tensors and evaluations; {start:.0f} s to the first checkpoint")
         print("| signal | signals | within a checkpoint | went on from | runs | differing |")
         print("|---|---|---|---|---|---|", flush=True)
         differing = 0
         for number in map(signal.Signals.__getitem__, FLAGS.signals):
-            differing += _stopped_again_and_again(command, number, temporary, seconds, expected)
+            differing += _stopped_again_and_again(command, number, temporary, start, expected)
     if differing:
         sys.exit(1)
 
@@ -144,7 +146,7 @@ def _stopped_again_and_again(
     command: list[str],
     number: signal.Signals,
     temporary: Path,
-    seconds: float,
+    start: float,
     expected: dict[str, Any],
 ) -> int:
     """Prints a row of the table, and returns how many tensors and evaluations differ."""
@@ -156,7 +158,7 @@ def _stopped_again_and_again(
         runs += 1
         folder = temporary / f"{number.name}-{runs}"
         while sent < FLAGS.kills:
-            stopped = Process(command, folder).stop(number, _moment(rng, sent, seconds))
+            stopped = Process(command, folder).stop(number, _moment(rng, sent, start))
             if stopped is None:
                 break
             sent += 1
@@ -174,17 +176,23 @@ def _stopped_again_and_again(
     return len(differing)
 
 
-def _moment(rng: random.Random, index: int, seconds: float) -> Moment:
-    """Anywhere and within a checkpoint in turn."""
-    if index % 2:
-        return Moment(delay=rng.uniform(0, 0.03), checkpoint=rng.randint(1, 4))
-    return Moment(delay=rng.uniform(0, 0.7 * seconds))
+def _moment(rng: random.Random, index: int, start: float) -> Moment:
+    """In the start, which takes so many seconds, in the training, or within a checkpoint."""
+    if index % 4 == 0:
+        return Moment(delay=rng.uniform(0, start))
+    longest = 1.0 if index % 4 == 2 else 0.03
+    return Moment(delay=rng.uniform(0, longest), checkpoint=rng.randint(1, 4))
 
 
 def _command(manifest: str | Path) -> list[str]:
     return [
         *(sys.executable, "-c", _PROGRAM, "train"),
-        *(f"--manifest={Path(manifest).resolve()}", f"--preset={FLAGS.preset}", "--noxla"),
+        *(
+            f"--manifest={Path(manifest).resolve()}",
+            f"--preset={FLAGS.preset}",
+            "--noxla",
+            "--buckets=1",
+        ),
         *(f"--steps={FLAGS.steps}", "--warmup=20", "--average=20"),
         *(f"--batch_seconds={FLAGS.batch_seconds}", f"--evaluate_every={max(1, FLAGS.steps // 3)}"),
         # Several in each second.
