@@ -168,7 +168,7 @@ def _place(pair: tuple[str, str, str]) -> str:
     """A word as it was said over the word that was heard."""
     kind, reference, hypothesis = pair
     if kind == "equal":
-        return f'<span class="same"><span>{escape(reference)}</span></span>'
+        return f"<span>{escape(reference)}</span>"
     letter, style = _KINDS[kind]
     said = f"<del>{escape(reference)}</del>" if reference else f"<span>{_ABSENT}</span>"
     heard = f"<ins>{escape(hypothesis)}</ins>" if hypothesis else f"<span>{_ABSENT}</span>"
@@ -180,7 +180,8 @@ def _place(pair: tuple[str, str, str]) -> str:
 
 def _in_words(errors: WordErrors) -> str:
     rate = f" ({percent(errors.wer)})" if errors.words else ""
-    return f"{errors.errors:,} errors in {errors.words:,} words{rate}"
+    noun = "error" if errors.errors == 1 else "errors"
+    return f"{errors.errors:,} {noun} in {errors.words:,} words{rate}"
 
 
 def _left_out(count: int, shown: int, what: str) -> str:

@@ -9,11 +9,11 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --text: #1c2128; --muted: #5b6470; --line: #dfe3e8;
-  --series-1: #1f5fbf; --series-2: #b45309; --bar: #c9dcf7;
+  --series-1: #1f5fbf; --series-2: #b45309;
   --substitution: #8a5300; --deletion: #b3261e; --insertion: #1f5fbf; }
 @media (prefers-color-scheme: dark) { :root {
   --page: #111418; --card: #1a1f25; --text: #e6e9ed; --muted: #9aa4b0; --line: #303841;
-  --series-1: #7fb2ff; --series-2: #f0a64b; --bar: #274468;
+  --series-1: #7fb2ff; --series-2: #f0a64b;
   --substitution: #f0b45a; --deletion: #ff8f85; --insertion: #8fbcff; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 72rem; background: var(--page);
@@ -22,7 +22,7 @@ h1 { margin: 0; font-size: 1.6rem; line-height: 1.25; }
 h2 { margin: 2.2rem 0 .7rem; font-size: 1.2rem; }
 h3 { margin: 1.2rem 0 .5rem; font-size: 1rem; }
 p { margin: .3rem 0; }
-.muted, caption, figcaption, dt { color: var(--muted); font-size: .875rem; }
+.muted, figcaption, dt { color: var(--muted); font-size: .875rem; }
 .grid { display: grid; gap: .8rem; margin: 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
 .tiles { grid-template-columns: repeat(auto-fill, minmax(min(100%, 8.4rem), 1fr));
@@ -36,21 +36,18 @@ figure svg { display: block; width: 100%; height: auto; }
 figure svg text { font-family: system-ui, sans-serif !important; }
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-size: .9rem; }
-caption { padding-bottom: .3rem; text-align: left; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 th { font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.bar { background: linear-gradient(var(--bar), var(--bar)) no-repeat left / var(--share) 100%; }
 code, pre { font: .85rem/1.5 ui-monospace, monospace; }
 pre { margin: .3rem 0 0; white-space: pre-wrap; }
 details { margin-top: .8rem; }
 summary { cursor: pointer; }
 .card + .card.utterance { margin-top: .6rem; }
 .words { display: flex; flex-wrap: wrap; gap: .35rem .5rem; margin-top: .4rem; line-height: 1.35; }
-.words .same, .words .mark { display: inline-flex; flex-direction: column; }
+.mark { display: inline-flex; flex-direction: column; }
 .words ins, .words del { text-decoration: none; }
-.same span { color: var(--muted); }
 .mark { border-bottom: .15rem solid; padding: 0 .2rem; border-radius: .2rem .2rem 0 0; }
 .mark b { font-size: .75rem; line-height: 1.2; }
 .substitution { color: var(--substitution); border-bottom-style: double; }
@@ -111,11 +108,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], alignment: str) 
         rows: those of the others.
         alignment: "<" or ">" for each column.
     """
-    styles = ['class="number"' if side == ">" else "" for side in alignment]
+    styles = [' class="number"' if side == ">" else "" for side in alignment]
 
     def line(tag: str, cells: Sequence[str]) -> str:
         return "".join(
-            f"<{tag} {style}>{escape(cell)}</{tag}>".replace(" >", ">", 1)
+            f"<{tag}{style}>{escape(cell)}</{tag}>"
             for cell, style in zip(cells, styles, strict=True)
         )
 
