@@ -67,7 +67,9 @@ def write_report(workdir: "Workdir") -> Path:
         _commands(commands),
     ]
     report = folder / "report.html"
-    write_beside(report, page(f"{name}: training report", body).encode())
+    # A file name on the command line may be no UTF-8.
+    content = page(f"{name}: training report", body).encode(errors="replace")
+    write_beside(report, content)
     return report
 
 
@@ -96,10 +98,10 @@ def _headline(name: str, config: Line) -> str:
     recipe = model.get("recipe")
     recipe = recipe.get("name") if isinstance(recipe, dict) else recipe
     written = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    facts = " · ".join(f"{fact}" for fact in (model.get("name"), recipe) if fact)
+    facts = [str(fact) for fact in (model.get("name"), recipe) if fact]
     return (
         f"<header><h1>{escape(name)}</h1>"
-        f'<p class="muted">{escape(facts)} · as of {written}</p></header>'
+        f'<p class="muted">{escape(" · ".join([*facts, f"as of {written}"]))}</p></header>'
     )
 
 

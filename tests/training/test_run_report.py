@@ -65,7 +65,7 @@ def fill(folder):
             "steps_per_second": 3.0,
             "audio_hours_per_hour": 123.4,
             "skipped": int(step > 30),
-            "seconds": step / 3,
+            "seconds": step * 18.25,
             "processor_seconds": step / 2,
             "memory_mb": 800 + step / 100,
         }
@@ -165,3 +165,9 @@ def test_another_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="is no training folder"):
         write_report(Workdir(tmp_path))
     assert not (tmp_path / "report.html").exists()
+
+
+def test_names_of_files_need_not_be_utf8(folder):
+    argv = ["train", b"--manifest=f\xfcr.jsonl".decode(errors="surrogateescape")]
+    write_lines(folder / "commands.jsonl", [{"step": 0, "argv": argv}])
+    assert "--manifest=f?r.jsonl" in write_report(Workdir(folder)).read_text()
