@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -139,10 +140,7 @@ def _pairs(chunk: Any, reference: Sequence[str], hypothesis: Sequence[str]) -> l
     """The places of a chunk of jiwer's."""
     said = reference[chunk.ref_start_idx : chunk.ref_end_idx]
     heard = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
-    length = max(len(said), len(heard))
-    fill = [""] * length
-    said, heard = [*said, *fill][:length], [*heard, *fill][:length]
-    return [(chunk.type, *pair) for pair in zip(said, heard, strict=True)]
+    return [(chunk.type, *pair) for pair in itertools.zip_longest(said, heard, fillvalue="")]
 
 
 def _shown(utterances: Sequence[AlignedUtterance], first: int, title: str) -> list[str]:
