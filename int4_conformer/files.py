@@ -1,8 +1,11 @@
-"""Writing files."""
+"""Writing files, and reading those that a program was killed over."""
 
 import contextlib
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from int4_conformer.errors import UserError
 
@@ -38,3 +41,24 @@ def require_place(path: str | os.PathLike) -> None:
         raise UserError(
             f"{path} cannot be written: there is no folder {path.parent}; make it first."
         )
+
+
+def json_lines(path: str | os.PathLike, most: int | None = None) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON-lines file that programs append to; none if it is not there.
+
+    Lines that are no JSON object are passed over: a program that was killed leaves half a line.
+
+    Args:
+        path: the file.
+        most: of a longer file, about so many lines are read, the last and those at even distances.
+    """
+    try:
+        lines = Path(path).read_bytes().splitlines()
+    except FileNotFoundError:
+        return
+    distance = 1 if most is None else max(1, -(-len(lines) // most))
+    for line in lines[(len(lines) - 1) % distance :: distance]:
+        with contextlib.suppress(ValueError):
+            value = json.loads(line)
+            if isinstance(value, dict):
+                yield value

@@ -1,7 +1,9 @@
+import itertools
+
 import pytest
 
 from int4_conformer.errors import UserError
-from int4_conformer.files import require_place, write_beside
+from int4_conformer.files import json_lines, require_place, write_beside
 
 
 def test_a_file_is_written_over_an_older_one(tmp_path):
@@ -50,3 +52,21 @@ def test_require_place_before_work_starts(tmp_path):
     for path in (tmp_path, "", tmp_path / "absent" / "file"):
         with pytest.raises(UserError):
             require_place(path)
+
+
+def test_lines_that_were_cut_short_are_passed_over(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    assert list(json_lines(path)) == []
+    path.write_bytes(b'{"step": 1}\n{"st\n[2]\n\xff\n\n{"step": 3}\n{"step": 4, "lo')
+    assert list(json_lines(path)) == [{"step": 1}, {"step": 3}]
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 99, 1000])
+def test_of_many_lines_some_are_read_and_the_last(tmp_path, count):
+    path = tmp_path / "lines.jsonl"
+    path.write_text("".join(f'{{"step": {step}}}\n' for step in range(count)))
+    steps = [line["step"] for line in json_lines(path, most=10)]
+    distances = {after - before for before, after in itertools.pairwise(steps)}
+    assert len(distances) <= 1
+    assert min(count, 10) / 2 < len(steps) <= 10
+    assert steps[-1] == count - 1

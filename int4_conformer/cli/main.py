@@ -10,6 +10,7 @@ from int4_conformer.cli import app
 COMMANDS = {
     "demo": ("int4_conformer.cli.demo", "trains, exports and tries a small recogniser"),
     "train": ("int4_conformer.cli.train", "trains a recogniser on a manifest of utterances"),
+    "report": ("int4_conformer.cli.report", "writes a page of curves and word errors of a run"),
     "evaluate": ("int4_conformer.cli.evaluate", "measures the word error rate of a recogniser"),
     "export": ("int4_conformer.cli.export", "writes a checkpoint as a .tflite file"),
     "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files"),

@@ -1,0 +1,37 @@
+"""Writes report.html into a training folder: the run on one page.
+
+Curves, word errors with their alignments, settings and commands, as far as the run has come.
+Training writes the page itself at each evaluation and at its end.
+"""
+
+from absl import flags
+
+from int4_conformer.cli import app
+from int4_conformer.errors import UserError
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    """It has none."""
+
+
+def _report(values: flags.FlagValues, arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        raise UserError(f"report takes one WORKDIR. Received: {len(arguments)} arguments")
+
+    # After the check, which need not wait for TensorFlow.
+    from int4_conformer.training.run_report import write_report
+    from int4_conformer.training.workdir import Workdir
+
+    print(write_report(Workdir(arguments[0])))
+
+
+COMMAND = app.Command(
+    name="report",
+    usage="WORKDIR",
+    description=__doc__,
+    define_flags=_define_flags,
+    main=_report,
+)
+
+if __name__ == "__main__":
+    app.run(COMMAND)
