@@ -42,7 +42,6 @@ def _define_flags(values: flags.FlagValues) -> None:
         "Audio that a stream waits for at most, of a model that can stream.",
         flag_values=values,
     )
-    flags.mark_flag_as_required("output", flag_values=values)
 
 
 def _export(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -80,6 +79,7 @@ COMMAND = app.Command(
     description=__doc__,
     define_flags=_define_flags,
     main=_export,
+    required=("output",),
 )
 
 if __name__ == "__main__":

@@ -57,7 +57,6 @@ def _define_flags(values: flags.FlagValues) -> None:
         "Checkpoint to look at; the best if there is one.",
         flag_values=values,
     )
-    flags.mark_flag_as_required("manifest", flag_values=values)
 
 
 def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -101,6 +100,7 @@ COMMAND = app.Command(
     description=__doc__,
     define_flags=_define_flags,
     main=_suggest,
+    required=("manifest",),
 )
 
 if __name__ == "__main__":

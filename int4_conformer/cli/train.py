@@ -67,7 +67,6 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_string("strategy", "auto", "auto, mirrored or tpu.", flag_values=values)
     app.define_fields(TrainingConfig, values)
-    flags.mark_flags_as_required(["manifest", "workdir"], flag_values=values)
 
 
 def _train(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -130,6 +129,7 @@ COMMAND = app.Command(
     description=__doc__,
     define_flags=_define_flags,
     main=_train,
+    required=("manifest", "workdir"),
 )
 
 if __name__ == "__main__":
