@@ -55,7 +55,7 @@ def trained(tmp_path_factory) -> TrainedRun:
         *("--batch_seconds=1", "--buckets=1"),
     )
     variables, trainers = [], []
-    evaluate_and_save, resume_or_start = Trainer._evaluate_and_save, Trainer._resume_or_start
+    save, resume_or_start = Trainer._save, Trainer._resume_or_start
 
     def uncompiled(trainer):
         # XLA would take longer to compile the step than these two steps take without it.
@@ -63,24 +63,24 @@ def trained(tmp_path_factory) -> TrainedRun:
         step._run_replica = step._replica_step
         resume_or_start(trainer)
 
-    def interrupted(trainer, metrics):
-        evaluate_and_save(trainer, metrics)
+    def interrupted(trainer, step):
+        save(trainer, step)
         variables.extend(variable.numpy() for variable in tiny.trained_variables(trainer))
         raise KeyboardInterrupt
 
-    def observed(trainer, metrics):
+    def observed(trainer):
         trainers.append(trainer)
-        return evaluate_and_save(trainer, metrics)
+        resume_or_start(trainer)
 
     with pytest.MonkeyPatch.context() as patch:
         test = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
         patch.setitem(presets.PRESETS, "test", test)
         patch.setattr(Trainer, "_resume_or_start", uncompiled)
-        patch.setattr(Trainer, "_evaluate_and_save", interrupted)
+        patch.setattr(Trainer, "_save", interrupted)
         first = commands.run(*arguments, "--dev_split=")
         shutil.copytree(folder / "run", folder / "interrupted")
-        patch.setattr(Trainer, "_resume_or_start", resume_or_start)
-        patch.setattr(Trainer, "_evaluate_and_save", observed)
+        patch.setattr(Trainer, "_save", save)
+        patch.setattr(Trainer, "_resume_or_start", observed)
         second = commands.run(*arguments)
     (trainer,) = trainers
     return TrainedRun(

@@ -79,7 +79,10 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
         # Besides those of its own, absl raises a ValueError for --noflag=value and odd flagfiles.
         except (flags.Error, ValueError) as error:
             raise UserError(flag_texts.complaint(error, values, command.name)) from error
-        if missing := [f"--{name}" for name in command.required if values[name].value is None]:
+        # An empty value is what the shell makes of a variable that is not set.
+        if missing := [
+            f"--{name}" for name in command.required if values[name].value in (None, "")
+        ]:
             raise UserError(
                 f"{command.name} needs {' and '.join(missing)}; "
                 f"`{PROGRAM} {command.name} --help` says what to give."

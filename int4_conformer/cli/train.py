@@ -10,6 +10,7 @@ from absl import flags
 from int4_conformer.cli import app
 from int4_conformer.data.corpus import hold_out, normalized, read_corpus
 from int4_conformer.errors import UserError
+from int4_conformer.files import require_folder_place
 from int4_conformer.models.model_config import JointConfig
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
@@ -72,6 +73,7 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"train takes flags only. Received: {arguments[0]!r}")
+    require_folder_place(values.workdir)
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
     train = normalized(read_corpus(values.manifest, values.split))
     if values.dev_fraction:
