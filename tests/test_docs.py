@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from int4_conformer.layers.paths import by_path
+from int4_conformer.training.workdir import Workdir
 from tests.support import pages, tiny
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +17,8 @@ TABLES = runpy.run_path(str(DOCS / "tables.py"))
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 # Languages of blocks that nothing runs.
 SHOWN = {"text", "json"}
+# Pages whose commands take half a minute and more.
+HEAVY = {"decoding.md", "models.md", "quantization.md"}
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
@@ -58,13 +62,13 @@ def reader(tmp_path_factory):
 
 def test_the_readme_leaves_what_it_says(reader):
     left = {path.name for path in reader.iterdir()}
-    assert {"run", "model.tflite", "float.tflite", "recipe.json", "classifier.tflite"} <= left
+    assert {"run", "model.tflite", "float.tflite", "classifier.tflite"} <= left
 
 
 @pytest.mark.parametrize(
     "page",
     [
-        page
+        pytest.param(page, marks=pytest.mark.heavy if page.name in HEAVY else ())
         for page in PAGES[1:]
         if any(block.language in pages.LANGUAGES for block in pages.blocks(page))
     ],
@@ -73,7 +77,8 @@ def test_the_readme_leaves_what_it_says(reader):
 def test_the_blocks_of_a_page_run(reader, page, tmp_path, monkeypatch):
     folder = tmp_path / "reader"
     shutil.copytree(reader, folder)
-    np.savez(folder / "weights.npz", **pages.weights(folder / "run"))
+    model, _ = Workdir(folder / "run").load()
+    np.savez(folder / "weights.npz", **{path: w.numpy() for path, w in by_path(model).items()})
     monkeypatch.chdir(folder)
     pages.run(page, monkeypatch)
 

@@ -5,7 +5,7 @@ The Python blocks of a page share their names. A block that cannot be run has a 
     <!-- not run by the tests: why -->
 
 Two things differ from what a reader does: presets have the sizes of the tests' recognisers, and
-`int4-conformer train` takes two steps without XLA.
+`int4-conformer train` takes two steps. XLA compiles nothing, which would take longer than all else.
 """
 
 import dataclasses
@@ -13,9 +13,10 @@ import re
 import shlex
 from pathlib import Path
 
-from int4_conformer.layers.paths import by_path
+import tensorflow as tf
+
+from int4_conformer import xla
 from int4_conformer.models import presets
-from int4_conformer.training.workdir import Workdir
 from tests.support import commands, pairs, tiny
 
 LANGUAGES = {"python", "sh"}
@@ -63,23 +64,18 @@ def run(page: Path, patch):
     """Runs those in the current folder; `patch` is pytest's."""
     for name, sizes in PRESETS.items():
         patch.setitem(presets.PRESETS, name, sizes)
+    function = tf.function
+    patch.setattr(tf, "function", lambda *args, jit_compile=None, **kw: function(*args, **kw))
     names = {"__name__": "__main__"}
-    for block in blocks(page):
-        if block.reason is not None:
-            continue
-        if block.language == "python":
-            # Empty lines before it, so that a traceback has the page's line.
-            code = "\n" * (block.line - 1) + block.code
-            exec(compile(code, page, "exec"), names)
-        elif block.language == "sh":
-            for line in block.code.replace("\\\n", " ").splitlines():
-                _run_line(line)
-
-
-def weights(workdir):
-    """Those of a training folder by their names, as `numpy.savez` takes them."""
-    model, _ = Workdir(workdir).load()
-    return {path: weight.numpy() for path, weight in by_path(model).items()}
+    with xla.without_pieces():
+        for block in blocks(page):
+            if block.reason is None and block.language == "python":
+                # Empty lines before it, so that a traceback has the page's line.
+                code = "\n" * (block.line - 1) + block.code
+                exec(compile(code, page, "exec"), names)
+            elif block.reason is None and block.language == "sh":
+                for line in block.code.replace("\\\n", " ").splitlines():
+                    _run_line(line)
 
 
 def _run_line(line):
