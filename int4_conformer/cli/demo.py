@@ -19,7 +19,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.files import require_folder_place, write_beside
 from int4_conformer.models.presets import preset
 from int4_conformer.text.graphemes import Graphemes
-from int4_conformer.training.run_config import read_run_config
+from int4_conformer.training.run_folder import read_run_config
 from int4_conformer.training.training_config import TrainingConfig
 
 _FORMATS = ("float32", "int4")

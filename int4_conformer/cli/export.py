@@ -15,7 +15,7 @@ from int4_conformer.files import require_new_folder, require_place
 from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import smaller
-from int4_conformer.training.run_config import read_run_config
+from int4_conformer.training.run_folder import read_run_config
 
 
 def _define_flags(values: flags.FlagValues) -> None:

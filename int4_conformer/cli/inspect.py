@@ -30,7 +30,7 @@ from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import columns
 from int4_conformer.tflite import inspection
-from int4_conformer.training import run_config
+from int4_conformer.training.run_folder import CONFIG, checkpoint_steps, read_run_config
 from int4_conformer.training.training_config import TrainingConfig
 
 _RECIPES = {
@@ -65,21 +65,21 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> None:
         require_place(values.json)
     if model in PRESETS:
         facts, text = _of_preset(model, values.vocab_size, values.recipe)
+    elif not os.path.lexists(model):
+        raise UserError(
+            f"There is no file, folder or preset {model!r}{did_you_mean(model, PRESETS)}; "
+            f"the presets are {', '.join(PRESETS)}."
+        )
     elif values.vocab_size is not None or values.recipe is not None:
         raise UserError(
             f"--vocab_size and --recipe are for presets ({', '.join(PRESETS)}); leave them "
             f"out for a file. Received: {model}"
         )
-    elif (Path(model) / run_config.NAME).is_file():
+    elif (Path(model) / CONFIG).is_file():
         facts, text = _of_run(Path(model))
-    elif os.path.lexists(model):
+    else:
         found = inspection.inspect_tflite(model)
         facts, text = found.to_json(), found.table()
-    else:
-        raise UserError(
-            f"There is no file, folder or preset {model!r}{did_you_mean(model, PRESETS)}; "
-            f"the presets are {', '.join(PRESETS)}."
-        )
     if values.json is not None:
         write_beside(values.json, (json.dumps(facts, indent=2) + "\n").encode())
     print(text)
@@ -87,15 +87,9 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> None:
 
 def _of_run(folder: Path) -> tuple[dict[str, Any], str]:
     """The facts of a training folder for JSON, and as a text."""
-    config = run_config.read_run_config(folder)
+    config = read_run_config(folder)
     model = TransducerConfig.from_config(config["model"])
-    checkpoints = {
-        kind: sorted(
-            int(file.stem.removeprefix("step-"))
-            for file in (folder / "checkpoints" / kind).glob("step-*.index")
-        )
-        for kind in ("best", "last")
-    }
+    checkpoints = checkpoint_steps(folder)
     kept = [f"{kind} of step {steps[-1]:,}" for kind, steps in checkpoints.items() if steps]
     defaults = dataclasses.asdict(TrainingConfig())
     changed = [

@@ -20,7 +20,7 @@ from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.quant.spec.quant_config import QuantConfig
-from int4_conformer.training.run_config import read_run_config
+from int4_conformer.training.run_folder import read_run_config
 
 _SECONDS_PER_BATCH = 30.0
 

@@ -21,7 +21,7 @@ from int4_conformer.cli import app
 from int4_conformer.errors import UserError
 from int4_conformer.text.normalize import normalize
 from int4_conformer.text.tokenizer import tokenizer_from_config
-from int4_conformer.training.run_config import read_run_config
+from int4_conformer.training.run_folder import read_run_config
 
 
 def _define_flags(values: flags.FlagValues) -> None:

@@ -17,7 +17,7 @@ from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.training.checkpoints import Checkpoints, step_of
-from int4_conformer.training.run_config import NAME, read_run_config
+from int4_conformer.training.run_folder import CONFIG, read_run_config
 from int4_conformer.training.weight_average import WeightAverage
 
 # Settings that a run may go on with others of.
@@ -59,7 +59,7 @@ class Workdir:
             "training": training,
         }
         config = json.loads(json.dumps(config))
-        file = self.path / NAME
+        file = self.path / CONFIG
         if file.exists():
             known = read_run_config(self.path)
             # As this version writes it, so that names of an earlier one do not differ.

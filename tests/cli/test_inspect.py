@@ -88,6 +88,7 @@ def test_refusals(capsys, path, tmp_path):
         ([], "inspect takes one FILE, WORKDIR or PRESET. Received: 0 arguments"),
         ([path, path], "inspect takes one FILE, WORKDIR or PRESET. Received: 2 arguments"),
         (["tinny"], "There is no file, folder or preset 'tinny' (did you mean tiny?); the preset"),
+        (["tinny", "--recipe=w8a8"], "preset 'tinny' (did you mean tiny?)"),
         ([""], "There is no file, folder or preset ''; the presets are tiny, "),
         ([tmp_path / "absent"], f"absent'; the presets are {', '.join(PRESETS)}."),
         ([tmp_path], "is a folder; give a .tflite file."),

@@ -1,4 +1,4 @@
-"""The `config.json` of a training folder, which is read without TensorFlow."""
+"""What a training folder says of itself, without TensorFlow."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from int4_conformer.errors import UserError
 
-NAME = "config.json"
+CONFIG = "config.json"
 _PARTS = {"model", "tokenizer", "training"}
 
 
@@ -16,10 +16,10 @@ def read_run_config(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the folder is no training folder.
     """
-    file = folder / NAME
+    file = folder / CONFIG
     if not file.is_file():
         raise UserError(
-            f"{folder} is no training folder: it has no {NAME}; "
+            f"{folder} is no training folder: it has no {CONFIG}; "
             "give the folder that `int4-conformer train` wrote."
         )
     try:
@@ -31,3 +31,14 @@ def read_run_config(folder: Path) -> dict[str, Any]:
             f"{file} is not what `int4-conformer train` wrote; train in another folder."
         )
     return config
+
+
+def checkpoint_steps(folder: Path) -> dict[str, list[int]]:
+    """The steps whose checkpoints a run keeps, of the kinds "best" and "last", oldest first."""
+    return {
+        kind: sorted(
+            int(file.stem.removeprefix("step-"))
+            for file in (folder / "checkpoints" / kind).glob("step-*.index")
+        )
+        for kind in ("best", "last")
+    }
