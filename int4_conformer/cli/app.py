@@ -113,7 +113,8 @@ def exits() -> Iterator[None]:
         try:
             yield
         except UserError as error:
-            fail(str(error))
+            _tell(str(error))
+            sys.exit(2)
         finally:
             for stream in streams:
                 stream.flush()
@@ -121,7 +122,7 @@ def exits() -> Iterator[None]:
         if error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise
         if error.errno == errno.ENOSPC:
-            print(f"{PROGRAM}: There is no space left to write to; make room.", file=sys.stderr)
+            _tell("There is no space left to write to; make room.")
         # Python must not try again at exit.
         for stream in streams:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -151,10 +152,9 @@ def given_fields(
     }
 
 
-def fail(message: str) -> NoReturn:
-    """Tells the user's mistake in one line and exits with 2."""
-    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+def _tell(message: str) -> None:
+    """Tells what went wrong, in one line; spaces in names stay."""
+    print(f"{PROGRAM}: {' '.join(map(str.strip, message.splitlines()))}", file=sys.stderr)
 
 
 def _help(command: Command, values: flags.FlagValues) -> str:

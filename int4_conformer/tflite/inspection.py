@@ -44,7 +44,7 @@ class Inspection:
     operators: dict[str, int] = dataclasses.field(repr=False)
     # None for a file that is not a recogniser of this package.
     metadata: Metadata | None = dataclasses.field(repr=False)
-    # Scales and zero points of all tensors; signatures that share a weight have each their own.
+    # Scales and zero points of all tensors; what several share is counted once.
     quantization_bytes: int
     # What the entries of the file's metadata hold, those of others included.
     metadata_bytes: int
@@ -188,5 +188,5 @@ def _quantization(model: schema.ModelT) -> Iterator[np.ndarray]:
 
 def _nbytes(arrays: Iterable[np.ndarray]) -> int:
     """Bytes of views of the file, those of the same place counted once."""
-    places = {array.__array_interface__["data"][0]: array.nbytes for array in arrays}
+    places = {a.__array_interface__["data"][0]: a.nbytes for a in arrays if a.size}
     return sum(places.values())

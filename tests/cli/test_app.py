@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from absl import flags
 
@@ -128,11 +130,24 @@ def test_refused_flags(capsys, tmp_path, monkeypatch, arguments, sentence):
 
 def test_a_users_mistake_is_one_line(capsys):
     def main(values, arguments):
-        raise UserError("The manifest m\nis empty; add utterances.")
+        raise UserError("The manifest a  b\n   is empty; add utterances.")
 
     assert run(command(main)) == 2
-    expected = "int4-conformer: The manifest m is empty; add utterances.\n"
+    expected = "int4-conformer: The manifest a  b is empty; add utterances.\n"
     assert capsys.readouterr().err == expected
+
+
+def test_names_that_are_no_text_are_told(capfdbinary):
+    name = os.fsdecode(b"\xff.wav")
+
+    def main(values, arguments):
+        print(arguments[0])
+        raise UserError(f"There is no file {arguments[0]}.")
+
+    assert run(command(main), name) == 2
+    captured = capfdbinary.readouterr()
+    assert captured.out == b"\\udcff.wav\n"
+    assert captured.err == b"int4-conformer: There is no file \\udcff.wav.\n"
 
 
 def test_an_interrupt_is_quiet(capsys):
