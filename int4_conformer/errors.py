@@ -7,8 +7,9 @@ A check takes what the user gave by name: `require_positive(steps=0)` raises
 Numbers that are NaN are refused by all.
 """
 
+import difflib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 
 class UserError(ValueError):
@@ -19,6 +20,18 @@ class UserError(ValueError):
 
     # Keras adds the arguments of the call in which it arose to an error that does not say this.
     _keras_call_info_injected = True
+
+
+def did_you_mean(given: str, known: Iterable[str], prefix: str = "") -> str:
+    """The end of a sentence that refuses a name: " (did you mean best?)", or nothing.
+
+    Args:
+        given: the name.
+        known: those that there are.
+        prefix: what stands before the one that is shown.
+    """
+    nearest = difflib.get_close_matches(given, known, n=1)
+    return f" (did you mean {prefix}{nearest[0]}?)" if nearest else ""
 
 
 def require_at_least(least: float, **values: float) -> None:

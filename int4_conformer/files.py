@@ -13,13 +13,16 @@ from int4_conformer.errors import UserError
 def write_beside(path: str | os.PathLike, content: bytes) -> None:
     """Writes a file whole or not at all: beside it first, then renamed over it.
 
+    The folder that holds it is made if there is none.
+
     Raises:
-        UserError: the folder does not exist or cannot be written to, or `path` is a folder.
+        UserError: the folder cannot be made or written to, or `path` is a folder.
     """
     require_place(path)
     path = Path(path)
     beside = path.with_name(path.name + ".partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(content)
         os.replace(beside, path)
     except OSError as error:
@@ -29,17 +32,51 @@ def write_beside(path: str | os.PathLike, content: bytes) -> None:
 
 
 def require_place(path: str | os.PathLike) -> None:
-    """Checks that a file can lie at `path`, for long work to do before it starts.
+    """Checks that a file can lie at `path`, for long work to do before it starts; makes nothing.
 
     Raises:
-        UserError: `path` is a folder, or the folder that should hold it does not exist.
+        UserError: `path` is a folder, or the folder that should hold it cannot be made or written
+            to.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"{path} is a folder; name the file to write.")
-    if not path.parent.is_dir():
+    _require_writable_above(path)
+
+
+def require_folder_place(path: str | os.PathLike) -> None:
+    """Checks likewise that a folder is at `path`, or can be made there.
+
+    Raises:
+        UserError: `path` is a file, or the folder cannot be made or written to.
+    """
+    path = Path(path)
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise UserError(f"{path} is a file; name a folder.")
+    # What counts is whether files can be written below it.
+    _require_writable_above(path / "file")
+
+
+def require_new_folder(path: str | os.PathLike) -> None:
+    """Checks likewise that a folder can be made at `path`, where there is nothing yet.
+
+    Raises:
+        UserError: `path` exists, or the folder that should hold it cannot be made or written to.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        raise UserError(f"{path} exists already; choose another folder or remove it.")
+    _require_writable_above(path)
+
+
+def _require_writable_above(path: Path) -> None:
+    # Unlike those of Path, the functions of os.path raise nothing where one may not look.
+    nearest = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not os.path.isdir(nearest):
+        raise UserError(f"{path} cannot be written: {nearest} is no folder; choose another path.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError(
-            f"{path} cannot be written: there is no folder {path.parent}; make it first."
+            f"{path} cannot be written: the folder {nearest} may not be written to; choose another."
         )
 
 

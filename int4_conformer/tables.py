@@ -3,6 +3,11 @@
 from collections.abc import Sequence
 
 
+def smaller(ratio: float) -> str:
+    """A size that another is `ratio` times of, in words: "7.73x smaller" or "1.04x larger"."""
+    return f"{ratio:.2f}x smaller" if ratio >= 1 else f"{1 / ratio:.2f}x larger"
+
+
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], alignment: str) -> str:
     """Aligns cells in columns.
 

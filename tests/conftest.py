@@ -68,9 +68,9 @@ def trained(tmp_path_factory) -> TrainedRun:
         variables.extend(variable.numpy() for variable in tiny.trained_variables(trainer))
         raise KeyboardInterrupt
 
-    def observed(trainer, step):
+    def observed(trainer):
         trainers.append(trainer)
-        save(trainer, step)
+        resume_or_start(trainer)
 
     with pytest.MonkeyPatch.context() as patch:
         test = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
@@ -79,8 +79,8 @@ def trained(tmp_path_factory) -> TrainedRun:
         patch.setattr(Trainer, "_save", interrupted)
         first = commands.run(*arguments, "--dev_split=")
         shutil.copytree(folder / "run", folder / "interrupted")
-        patch.setattr(Trainer, "_resume_or_start", resume_or_start)
-        patch.setattr(Trainer, "_save", observed)
+        patch.setattr(Trainer, "_save", save)
+        patch.setattr(Trainer, "_resume_or_start", observed)
         second = commands.run(*arguments)
     (trainer,) = trainers
     return TrainedRun(

@@ -1,13 +1,24 @@
 import re
 import runpy
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
-DOCS = Path(__file__).parents[1] / "docs"
+from int4_conformer.layers.paths import by_path
+from int4_conformer.training.workdir import Workdir
+from tests.support import pages, tiny
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 TABLES = runpy.run_path(str(DOCS / "tables.py"))
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+# Languages of blocks that nothing runs.
+SHOWN = {"text", "json"}
+# Pages whose commands take half a minute and more.
+HEAVY = {"decoding.md", "models.md", "quantization.md"}
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
@@ -22,8 +33,56 @@ def test_every_config_has_its_table():
     assert sorted(found) == sorted(TABLES["CONFIGS"])
 
 
-def test_a_model_is_fitted_as_the_page_says(tmp_path):
-    (program,) = re.findall(r"```python\n(.*?)```", (DOCS / "training.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_says_what_it_is(page):
+    text = page.read_text()
+    found = pages.blocks(page)
+    assert text.count("```") == 2 * len(found)
+    assert {block.language for block in found} <= pages.LANGUAGES | SHOWN
+    # No program outside of a block, where nothing would run it.
+    assert not re.search(r"^    (int4-conformer|python|pytest) ", text, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """The folder of someone who has a corpus and recordings, and has followed the README."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "corpus").mkdir()
+    tiny.write_corpus(folder / "corpus")
+    for name in ("speech", "a", "b"):
+        soundfile.write(folder / f"{name}.wav", tiny.speech(30), 16000)
+    (folder / "corpus.txt").write_text("a b\nb ab\n")
+    (folder / "contacts.txt").write_text("ab\nba\n")
+    (folder / "map.json").write_text(r'[[".*\\.num_batches_tracked", null]]')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        pages.run(ROOT / "README.md", patch)
+    return folder
+
+
+def test_the_readme_leaves_what_it_says(reader):
+    left = {path.name for path in reader.iterdir()}
+    assert {"run", "model.tflite", "float.tflite", "classifier.tflite"} <= left
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.heavy if page.name in HEAVY else ())
+        for page in PAGES[1:]
+        if any(block.language in pages.LANGUAGES for block in pages.blocks(page))
+    ],
+    ids=lambda page: page.name,
+)
+def test_the_blocks_of_a_page_run(reader, page, tmp_path, monkeypatch):
+    folder = tmp_path / "reader"
+    shutil.copytree(reader, folder)
+    model, _ = Workdir(folder / "run").load()
+    np.savez(folder / "weights.npz", **{path: w.numpy() for path, w in by_path(model).items()})
+    monkeypatch.chdir(folder)
+    pages.run(page, monkeypatch)
+
+
+def test_a_model_is_fitted_in_a_few_lines():
+    program, *_ = [b.code for b in pages.blocks(DOCS / "training.md") if b.language == "python"]
     assert len(program.strip().splitlines()) <= 22
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
-    assert (tmp_path / "fit.tflite").exists()

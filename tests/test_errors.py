@@ -31,3 +31,16 @@ def test_what_is_refused(check, accepted, refused, message):
 def test_the_first_that_is_refused_is_named():
     with pytest.raises(UserError, match="Received: b=0"):
         errors.require_positive(a=1, b=0, c=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix", "end"),
+    [
+        ("tinny", "", " (did you mean tiny?)"),
+        ("tinny", "--", " (did you mean --tiny?)"),
+        ("nosuch", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_nearest_name_is_offered(given, prefix, end):
+    assert errors.did_you_mean(given, ["large", "tiny"], prefix) == end

@@ -3,7 +3,13 @@ import itertools
 import pytest
 
 from int4_conformer.errors import UserError
-from int4_conformer.files import json_lines, require_place, write_beside
+from int4_conformer.files import (
+    json_lines,
+    require_folder_place,
+    require_new_folder,
+    require_place,
+    write_beside,
+)
 
 
 def test_a_file_is_written_over_an_older_one(tmp_path):
@@ -18,8 +24,8 @@ def test_a_file_is_written_over_an_older_one(tmp_path):
     ("name", "complaint"),
     [
         (".", "is a folder; name the file to write"),
-        ("absent/file", r"file cannot be written: there is no folder .*absent"),
-        ("file/below", r"below cannot be written: there is no folder .*file"),
+        ("file/below", r"below cannot be written: .*file is no folder"),
+        ("file/absent/below", r"below cannot be written: .*file is no folder"),
         ("n" * 250, "cannot be written"),
     ],
 )
@@ -45,15 +51,6 @@ def test_an_interrupted_write_leaves_the_older_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_require_place_before_work_starts(tmp_path):
-    require_place(tmp_path / "file")
-    (tmp_path / "file").touch()
-    require_place(tmp_path / "file")
-    for path in (tmp_path, "", tmp_path / "absent" / "file"):
-        with pytest.raises(UserError):
-            require_place(path)
-
-
 def test_lines_that_were_cut_short_are_passed_over(tmp_path):
     path = tmp_path / "lines.jsonl"
     assert list(json_lines(path)) == []
@@ -70,3 +67,33 @@ def test_of_many_lines_some_are_read_and_the_last(tmp_path, count):
     assert len(distances) <= 1
     assert min(count, 10) / 2 < len(steps) <= 10
     assert steps[-1] == count - 1
+
+
+def test_folders_are_made_for_a_file(tmp_path):
+    path = tmp_path / "some where" / "dépôt" / "file.bin"
+    require_place(path)
+    assert not list(tmp_path.iterdir())
+    write_beside(path, b"content")
+    assert path.read_bytes() == b"content"
+
+
+def test_places_before_work_starts(tmp_path, monkeypatch):
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.touch()
+    folder.mkdir()
+    absent = tmp_path / "absent" / "below"
+    for require, fit, unfit in [
+        (require_place, (file, absent), (tmp_path, "", file / "below")),
+        (require_folder_place, (folder, absent, ""), (file, file / "below")),
+        (require_new_folder, (absent,), (file, folder, "", file / "below")),
+    ]:
+        for path in fit:
+            require(path)
+        for path in unfit:
+            with pytest.raises(UserError):
+                require(path)
+    monkeypatch.setattr("int4_conformer.files.os.access", lambda path, mode: False)
+    for require in (require_place, require_folder_place, require_new_folder):
+        with pytest.raises(UserError, match=r"the folder .* may not be written to"):
+            require(absent)
+    assert sorted(tmp_path.iterdir()) == [file, folder]

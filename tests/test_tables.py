@@ -1,4 +1,4 @@
-from int4_conformer.tables import columns
+from int4_conformer.tables import columns, smaller
 
 
 def test_columns():
@@ -8,3 +8,8 @@ def test_columns():
 
 def test_lines_end_where_their_text_ends():
     assert columns(("layer", "note"), [("a", "")], "<<").splitlines() == ["layer  note", "a"]
+
+
+def test_what_is_larger_is_not_called_smaller():
+    ratios = [7.731, 1.0, 0.96]
+    assert list(map(smaller, ratios)) == ["7.73x smaller", "1.00x smaller", "1.04x larger"]

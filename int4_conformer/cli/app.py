@@ -9,7 +9,7 @@ A command is a module that ends with
         ...values.manifest...
 
     COMMAND = app.Command(name="train", usage="--manifest=FILE", description=__doc__,
-                          define_flags=_define_flags, main=_train)
+                          define_flags=_define_flags, main=_train, required=("manifest",))
 
     if __name__ == "__main__":
         app.run(COMMAND)
@@ -21,14 +21,19 @@ and run one after another in a process. Flags may precede or follow arguments, "
 defaults and help from there (`define_fields`).
 """
 
+import contextlib
 import dataclasses
+import errno
+import io
+import itertools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
+from int4_conformer.cli import flag_texts
 from int4_conformer.errors import UserError
 from int4_conformer.fields import help_of
 
@@ -50,8 +55,11 @@ class Command:
     define_flags: Callable[[flags.FlagValues], None]
     # Gets the parsed flags and the remaining arguments.
     main: Callable[[flags.FlagValues, list[str]], None]
-    # Whether `--config=FILE` and `--config.section.field=VALUE` are flags.
-    takes_config: bool = False
+    # Flags that must be given.
+    required: tuple[str, ...] = ()
+    # Where `--config=FILE` and `--config.section.field=VALUE` are flags: gives what they set to
+    # the flags that the user has not given.
+    take_config: Callable[[flags.FlagValues], None] | None = None
 
 
 def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
@@ -65,44 +73,83 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
     def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
         values = flags.FlagValues()
         command.define_flags(values)
-        if command.takes_config:
+        if command.take_config is not None:
             _define_config(values, argv)
-        if {"--help", "-h"} & set(argv[1:]):
+        before_arguments = itertools.takewhile(lambda given: given != "--", argv[1:])
+        if {"--help", "-help", "-h"} & set(before_arguments):
             print(_help(command, values))
             sys.exit(0)
         arguments = _parsed(command, values, argv)
+        # An empty value is what the shell makes of a variable that is not set.
+        if missing := [
+            f"--{name}" for name in command.required if values[name].value in (None, "")
+        ]:
+            raise UserError(
+                f"{command.name} needs {' and '.join(missing)}; "
+                f"`{PROGRAM} {command.name} --help` says what to give."
+            )
         flags.FLAGS.mark_as_parsed()
         # What the libraries below tell of their inner workings is not for the user.
         logging.set_verbosity(logging.ERROR)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         return values, arguments
 
-    try:
+    with exits():
         app.run(lambda parsed: command.main(*parsed), argv, flags_parser=parse)
-    except (UserError, flags.Error) as error:
-        fail(str(error))
-    except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; Python must not flush into it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+
+
+@contextlib.contextmanager
+def exits() -> Iterator[None]:
+    """Ends the program as a user expects where it cannot go on.
+
+    With 2 and one line after a mistake, or where nothing more can be written; quietly with 130 at
+    Ctrl-C, and with 1 when the reader of its output, such as `head`, has seen enough.
+    """
+    streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files may hold bytes that are no text.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            yield
+        except UserError as error:
+            tell(str(error))
+            sys.exit(2)
+        finally:
+            for stream in streams:
+                stream.flush()
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        if error.errno == errno.ENOSPC:
+            tell("There is no space left to write to; make room.")
+        # Python must not try again at exit.
+        for stream in streams:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        sys.exit(1 if error.errno == errno.EPIPE else 2)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def _parsed(command: Command, values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Parses the flags and returns the arguments that remain."""
+    """Parses the flags, a config file among them, and returns the arguments that remain."""
     try:
-        return values(argv)[1:]
-    except flags.Error:
-        raise
+        arguments = values(argv)[1:]
+    # Besides those of its own, absl raises a ValueError for --noflag=value and odd flagfiles.
+    except (flags.Error, ValueError) as error:
+        raise UserError(flag_texts.complaint(error, values, command.name)) from error
     except Exception as error:
-        if not command.takes_config:
+        if command.take_config is None:
             raise
         # A config file is a program, with any error that a program may have.
         raise UserError(
             f"--config cannot be taken: {type(error).__name__}: {error}; look at the file, and at "
             "the names of the fields that are given."
         ) from error
+    if command.take_config is not None:
+        command.take_config(values)
+    return arguments
 
 
 def _define_config(values: flags.FlagValues, argv: Sequence[str]) -> None:
@@ -139,19 +186,11 @@ def given_fields(
 
 
 def tell(message: str) -> None:
-    """Tells the user on stderr, in one line, what is not a result."""
-    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
-
-
-def fail(message: str) -> NoReturn:
-    """Tells the user's mistake and exits with 2."""
-    tell(message)
-    sys.exit(2)
+    """Tells the user on stderr, in one line, what is not a result; spaces in names stay."""
+    print(f"{PROGRAM}: {' '.join(map(str.strip, message.splitlines()))}", file=sys.stderr)
 
 
 def _help(command: Command, values: flags.FlagValues) -> str:
-    # absl groups flags under unindented module names, which tell the user nothing.
-    flag_lines = [line for line in values.get_help().splitlines() if line.startswith(" ")]
     return "\n".join(
         [
             f"usage: {PROGRAM} {command.name} {command.usage}",
@@ -159,6 +198,6 @@ def _help(command: Command, values: flags.FlagValues) -> str:
             command.description.strip(),
             "",
             "flags:",
-            *flag_lines,
+            flag_texts.flag_help(values, command.required),
         ]
     )

@@ -16,9 +16,10 @@ from int4_conformer.cli import app
 from int4_conformer.data.corpus import normalized
 from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
-from int4_conformer.files import write_beside
+from int4_conformer.files import require_folder_place, write_beside
 from int4_conformer.models.presets import preset
 from int4_conformer.text.graphemes import Graphemes
+from int4_conformer.training.run_folder import read_run_config
 from int4_conformer.training.training_config import TrainingConfig
 
 _FORMATS = ("float32", "int4")
@@ -38,12 +39,18 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"demo takes flags only. Received: {arguments[0]!r}")
+    output = Path(values.output)
+    workdir = output / "train"
+    require_folder_place(output)
+    if workdir.is_dir() and any(workdir.iterdir()):
+        # Someone's own folder of that name must not be taken for one of an earlier demo.
+        read_run_config(workdir)
+
+    # After the checks: a mistake in the flags should not wait for TensorFlow.
     from int4_conformer.training.strategies import strategy_from_name
     from int4_conformer.training.trainer import Trainer
     from int4_conformer.training.workdir import Workdir
 
-    output = Path(values.output)
-    workdir = output / "train"
     # A demo starts afresh: the settings may have changed since the last one.
     shutil.rmtree(workdir, ignore_errors=True)
     train = normalized(synthetic_corpus("train", values.utterances))

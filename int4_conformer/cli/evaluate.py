@@ -93,7 +93,6 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
     )
-    flags.mark_flag_as_required("manifest", flag_values=values)
 
 
 def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -240,6 +239,7 @@ COMMAND = app.Command(
     description=__doc__,
     define_flags=_define_flags,
     main=_evaluate,
+    required=("manifest",),
 )
 
 if __name__ == "__main__":

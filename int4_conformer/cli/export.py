@@ -11,9 +11,11 @@ from absl import flags
 
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
-from int4_conformer.files import require_place
+from int4_conformer.files import require_new_folder, require_place
 from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.tables import smaller
+from int4_conformer.training.run_folder import read_run_config
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -42,16 +44,16 @@ def _define_flags(values: flags.FlagValues) -> None:
         "Audio that a stream waits for at most, of a model that can stream.",
         flag_values=values,
     )
-    flags.mark_flag_as_required("output", flag_values=values)
 
 
 def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(f"export takes one WORKDIR. Received: {len(arguments)} arguments")
     output = Path(values.output)
-    if values.format == "tflite":
-        require_place(output)
+    require = require_place if values.format == "tflite" else require_new_folder
+    require(output)
     recipe = None if values.recipe is None else Recipe.named(values.recipe)
+    read_run_config(Path(arguments[0]))
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     from int4_conformer.export import export_saved_model, export_tflite
@@ -65,7 +67,7 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     export(model, tokenizer.vocabulary, output, segment_seconds=values.segment_seconds)
     size = _size(output)
     ratio = 4 * model.count_params() / size
-    print(f"{output}: {size:,} bytes, {ratio:.2f}x smaller than its weights in float32")
+    print(f"{output}: {size:,} bytes, {smaller(ratio)} than its weights in float32")
 
 
 def _size(path: Path) -> int:
@@ -80,6 +82,7 @@ COMMAND = app.Command(
     description=__doc__,
     define_flags=_define_flags,
     main=_export,
+    required=("output",),
 )
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Lists what a .tflite file or a preset holds: its size, its weights, and what it waits for.
+"""Lists what a .tflite file, a training folder or a preset holds.
 
-Of a file: its weights and their types; the checksum of a recogniser that `int4-conformer export`
-wrote is verified.
+Of a file: what each of its bytes is for, and its constants, the largest first; the checksum of a
+recogniser that `int4-conformer export` wrote is verified.
 
-Of a preset, such as conformer_s: parameters by part; bytes in a .tflite file at float32, int8 and
+Of a folder that `int4-conformer train` wrote: the model, its checkpoints, and the settings.
+
+Of a preset, such as conformer_s: parameters by part; bytes of the weights at float32, int8 and
 int4, mixed as in arXiv 2203.15952 (the encoder of the first pass in 4 bits, all else in 8), and by
 --recipe; and, for each pass, what a frame sees of the audio, and how long it waits for it. This
 needs TensorFlow.
@@ -12,18 +14,24 @@ needs TensorFlow.
 import dataclasses
 import json
 import math
+import os
+import shlex
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from int4_conformer.cli import app
-from int4_conformer.errors import UserError
-from int4_conformer.files import write_beside
+from int4_conformer.errors import UserError, did_you_mean
+from int4_conformer.files import require_place, write_beside
 from int4_conformer.models.latency import latencies
+from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import columns
 from int4_conformer.tflite import inspection
+from int4_conformer.training.run_folder import CONFIG, checkpoint_steps, read_run_config
+from int4_conformer.training.training_config import TrainingConfig
 
 _RECIPES = {
     "float32": Recipe.preset("float"),
@@ -49,21 +57,59 @@ def _define_flags(values: flags.FlagValues) -> None:
 
 def _inspect(values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
-        raise UserError(f"inspect takes one MODEL. Received: {len(arguments)} arguments")
+        raise UserError(
+            f"inspect takes one FILE, WORKDIR or PRESET. Received: {len(arguments)} arguments"
+        )
     (model,) = arguments
+    if values.json is not None:
+        require_place(values.json)
     if model in PRESETS:
         facts, text = _of_preset(model, values.vocab_size, values.recipe)
+    elif not os.path.lexists(model):
+        raise UserError(
+            f"There is no file, folder or preset {model!r}{did_you_mean(model, PRESETS)}; "
+            f"the presets are {', '.join(PRESETS)}."
+        )
+    elif values.vocab_size is not None or values.recipe is not None:
+        raise UserError(
+            f"--vocab_size and --recipe are for presets ({', '.join(PRESETS)}); leave them "
+            f"out for a file. Received: {model}"
+        )
+    elif (Path(model) / CONFIG).is_file():
+        facts, text = _of_run(Path(model))
     else:
-        if values.vocab_size is not None or values.recipe is not None:
-            raise UserError(
-                f"--vocab_size and --recipe are for presets ({', '.join(PRESETS)}); leave them "
-                f"out for a file. Received: {model}"
-            )
-        result = inspection.inspect_tflite(model)
-        facts, text = result.to_json(), result.table()
+        found = inspection.inspect_tflite(model)
+        facts, text = found.to_json(), found.table()
     if values.json is not None:
         write_beside(values.json, (json.dumps(facts, indent=2) + "\n").encode())
     print(text)
+
+
+def _of_run(folder: Path) -> tuple[dict[str, Any], str]:
+    """The facts of a training folder for JSON, and as a text."""
+    config = read_run_config(folder)
+    model = TransducerConfig.from_config(config["model"])
+    checkpoints = checkpoint_steps(folder)
+    kept = [f"{kind} of step {steps[-1]:,}" for kind, steps in checkpoints.items() if steps]
+    defaults = dataclasses.asdict(TrainingConfig())
+    changed = [
+        f"{name}={value}"
+        for name, value in config["training"].items()
+        if value != defaults.get(name)
+    ]
+    text = "\n".join(
+        [
+            f"{folder}, a training folder",
+            f"model: {model.name}, recipe {model.recipe.name}, {model.vocab_size:,} symbols "
+            f"({config['tokenizer']['type']})",
+            f"checkpoints: {', '.join(kept) or 'none yet'}",
+            f"settings: {', '.join(changed) or 'the defaults'}",
+            "",
+            "A file to transcribe with: "
+            f"{app.PROGRAM} export {shlex.quote(str(folder))} --output=model.tflite",
+        ]
+    )
+    return {"folder": str(folder), **config, "checkpoints": checkpoints}, text
 
 
 def _of_preset(
@@ -87,7 +133,7 @@ def _of_preset(
         "preset": name,
         "vocab_size": config.vocab_size,
         "parameters": parameters,
-        "bytes": nbytes,
+        "weight_bytes": nbytes,
         "parts": [dataclasses.asdict(part) for part in parts],
         # JSON has no infinity: null is all the audio that there is.
         "passes": [_finite(dataclasses.asdict(latency)) for latency in passes],
@@ -98,7 +144,7 @@ def _of_preset(
     ]
     total = ("all", f"{parameters:,}", *(f"{count:,}" for count in nbytes.values()))
     ratios = ("smaller", "", *(f"{nbytes['float32'] / count:.2f}x" for count in nbytes.values()))
-    header = ("part", "parameters", *(f"{scheme} bytes" for scheme in recipes))
+    header = ("weights", "parameters", *(f"{scheme} bytes" for scheme in recipes))
     seen = [
         (
             str(number),
@@ -114,7 +160,9 @@ def _of_preset(
         [
             f"{name}, {config.vocab_size:,} symbols",
             columns(header, [*rows, total, ratios], "<" + ">" * (len(header) - 1)),
-            "mixed: the encoder of the first pass in 4 bits, all else in 8",
+            "mixed: the encoder of the first pass in 4 bits, all else in 8\n"
+            "A .tflite file adds the filters of its front end (0.08 MB) and, for each way to call\n"
+            "it, operators, names and zero points; `int4-conformer inspect FILE` counts them.",
             columns(
                 ("pass", "frame", "sees before", "sees after", "mean latency", "longest latency"),
                 seen,
@@ -145,7 +193,7 @@ def _milliseconds(value: float) -> str:
 
 COMMAND = app.Command(
     name="inspect",
-    usage="MODEL|PRESET [flags]",
+    usage="FILE|WORKDIR|PRESET [flags]",
     description=__doc__,
     define_flags=_define_flags,
     main=_inspect,

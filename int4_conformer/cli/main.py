@@ -5,7 +5,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from int4_conformer import __version__
 from int4_conformer.cli import app
+from int4_conformer.errors import UserError, did_you_mean
 
 COMMANDS = {
     "demo": ("int4_conformer.cli.demo", "trains, exports and tries a small recogniser"),
@@ -27,13 +29,27 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Args:
       argv: the arguments without the program's name, by default those of `sys.argv`.
     """
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    if not arguments or arguments[0] in ("--help", "-h", "help"):
-        print(_help())
+    with app.exits():
+        _run(sys.argv[1:] if argv is None else list(argv))
         sys.exit(0)
-    name, *rest = arguments
+
+
+def _run(arguments: list[str]) -> None:
+    name, *rest = arguments or ["--help"]
+    if name in ("--help", "-h", "help"):
+        if not rest:
+            print(_help())
+            return
+        # "help train" asks for what "train --help" prints.
+        name, rest = rest[0], ["--help"]
+    if name == "--version":
+        print(f"{app.PROGRAM} {__version__}")
+        return
     if name not in COMMANDS:
-        app.fail(f"There is no command {name!r}; the commands are {', '.join(COMMANDS)}.")
+        raise UserError(
+            f"There is no command {name!r}{did_you_mean(name, COMMANDS)}; the commands are "
+            f"{', '.join(COMMANDS)}."
+        )
     module_name, _ = COMMANDS[name]
     try:
         command = importlib.import_module(module_name).COMMAND
@@ -42,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         # A name with a dot is a part of an installed package: not missing, but a defect.
         if "." in error.name:
             raise
-        app.fail(
+        raise UserError(
             f"{name} needs the package {error.name}; pip install 'int4-conformer[train]' brings it."
-        )
+        ) from error
 
 
 def _help() -> str:

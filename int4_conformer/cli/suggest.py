@@ -11,6 +11,7 @@ Prints a line per layer, the worst first. --output takes the recipe, a JSON file
 """
 
 import json
+from pathlib import Path
 
 from absl import flags
 
@@ -20,6 +21,7 @@ from int4_conformer.data.recordings import decoded
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.quant.spec.quant_config import QuantConfig
+from int4_conformer.training.run_folder import read_run_config
 
 _SECONDS_PER_BATCH = 30.0
 
@@ -58,7 +60,6 @@ def _define_flags(values: flags.FlagValues) -> None:
         "Checkpoint to look at; the best if there is one.",
         flag_values=values,
     )
-    flags.mark_flag_as_required("manifest", flag_values=values)
 
 
 def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -69,6 +70,7 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
     if not values.schemes:
         raise UserError("--schemes names no scheme; give some, such as w4c_a8d,w8c_a8d,float.")
     configs = [QuantConfig.from_name(scheme) for scheme in values.schemes]
+    read_run_config(Path(arguments[0]))
     utterances = normalized(read_corpus(values.manifest, values.split))[: values.utterances]
     utterances = decoded(utterances)
 
@@ -103,6 +105,7 @@ COMMAND = app.Command(
     description=__doc__,
     define_flags=_define_flags,
     main=_suggest,
+    required=("manifest",),
 )
 
 if __name__ == "__main__":

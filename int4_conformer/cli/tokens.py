@@ -12,12 +12,16 @@ recogniser does not know are left out.
 
 import fileinput
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from absl import flags
 
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
 from int4_conformer.text.normalize import normalize
+from int4_conformer.text.tokenizer import tokenizer_from_config
+from int4_conformer.training.run_folder import read_run_config
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -28,26 +32,33 @@ def _tokens(values: flags.FlagValues, arguments: list[str]) -> None:
     if not arguments:
         raise UserError("tokens takes a WORKDIR and text FILEs. Received: 0 arguments")
     folder, *paths = arguments
-
-    from int4_conformer.training.workdir import Workdir
-
-    tokenizer = Workdir(folder).tokenizer()
+    tokenizer = tokenizer_from_config(read_run_config(Path(folder))["tokenizer"])
     pieces, left_out = tokenizer.vocabulary.pieces, 0
-    try:
-        with fileinput.input(paths or ("-",), encoding="utf-8") as lines:
-            for line in lines:
-                text = normalize(line)
-                try:
-                    tokens = tokenizer.encode(text)
-                except UserError:
-                    left_out += 1
-                    continue
-                if tokens:
-                    print(" ".join(pieces[token] for token in tokens))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The texts cannot be read ({error}); give UTF-8 files.") from error
+    for line in _lines(paths):
+        try:
+            tokens = tokenizer.encode(normalize(line))
+        except UserError:
+            left_out += 1
+            continue
+        if tokens:
+            print(" ".join(pieces[token] for token in tokens))
     if left_out:
         print(f"left out {left_out:,} lines with symbols outside the vocabulary", file=sys.stderr)
+
+
+def _lines(paths: list[str]) -> Iterator[str]:
+    """The lines of all files, or of the standard input."""
+    with fileinput.input(paths or ("-",), encoding="utf-8") as lines:
+        try:
+            yield from lines
+        except OSError as error:
+            raise UserError(
+                f"The text {error.filename} cannot be read ({error.strerror}); check the path."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"The text {lines.filename()} is not UTF-8 ({error.reason}); save it as UTF-8."
+            ) from error
 
 
 COMMAND = app.Command(

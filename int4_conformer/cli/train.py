@@ -7,7 +7,6 @@ resumes it. `int4-conformer evaluate` and `export` take that folder.
 
 import shlex
 import sys
-from typing import Any
 
 from absl import flags
 
@@ -26,6 +25,7 @@ from int4_conformer.data.recordings import trainable
 from int4_conformer.data.sources.manifest import MissingSplitError
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
+from int4_conformer.files import require_folder_place
 from int4_conformer.models.model_config import JointConfig
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
@@ -95,10 +95,8 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"train takes flags only. Received: {arguments[0]!r}")
-    parts = _take_config(values)
-    for name in ("manifest", "workdir"):
-        if values[name].value is None:
-            raise UserError(f"train needs --{name}; `{app.PROGRAM} train --help` says what it is.")
+    parts = {} if values.config is None else parts_of(values.config)
+    require_folder_place(values.workdir)
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
     report = corpora.new_report(values)
     train, dev = _corpus(values, config, report)
@@ -173,15 +171,14 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     print(*_outcome(values.workdir, dev, evaluation), sep="\n")
 
 
-def _take_config(values: flags.FlagValues) -> dict[str, dict[str, Any]]:
-    """Gives what a config file sets to the flags that the user has not given; returns what it sets
-    of the model's parts.
+def _take_config(values: flags.FlagValues) -> None:
+    """Gives what a config file sets to the flags that the user has not given.
 
     Raises:
         UserError: there is no such file, or it sets what there is not.
     """
     if values.config is None:
-        return {}
+        return
     try:
         given = flags_of(values.config)
     except OSError as error:
@@ -190,7 +187,6 @@ def _take_config(values: flags.FlagValues) -> dict[str, dict[str, Any]]:
     for name, value in given.items():
         if not values[name].present:
             values[name].value = value
-    return parts_of(values.config)
 
 
 def _outcome(workdir: str, dev: Utterances, evaluation: Evaluation | None) -> list[str]:
@@ -238,7 +234,8 @@ COMMAND = app.Command(
     description=__doc__,
     define_flags=_define_flags,
     main=_train,
-    takes_config=True,
+    required=("manifest", "workdir"),
+    take_config=_take_config,
 )
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ def _define_flags(values: flags.FlagValues) -> None:
         "vocab_size", None, "Number of pieces, the blank included.", flag_values=values
     )
     flags.DEFINE_string("output", None, "File to write.", flag_values=values)
-    flags.mark_flags_as_required(["manifest", "vocab_size", "output"], flag_values=values)
 
 
 def _wordpieces(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -41,6 +40,7 @@ COMMAND = app.Command(
     description=__doc__,
     define_flags=_define_flags,
     main=_wordpieces,
+    required=("manifest", "vocab_size", "output"),
 )
 
 if __name__ == "__main__":

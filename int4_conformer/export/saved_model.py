@@ -8,7 +8,7 @@ from pathlib import Path
 from int4_conformer.errors import UserError
 from int4_conformer.export.signatures import signatures
 from int4_conformer.export.trace import save_graph
-from int4_conformer.files import require_place, write_beside
+from int4_conformer.files import require_new_folder, write_beside
 from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.vocabulary import Vocabulary
@@ -33,13 +33,12 @@ def export_saved_model(
         segment_seconds: audio that a stream waits for at most, if the model can stream.
 
     Raises:
-        UserError: `output` exists, or the folder that should hold it does not.
+        UserError: `output` exists, or cannot be written.
     """
     output = Path(output)
-    if output.exists():
-        raise UserError(f"{output} exists already; choose another folder or remove it.")
-    require_place(output)
+    require_new_folder(output)
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=output.name, dir=output.parent) as folder:
             beside = Path(folder) / "model"
             functions = signatures(model, segment_seconds, checked=True)

@@ -11,7 +11,7 @@ from int4_conformer.mixed_precision.sensitivity import Batch, Probe
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.quant.spec.recipe import Recipe
-from int4_conformer.tables import columns
+from int4_conformer.tables import columns, smaller
 
 _FLOAT = QuantConfig()
 
@@ -49,8 +49,8 @@ class Suggestion:
             [
                 columns(header, rows, "<" + ">" * len(configs) + "<>"),
                 f"error of the logits: {100 * self.error:.2f}% measured, {100 * expected:.2f}% "
-                f"expected\nweights: {self.nbytes:,} bytes, {self.float_bytes / self.nbytes:.2f}x "
-                "smaller than in float32",
+                f"expected\nweights: {self.nbytes:,} bytes, "
+                f"{smaller(self.float_bytes / self.nbytes)} than in float32",
             ]
         )
 

@@ -20,7 +20,7 @@ parameters, not 150 M.
 
 import dataclasses
 
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, did_you_mean
 from int4_conformer.models.model_config import (
     EncoderConfig,
     JointConfig,
@@ -92,7 +92,8 @@ def preset(
         UserError: there is no such preset.
     """
     if name not in PRESETS:
-        raise UserError(f"Unknown preset {name!r}; choose one of {', '.join(PRESETS)}.")
+        meant = did_you_mean(name, PRESETS)
+        raise UserError(f"Unknown preset {name!r}{meant}; choose one of {', '.join(PRESETS)}.")
     sizes = PRESETS[name]
     return TransducerConfig(
         name=name,

@@ -7,6 +7,7 @@ refuse, and before the interpreter trusts it.
 import dataclasses
 import math
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,8 @@ def read_file(path: str | os.PathLike) -> bytes:
     Raises:
       UserError: there is no such file, it cannot be read, or it is no TFLite model.
     """
+    if os.path.isdir(path):
+        raise UserError(_about_folder(Path(path)))
     try:
         content = Path(path).read_bytes()
     except OSError as error:
@@ -248,6 +251,16 @@ def _buffer_data(
 
 def _indices(tensors: np.ndarray | None) -> tuple[int, ...]:
     return () if tensors is None else tuple(int(index) for index in tensors)
+
+
+def _about_folder(path: Path) -> str:
+    """What to do with a folder that was given for a file."""
+    if (path / "checkpoints").is_dir():
+        command = f"int4-conformer export {shlex.quote(str(path))} --output=model.tflite"
+        return f"{path} is a training folder; make a file of it first: {command}"
+    if (path / "saved_model.pb").is_file():
+        return f"{path} is a SavedModel, which TensorFlow runs; export a .tflite file as well."
+    return f"{path} is a folder; give a .tflite file."
 
 
 def _require_identifier(content: bytes, source: str) -> None:

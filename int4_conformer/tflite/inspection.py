@@ -1,11 +1,15 @@
-"""What a `.tflite` file holds: its constants, their types, and what they cost."""
+"""What a `.tflite` file holds, to the byte: its constants, their scales, and all around them."""
 
 import collections
 import dataclasses
 import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from int4_conformer.tables import columns
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from int4_conformer.tables import columns, smaller
 from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite import metadata as metadata_lib
 from int4_conformer.tflite.flatbuffer import Constant
@@ -19,8 +23,10 @@ _WEIGHT_DTYPES = frozenset({"float32", "float16", "bfloat16", "int8", "int4", "i
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DtypeTotal:
-    """The constants of one type together."""
+    """The constants of one type and use together."""
 
+    # "weights"; "constants": shapes, axes and indices; "scales": of blocks of weights.
+    use: str
     dtype: str
     tensors: int
     values: int
@@ -41,32 +47,39 @@ class Inspection:
     metadata: Metadata | None = dataclasses.field(repr=False)
     # The first TensorFlow Lite that has the operators; None if the file does not say it.
     runtime: str | None
+    # Scales and zero points of all tensors; what several share is counted once.
+    quantization_bytes: int
+    # What the entries of the file's metadata hold, those of others included.
+    metadata_bytes: int
 
     @property
     def parameters(self) -> int:
         """Number of weights: the values of float and of quantized constants, scales aside."""
-        return sum(
-            tensor.size
-            for tensor in self.tensors
-            if (tensor.dtype in _WEIGHT_DTYPES or tensor.scale is not None) and not tensor.is_scale
-        )
+        return sum(tensor.size for tensor in self.tensors if _use(tensor) == "weights")
+
+    @property
+    def structure_bytes(self) -> int:
+        """All else: operators, and the tensors' names and shapes, of each signature."""
+        held = sum(total.nbytes for total in self.totals)
+        return self.total_bytes - held - self.quantization_bytes - self.metadata_bytes
 
     @property
     def totals(self) -> tuple[DtypeTotal, ...]:
-        """Per type, the most bytes first."""
+        """Per use and type, weights first, and the most bytes first."""
         groups = collections.defaultdict(list)
         for tensor in self.tensors:
-            groups[tensor.dtype].append(tensor)
+            groups[_use(tensor), tensor.dtype].append(tensor)
         totals = [
             DtypeTotal(
+                use=use,
                 dtype=dtype,
                 tensors=len(group),
                 values=sum(tensor.size for tensor in group),
                 nbytes=sum(tensor.nbytes for tensor in group),
             )
-            for dtype, group in groups.items()
+            for (use, dtype), group in groups.items()
         ]
-        return tuple(sorted(totals, key=lambda total: -total.nbytes))
+        return tuple(sorted(totals, key=lambda total: (total.use != "weights", -total.nbytes)))
 
     @property
     def ratio_to_float32(self) -> float:
@@ -83,6 +96,9 @@ class Inspection:
             "recipe": self.metadata.recipe if self.metadata else None,
             "runtime": self.runtime,
             "totals": [dataclasses.asdict(total) for total in self.totals],
+            "quantization_bytes": self.quantization_bytes,
+            "metadata_bytes": self.metadata_bytes,
+            "structure_bytes": self.structure_bytes,
             "operators": self.operators,
             "tensors": [
                 {
@@ -96,15 +112,27 @@ class Inspection:
         }
 
     def table(self) -> str:
-        """Text for people: a summary, the totals per type, and the tensors, largest first."""
+        """Text for people: a summary, what the bytes are for, and the tensors, largest first."""
         recipe = f", recipe {self.metadata.recipe}" if self.metadata else ""
         needs = (
             f"\nneeds TensorFlow Lite {self.runtime} or later, or LiteRT" if self.runtime else ""
         )
-        totals = [
-            (total.dtype, f"{total.tensors:,}", f"{total.values:,}", f"{total.nbytes:,}")
+        held = [
+            (
+                f"{total.use}, {total.dtype}",
+                f"{total.tensors:,}",
+                f"{total.values:,}",
+                f"{total.nbytes:,}",
+            )
             for total in self.totals
         ]
+        for name, nbytes in (
+            ("scales and zero points", self.quantization_bytes),
+            ("metadata", self.metadata_bytes),
+            ("operators, names, shapes", self.structure_bytes),
+            ("the file", self.total_bytes),
+        ):
+            held.append((name, "", "", f"{nbytes:,}"))
         tensors = [
             (tensor.dtype, str(list(tensor.shape)), f"{tensor.nbytes:,}", tensor.name)
             for tensor in sorted(self.tensors, key=lambda tensor: -tensor.nbytes)
@@ -113,8 +141,8 @@ class Inspection:
             [
                 f"{self.path}{recipe}\n"
                 f"{self.total_bytes:,} bytes, {self.parameters:,} parameters, "
-                f"{self.ratio_to_float32:.2f}x smaller than float32{needs}",
-                columns(("dtype", "tensors", "values", "bytes"), totals, "<>>>"),
+                f"{smaller(self.ratio_to_float32)} than these in float32{needs}",
+                columns(("what", "tensors", "values", "bytes"), held, "<>>>"),
                 columns(("dtype", "shape", "bytes", "tensor"), tensors, "<<><"),
             ]
         )
@@ -141,4 +169,32 @@ def inspect_tflite(path: str | os.PathLike) -> Inspection:
         ),
         metadata=metadata,
         runtime=required_runtime(content, str(path)),
+        quantization_bytes=_nbytes(_quantization(model)),
+        metadata_bytes=_nbytes(
+            model.buffers[entry.buffer].data
+            for entry in model.metadata or ()
+            if model.buffers[entry.buffer].data is not None
+        ),
     )
+
+
+def _use(tensor: Constant) -> str:
+    if tensor.is_scale:
+        return "scales"
+    is_weight = tensor.dtype in _WEIGHT_DTYPES or tensor.scale is not None
+    return "weights" if is_weight else "constants"
+
+
+def _quantization(model: schema.ModelT) -> Iterator[np.ndarray]:
+    """The vectors that say how tensors are quantized."""
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            if (found := tensor.quantization) is not None:
+                vectors = (found.scale, found.zeroPoint, found.min, found.max)
+                yield from (vector for vector in vectors if vector is not None)
+
+
+def _nbytes(arrays: Iterable[np.ndarray]) -> int:
+    """Bytes of views of the file, those of the same place counted once."""
+    places = {a.__array_interface__["data"][0]: a.nbytes for a in arrays if a.size}
+    return sum(places.values())

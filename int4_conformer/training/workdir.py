@@ -19,10 +19,9 @@ from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.training.checkpoints import Checkpoints, step_of
+from int4_conformer.training.run_folder import CONFIG, read_run_config
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
-
-_PARTS = {"model", "tokenizer", "training"}
 
 # What runs of earlier versions, which do not know some settings, are taken to have.
 _DEFAULTS = TrainingConfig().to_config()
@@ -76,9 +75,9 @@ class Workdir:
             "training": _DEFAULTS | training,
         }
         config = json.loads(json.dumps(config))
-        file = self.path / "config.json"
+        file = self.path / CONFIG
         if file.exists():
-            known = self._config()
+            known = read_run_config(self.path)
             # As this version writes it, so that names of an earlier one do not differ.
             model = TransducerConfig.from_config(known["model"]).to_config()
             known["model"] = json.loads(json.dumps(model))
@@ -200,7 +199,7 @@ class Workdir:
         Raises:
             UserError: the folder is no training folder, or has no such checkpoint.
         """
-        config = self._config()
+        config = read_run_config(self.path)
         kinds = ("best", "last") if which is None else (which,)
         found = ((kind, self.latest_checkpoint(kind)) for kind in kinds)
         kind, prefix = next((pair for pair in found if pair[1] is not None), (None, None))
@@ -220,14 +219,6 @@ class Workdir:
         average.take_over()
         return model, tokenizer_from_config(config["tokenizer"])
 
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer of the run.
-
-        Raises:
-            UserError: the folder is no training folder.
-        """
-        return tokenizer_from_config(self._config()["tokenizer"])
-
     def latest_checkpoint(self, kind: str) -> str | None:
         """Path prefix of the newest checkpoint of a kind, or None."""
         prefix = self.checkpoints(kind).latest()
@@ -238,23 +229,6 @@ class Workdir:
         """Steps after which training goes on."""
         last = self.checkpoints("last").latest()
         return 0 if last is None else step_of(last)
-
-    def _config(self) -> dict[str, Any]:
-        file = self.path / "config.json"
-        if not file.is_file():
-            raise UserError(
-                f"{self.path} is no training folder: it has no config.json; "
-                "give the folder that `int4-conformer train` wrote."
-            )
-        try:
-            config = json.loads(file.read_text())
-        except ValueError:
-            config = None
-        if not isinstance(config, dict) or not config.keys() >= _PARTS:
-            raise UserError(
-                f"{file} is not what `int4-conformer train` wrote; train in another folder."
-            )
-        return config
 
 
 def _short(value: Any) -> str:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from absl import flags
 
@@ -5,19 +7,23 @@ from int4_conformer.cli import app
 from int4_conformer.errors import UserError
 
 
-def command(main, define_flags=lambda values: None):
+def command(main, define_flags=lambda values: None, required=()):
     return app.Command(
         name="try",
         usage="FILE... [flags]",
         description="Tries things.\n",
         define_flags=define_flags,
         main=main,
+        required=required,
     )
 
 
 def define_flags(values):
     flags.DEFINE_integer("steps", 10, "Steps to take.", lower_bound=1, flag_values=values)
     flags.DEFINE_string("manifest", None, "What to read.", flag_values=values)
+    flags.DEFINE_enum("pass", "first", ["first", "both"], "Passes to take.", flag_values=values)
+    flags.DEFINE_boolean("words", False, "Print words.", flag_values=values)
+    flags.DEFINE_float("budget", None, "Most bytes.", lower_bound=2.5, flag_values=values)
 
 
 def run(command, *arguments):
@@ -48,44 +54,100 @@ def test_flagfile(tmp_path):
     assert seen == [5]
 
 
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help(capsys, flag):
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], ["-help"], ["a", "--steps=none", "--help", "--flag", "b"]]
+)
+def test_help(capsys, arguments):
     def main(values, arguments):
         raise AssertionError("help runs nothing")
 
-    assert run(command(main, define_flags), flag) == 0
-    out = capsys.readouterr().out
-    assert out.startswith("usage: int4-conformer try FILE... [flags]\n\nTries things.\n")
-    assert "--steps: Steps to take.\n    (default: '10')" in out
-    assert "--flagfile" in out
-    assert "test_app" not in out
+    assert run(command(main, define_flags, required=("manifest",)), *arguments) == 0
+    assert capsys.readouterr().out == (
+        "usage: int4-conformer try FILE... [flags]\n\n"
+        "Tries things.\n\n"
+        "flags:\n"
+        "  --manifest: What to read. (must be given)\n"
+        "  --budget: Most bytes. (a number >= 2.5)\n"
+        "  --pass: Passes to take. (first or both; default: first)\n"
+        "  --steps: Steps to take. (a positive integer; default: 10)\n"
+        "  --[no]words: Print words. (default: false)\n"
+        "  --flagfile: File of more flags, one a line.\n"
+    )
+
+
+def test_help_of_a_command_without_flags(capsys):
+    assert run(command(None), "--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["flags:", "  --flagfile: File of more flags, one a line."]
+
+
+def test_after_two_dashes_nothing_is_a_flag():
+    seen = []
+    assert not run(command(lambda _, arguments: seen.append(arguments)), "--", "--help", "-x")
+    assert seen == [["--help", "-x"]]
+
+
+HELP = "`int4-conformer try --help`"
+LISTED = f"{HELP} lists its flags."
 
 
 @pytest.mark.parametrize(
-    ("arguments", "line"),
+    ("arguments", "sentence"),
     [
-        (["--stepz=3"], "Unknown command line flag 'stepz'. Did you mean: steps ?"),
-        (["--steps=many"], "flag --steps=many: invalid literal"),
-        (["--steps=0"], "flag --steps=0: 0 is not a positive integer"),
-        (["--flagfile=absent"], "Unable to open flagfile"),
+        (
+            ["--stepz=3"],
+            f"try has no flag --stepz (did you mean --steps?); {HELP} lists its flags.",
+        ),
+        (["--zzz"], f"try has no flag --zzz; {HELP} lists its flags."),
+        (["--steps=many"], "The flag --steps=many must be a positive integer."),
+        (["--steps=0"], "The flag --steps=0 must be a positive integer."),
+        (["--steps", "a: b"], "The flag --steps=a: b must be a positive integer."),
+        (["--budget=1"], "The flag --budget=1 must be a number >= 2.5."),
+        (["--pass=third"], "The flag --pass=third must be first or both."),
+        (["--words=maybe"], "The flag --words=maybe must be true or false."),
+        (["--nowords=yes"], f"--nowords=yes does not take an argument; {LISTED}"),
+        (["--manifest"], "The flag --manifest needs a value; write --manifest=VALUE."),
+        ([], f"try needs --manifest and --budget; {HELP} says what to give."),
+        (["--budget=3", "--manifest="], f"try needs --manifest; {HELP} says what to give."),
+        (
+            ["--flagfile=absent"],
+            "The flagfile absent cannot be read (No such file or directory); check the path.",
+        ),
+        (["--flagfile=/"], "The flagfile / cannot be read (Is a directory); check the path."),
+        (["--flagfile=noise"], "The flagfile holds no text; write one flag a line."),
     ],
+    ids=str,
 )
-def test_refused_flags(capsys, arguments, line):
-    assert run(command(lambda values, _: None, define_flags), *arguments) == 2
+def test_refused_flags(capsys, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "noise").write_bytes(b"--steps=\xff\n")
+    refusing = command(lambda values, _: None, define_flags, required=("manifest", "budget"))
+    assert run(refusing, *arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("int4-conformer: ")
-    assert captured.err.count("\n") == 1
-    assert line in captured.err
+    assert captured.err == f"int4-conformer: {sentence}\n"
 
 
 def test_a_users_mistake_is_one_line(capsys):
     def main(values, arguments):
-        raise UserError("The manifest m\nis empty; add utterances.")
+        raise UserError("The manifest a  b\n   is empty; add utterances.")
 
     assert run(command(main)) == 2
-    expected = "int4-conformer: The manifest m is empty; add utterances.\n"
+    expected = "int4-conformer: The manifest a  b is empty; add utterances.\n"
     assert capsys.readouterr().err == expected
+
+
+def test_names_that_are_no_text_are_told(capfdbinary):
+    name = os.fsdecode(b"\xff.wav")
+
+    def main(values, arguments):
+        print(arguments[0])
+        raise UserError(f"There is no file {arguments[0]}.")
+
+    assert run(command(main), name) == 2
+    captured = capfdbinary.readouterr()
+    assert captured.out == b"\\udcff.wav\n"
+    assert captured.err == b"int4-conformer: There is no file \\udcff.wav.\n"
 
 
 def test_an_interrupt_is_quiet(capsys):

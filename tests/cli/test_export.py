@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.tables import smaller
 from int4_conformer.tflite.inspection import inspect_tflite
 from int4_conformer.training.workdir import Workdir
 from tests.support import commands, tiny
@@ -19,7 +21,7 @@ def test_a_file_with_the_integers_of_training(trained, exported_run):
     size = output.stat().st_size
     ratio = 4 * trained.trainer.model.count_params() / size
     assert result.out == (
-        f"{output}: {size:,} bytes, {ratio:.2f}x smaller than its weights in float32\n"
+        f"{output}: {size:,} bytes, {smaller(ratio)} than its weights in float32\n"
     )
     assert list(output.parent.iterdir()) == [output]
     recognizer = Recognizer(output)
@@ -31,9 +33,11 @@ def test_a_file_with_the_integers_of_training(trained, exported_run):
 
 
 def test_the_programs_are_the_command(trained, tmp_path):
-    output = tmp_path / "model"
+    output = tmp_path / "models" / "1"
+    environment = os.environ | {"PYTHONPATH": str(PROGRAMS.parent)}
     result = subprocess.run(
         [sys.executable, PROGRAMS / "to_saved_model.py", trained.workdir, f"--output={output}"],
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -44,13 +48,14 @@ def test_the_programs_are_the_command(trained, tmp_path):
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     assert f"{size:,} bytes" in result.stdout
     refused = subprocess.run(
-        [sys.executable, PROGRAMS / "to_tflite.py", "--output=absent/m.tflite", "absent"],
+        [sys.executable, PROGRAMS / "to_tflite.py", f"--output={output}", "absent"],
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert refused.returncode == 2
-    assert "absent/m.tflite cannot be written: there is no folder" in refused.stderr
+    assert "1 is a folder; name the file to write" in refused.stderr
 
 
 def test_the_checkpoint_and_the_recipe_asked_for(trained, tmp_path):
@@ -88,8 +93,8 @@ def test_refusals(trained, tmp_path):
         ([trained.workdir, *given, "--format=onnx"], "flag --format=onnx"),
         ([trained.workdir, *given, "--checkpoint=first"], "flag --checkpoint=first"),
         ([trained.workdir, f"--output={tmp_path}"], "is a folder; name the file to write"),
-        ([trained.workdir, "--output="], "is a folder; name the file to write"),
-        ([trained.workdir, f"--output={tmp_path}/absent/m"], "there is no folder"),
+        ([trained.workdir, "--output="], "export needs --output; "),
+        ([trained.workdir, f"--output={trained.manifest}/m"], "manifest.jsonl is no folder"),
         (
             [trained.workdir, f"--output={tmp_path}/there", "--format=saved_model"],
             "there exists already; choose another folder",

@@ -1,10 +1,12 @@
 import json
 import re
+import shutil
 
 import pytest
 
 from int4_conformer.cli import main
-from tests.support import tflite_models
+from int4_conformer.models.presets import PRESETS
+from tests.support import commands, tflite_models
 
 
 def run(*arguments):
@@ -24,7 +26,7 @@ def test_table(capsys, path):
     assert not run(path)
     out = capsys.readouterr().out
     assert f"{path}, recipe int4\n" in out
-    assert "int4           1   2,560  1,280\n" in out
+    assert re.search(r"\nweights, int4 +1 +2,560 +1,280\n", out)
 
 
 def test_json(path, tmp_path):
@@ -45,7 +47,7 @@ def test_preset(capsys, tmp_path):
     parts = [part["name"] for part in facts["parts"]]
     assert parts == ["front_end", "encoder", "second_pass", "predictor", "joint"]
     assert facts["parameters"] == sum(part["parameters"] for part in facts["parts"])
-    nbytes = facts["bytes"]
+    nbytes = facts["weight_bytes"]
     assert nbytes["float32"] == 4 * facts["parameters"]
     assert nbytes["int4"] < nbytes["w4b32_a8d"] < nbytes["mixed"] < nbytes["int8"]
     assert re.search(rf"\nall +{facts['parameters']:,} +{nbytes['float32']:,} ", text)
@@ -61,16 +63,40 @@ def test_preset_that_sees_all(capsys, tmp_path):
     assert re.search(r"\n1     40 ms +all +all +all +all\n", capsys.readouterr().out)
 
 
+def test_a_training_folder(trained, tmp_path):
+    folder = tmp_path / "my run"
+    shutil.copytree(trained.workdir, folder)
+    result = commands.run("inspect", folder, f"--json={tmp_path / 'facts.json'}")
+    assert result.status == 0, result.err
+    assert result.out == (
+        f"{folder}, a training folder\n"
+        "model: test, recipe w4a8, 4 symbols (graphemes)\n"
+        "checkpoints: best of step 4, last of step 4\n"
+        "settings: steps=4, batch_seconds=1.0, buckets=1, warmup=1, average=1, evaluate_every=2\n"
+        "\n"
+        f"A file to transcribe with: int4-conformer export '{folder}' --output=model.tflite\n"
+    )
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    assert facts["model"]["vocab_size"] == 4
+    assert facts["checkpoints"]["last"][-1] == 4
+    shutil.rmtree(folder / "checkpoints")
+    assert "\ncheckpoints: none yet\n" in commands.run("inspect", folder).out
+
+
 def test_refusals(capsys, path, tmp_path):
     for arguments, line in [
-        ([], "inspect takes one MODEL. Received: 0 arguments"),
-        ([path, path], "inspect takes one MODEL. Received: 2 arguments"),
-        ([tmp_path / "absent"], "absent cannot be read"),
+        ([], "inspect takes one FILE, WORKDIR or PRESET. Received: 0 arguments"),
+        ([path, path], "inspect takes one FILE, WORKDIR or PRESET. Received: 2 arguments"),
+        (["tinny"], "There is no file, folder or preset 'tinny' (did you mean tiny?); the preset"),
+        (["tinny", "--recipe=w8a8"], "preset 'tinny' (did you mean tiny?)"),
+        ([""], "There is no file, folder or preset ''; the presets are tiny, "),
+        ([tmp_path / "absent"], f"absent'; the presets are {', '.join(PRESETS)}."),
+        ([tmp_path], "is a folder; give a .tflite file."),
         ([path, "--vocab_size=30"], "are for presets (tiny, conformer_s, "),
         ([path, "--recipe=w8a8"], "are for presets (tiny, conformer_s, "),
         (["tiny", "--recipe=w1"], "Unknown recipe 'w1'"),
         (["tiny", "--vocab_size=1"], "flag --vocab_size=1"),
-        ([path, f"--json={tmp_path}/absent/facts.json"], "facts.json cannot be written: there"),
+        ([path, f"--json={path}/facts.json"], "recognizer.tflite is no folder"),
     ]:
         assert run(*arguments) == 2
         captured = capsys.readouterr()

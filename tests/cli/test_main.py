@@ -1,8 +1,10 @@
+import re
 import subprocess
 import sys
 
 import pytest
 
+import int4_conformer
 from int4_conformer.cli import main as main_lib
 from tests.support import tflite_models
 
@@ -23,11 +25,37 @@ def test_help_lists_the_commands(capsys, arguments):
 
 
 def test_unknown_command(capsys):
-    assert run("tarin") == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("int4-conformer: There is no command 'tarin'; the commands are")
-    assert captured.err.count("\n") == 1
+    for name, meant in (("tarin", " (did you mean train?)"), ("--verbose", "")):
+        assert run(name) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        sentence = f"int4-conformer: There is no command {name!r}{meant}; the commands are demo, "
+        assert captured.err.startswith(sentence)
+        assert captured.err.count("\n") == 1
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"int4-conformer {int4_conformer.__version__}\n"
+
+
+@pytest.mark.parametrize("name", main_lib.COMMANDS)
+def test_every_command_has_help(capsys, name):
+    assert run(name, "--help") == 0
+    out = capsys.readouterr().out
+    assert run("help", name) == 0
+    assert capsys.readouterr().out == out
+    assert out.startswith(f"usage: int4-conformer {name} ")
+    description, flags = out.split("\nflags:\n")
+    # Every flag has a paragraph of its own that says what it is.
+    lines = flags.splitlines()
+    assert all(re.match(r"  --(\[no\])?\w+: \S|      \S", line) for line in lines), flags
+    assert max(map(len, out.splitlines())) <= 100
+    # Flags that the first line says must be given do say so.
+    usage = description.splitlines()[0]
+    assert set(re.findall(r"--(\w+)=", usage)) == set(
+        re.findall(r"--(\w+):[^-]*?must be given", flags)
+    )
 
 
 def test_a_missing_package_is_named(capsys, monkeypatch, tmp_path):
@@ -59,9 +87,43 @@ def test_modules_run_as_programs_without_tensorflow(module, tmp_path):
     assert "2,593 parameters" in result.stdout
 
 
-def test_output_may_be_cut_off_by_its_reader(tmp_path):
-    path = tmp_path / "recognizer.tflite"
-    path.write_bytes(tflite_models.recognizer())
-    command = f"{sys.executable} -u -m int4_conformer.cli.inspect {path} | true"
+@pytest.mark.parametrize(
+    "arguments", ["--help", "train --help", "inspect {file}", "nosuch 2>&1", "inspect nosuch 2>&1"]
+)
+@pytest.mark.parametrize("unbuffered", ["", "-u"])
+def test_output_may_be_cut_off_by_its_reader(tmp_path, arguments, unbuffered):
+    file = tmp_path / "recognizer.tflite"
+    file.write_bytes(tflite_models.recognizer())
+    command = (
+        f"{sys.executable} {unbuffered} -m int4_conformer.cli.main {arguments.format(file=file)} "
+        "| true; echo ${PIPESTATUS[0]}"
+    )
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.stderr == ""
+    # Where the reader took a while to go, everything was written.
+    assert int(result.stdout) in (0, 1, 2)
+
+
+def test_output_that_has_no_place(tmp_path):
+    for target, line in [
+        ("/dev/full", "int4-conformer: There is no space left to write to; make room.\n"),
+        ("&-", ""),
+    ]:
+        command = f"{sys.executable} -m int4_conformer.cli.main --help >{target}"
+        result = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, check=False
+        )
+        assert result.stderr == line
+
+
+def test_commands_that_need_no_tensorflow_do_not_load_it():
+    code = (
+        "import importlib, sys\n"
+        "from int4_conformer.cli import main\n"
+        "for module, _ in main.COMMANDS.values(): importlib.import_module(module)\n"
+        "print({'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "set()\n"

@@ -155,6 +155,23 @@ def test_a_channel_is_chosen(capsys, folder, tmp_path):
     assert "`channel` must be mix, left, right or a number" in capsys.readouterr().err
 
 
+def test_folders_in_place_of_a_model(capsys, folder, tmp_path):
+    (tmp_path / "my run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "saved_model.pb").touch()
+    for model, line in [
+        (
+            tmp_path / "my run",
+            "my run is a training folder; make a file of it first: int4-conformer export "
+            f"'{tmp_path / 'my run'}' --output=model.tflite",
+        ),
+        (tmp_path / "served", "served is a SavedModel, which TensorFlow runs; export a .tflite"),
+        (tmp_path, "is a folder; give a .tflite file."),
+    ]:
+        assert run(model, folder / "one.wav") == 2
+        assert line in capsys.readouterr().err
+
+
 def test_it_runs_without_tensorflow(folder):
     code = (
         "import sys; sys.modules.update(tensorflow=None, keras=None); "

@@ -59,7 +59,7 @@ def test_refusals(manifest, tmp_path):
         (["--vocab_size=5"], "`vocab_size` must be at least 1"),
         (["--split=test"], "has no split 'test'"),
         ([f"--output={tmp_path}"], "is a folder; name the file to write"),
-        ([f"--output={tmp_path}/absent/pieces"], "there is no folder"),
+        ([f"--output={manifest}/pieces"], "manifest.jsonl is no folder"),
         (["--manifest=absent"], "There is no corpus absent"),
     ]:
         assert line in commands.refusal("wordpieces", *given, *flags)

@@ -251,8 +251,8 @@ def test_refusals(tmp_path):
     ]:
         with pytest.raises(UserError, match=complaint):
             export_keras_tflite(model, path)
-    with pytest.raises(UserError, match="there is no folder"):
-        export_keras_tflite(sequential(), tmp_path / "absent" / "model.tflite")
+    with pytest.raises(UserError, match="is a folder; name the file"):
+        export_keras_tflite(sequential(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -127,7 +127,7 @@ def nodes(folder):
 def test_no_place_for_the_folder(folder, tmp_path):
     for path, complaint in [
         (folder, "exists already; choose another folder"),
-        (tmp_path / "absent" / "model", "there is no folder"),
+        (folder / "saved_model.pb" / "model", "saved_model.pb is no folder"),
     ]:
         with pytest.raises(UserError, match=complaint):
             export_saved_model(tiny.shared_model(), tiny.TOKENIZER.vocabulary, path)

@@ -23,6 +23,7 @@ def test_totals(path):
     # The weight, the table and the scalar that multiplies it; no int32 shape or axis.
     assert result.parameters == 2560 + 8 * 4 + 1
     totals = {total.dtype: total for total in result.totals}
+    assert [total.use for total in result.totals] == ["weights", "weights", "constants"]
     assert set(totals) == {"int4", "float32", "int32"}
     assert (totals["int4"].tensors, totals["int4"].values) == (1, 2560)
     assert totals["int4"].nbytes == 1280
@@ -30,6 +31,29 @@ def test_totals(path):
     assert result.ratio_to_float32 == 4 * 2593 / path.stat().st_size
     assert result.operators["FULLY_CONNECTED"] == 1
     assert result.metadata == tflite_models.facts()
+
+
+def test_every_byte_is_counted_once(path):
+    result = inspection.inspect_tflite(path)
+    content = path.read_bytes()
+    model = flatbuffer.load(content)
+    # The one weight has 4 channels, each with a scale and a zero point of 8 bytes.
+    assert result.quantization_bytes == 4 * (4 + 8)
+    assert result.metadata_bytes >= len(flatbuffer.metadata(content, "int4_conformer"))
+    # Without constants, scales and metadata the file is as long as what is said to be left.
+    for buffer in model.buffers:
+        buffer.data = None
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            if tensor.quantization is not None:
+                tensor.quantization.scale = tensor.quantization.zeroPoint = None
+    bare = len(tflite_models.serialize(model, quantize=False))
+    # Each vector may go with its length, its offset and padding.
+    vectors = len(model.buffers) + 2
+    assert bare <= result.structure_bytes <= bare + 32 * vectors
+    rows = [line.rsplit(maxsplit=1) for line in result.table().split("\n\n")[1].splitlines()[1:]]
+    *parts, whole = [int(row[1].replace(",", "")) for row in rows]
+    assert sum(parts) == whole == path.stat().st_size
 
 
 def test_scales_are_no_parameters_and_codes_of_biases_are(tmp_path):
@@ -78,9 +102,11 @@ def test_json(path):
 
 
 def test_table(path):
-    summary, totals, tensors = inspection.inspect_tflite(path).table().split("\n\n")
+    summary, held, tensors = inspection.inspect_tflite(path).table().split("\n\n")
     assert summary.startswith(f"{path}, recipe int4\n{path.stat().st_size:,} bytes, 2,593 param")
-    assert totals.splitlines()[1].split() == ["int4", "1", "2,560", "1,280"]
+    ratio = inspection.inspect_tflite(path).ratio_to_float32
+    assert summary.endswith(f"{ratio:.2f}x smaller than these in float32")
+    assert held.splitlines()[1].split() == ["weights,", "int4", "1", "2,560", "1,280"]
     assert tensors.splitlines()[1].startswith("int4     [4, 640]  1,280  ")
 
 
@@ -92,6 +118,10 @@ def test_a_foreign_model_has_no_recipe(tmp_path):
     assert result.to_json()["recipe"] is None
     assert result.parameters == 2593
     assert result.table().startswith(f"{path}\n")
+    assert result.quantization_bytes == 0
+    # It holds all of its floats, and more.
+    ratio = path.stat().st_size / (4 * 2593)
+    assert result.table().splitlines()[1].endswith(f"{ratio:.2f}x larger than these in float32")
 
 
 def test_a_damaged_recogniser_is_refused(path):

@@ -1,0 +1,44 @@
+"""What a training folder says of itself, without TensorFlow."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from int4_conformer.errors import UserError
+
+CONFIG = "config.json"
+_PARTS = {"model", "tokenizer", "training"}
+
+
+def read_run_config(folder: Path) -> dict[str, Any]:
+    """What `model`, `tokenizer` and `training` of a run are, each as its `to_config` gave it.
+
+    Raises:
+        UserError: the folder is no training folder.
+    """
+    file = folder / CONFIG
+    if not file.is_file():
+        raise UserError(
+            f"{folder} is no training folder: it has no {CONFIG}; "
+            "give the folder that `int4-conformer train` wrote."
+        )
+    try:
+        config = json.loads(file.read_text())
+    except ValueError:
+        config = None
+    if not isinstance(config, dict) or not config.keys() >= _PARTS:
+        raise UserError(
+            f"{file} is not what `int4-conformer train` wrote; train in another folder."
+        )
+    return config
+
+
+def checkpoint_steps(folder: Path) -> dict[str, list[int]]:
+    """The steps whose checkpoints a run keeps, of the kinds "best" and "last", oldest first."""
+    return {
+        kind: sorted(
+            int(file.stem.removeprefix("step-"))
+            for file in (folder / "checkpoints" / kind).glob("step-*.index")
+        )
+        for kind in ("best", "last")
+    }

@@ -1,0 +1,101 @@
+"""The Python and shell blocks of a page, run in their order as a reader would.
+
+The Python blocks of a page share their names. A block that cannot be run has a comment before it:
+
+    <!-- not run by the tests: why -->
+
+Two things differ from what a reader does: presets have the sizes of the tests' recognisers, and
+`int4-conformer train` takes two steps. XLA compiles nothing, which would take longer than all else.
+"""
+
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
+import tensorflow as tf
+
+from int4_conformer import xla
+from int4_conformer.models import presets
+from tests.support import commands, pairs, tiny
+
+LANGUAGES = {"python", "sh"}
+PRESETS = {
+    "tiny": presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM),
+    "cascaded_tiny": presets.Preset(joint_dim=tiny.JOINT_DIM, **pairs.ENCODERS["cascade"]),
+}
+SHORT = ("--steps=2", "--noxla", "--warmup=1", "--batch_seconds=1", "--buckets=1")
+
+_BLOCK = re.compile(
+    r"(<!-- not run by the tests: (?P<reason>[^>]+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```",
+    re.DOTALL | re.MULTILINE,
+)
+# What stands in for KenLM: a model that knows all tokens.
+_ARPA = "\\data\\\nngram 1={count}\n\n\\1-grams:\n{lines}\n\n\\end\\\n"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block:
+    """What stands between two fences."""
+
+    language: str
+    code: str
+    # Of its first line, from 1.
+    line: int
+    # Why it is not run, or None.
+    reason: str | None
+
+
+def blocks(page: Path) -> list[Block]:
+    """All of a page."""
+    text = page.read_text()
+    return [
+        Block(
+            language=found["language"],
+            code=found["code"],
+            line=text.count("\n", 0, found.start("code")) + 1,
+            reason=found["reason"],
+        )
+        for found in _BLOCK.finditer(text)
+    ]
+
+
+def run(page: Path, patch):
+    """Runs those in the current folder; `patch` is pytest's."""
+    for name, sizes in PRESETS.items():
+        patch.setitem(presets.PRESETS, name, sizes)
+    function = tf.function
+    patch.setattr(tf, "function", lambda *args, jit_compile=None, **kw: function(*args, **kw))
+    names = {"__name__": "__main__"}
+    with xla.without_pieces():
+        for block in blocks(page):
+            if block.reason is None and block.language == "python":
+                # Empty lines before it, so that a traceback has the page's line.
+                code = "\n" * (block.line - 1) + block.code
+                exec(compile(code, page, "exec"), names)
+            elif block.reason is None and block.language == "sh":
+                for line in block.code.replace("\\\n", " ").splitlines():
+                    _run_line(line)
+
+
+def _run_line(line):
+    """A command, perhaps with "< FILE" or "> FILE" behind it."""
+    words, output, given = shlex.split(line, comments=True), None, None
+    if words[-2:-1] == [">"]:
+        *words, _, output = words
+    if words[-2:-1] == ["<"]:
+        *words, _, given = words
+    program, *arguments = words
+    if program == "lmplz":
+        tokens = {"<s>", "</s>", *Path(given).read_text("utf-8").split()}
+        lines = "\n".join(f"-1\t{token}" for token in sorted(tokens))
+        printed = _ARPA.format(count=len(tokens), lines=lines)
+    else:
+        assert program == "int4-conformer", line
+        if arguments[0] == "train":
+            arguments += SHORT
+        result = commands.run(*arguments)
+        assert result.status == 0, f"{line}\n{result.err}"
+        printed = result.out
+    if output is not None:
+        Path(output).write_text(printed, "utf-8")
