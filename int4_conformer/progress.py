@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TextIO
 
 # Work that is over sooner is not said to have ended.
 _WORTH_SAYING = 2.0
@@ -121,12 +122,13 @@ class Progress:
 
 
 @contextlib.contextmanager
-def waiting(text: str, interval: float = 5.0) -> Iterator[None]:
+def waiting(text: str, interval: float = 5.0, file: TextIO | None = None) -> Iterator[None]:
     """Says what is being done, every `interval` seconds that it still is, and how long it took.
 
     Args:
         text: such as "starting TensorFlow".
         interval: seconds between lines.
+        file: gets them; stdout if not given.
 
     Example:
 
@@ -135,14 +137,14 @@ def waiting(text: str, interval: float = 5.0) -> Iterator[None]:
         reading the corpus
     """
     begun = said = time.monotonic()
-    print(text, flush=True)
+    print(text, flush=True, file=file)
 
     def beat() -> None:
         nonlocal said
         now = time.monotonic()
         if now - said >= interval:
             said = now
-            print(f"{text} ({duration(now - begun)} so far)", flush=True)
+            print(f"{text} ({duration(now - begun)} so far)", flush=True, file=file)
 
     heartbeat = _Heartbeat(beat)
     heartbeat.start()
@@ -152,7 +154,7 @@ def waiting(text: str, interval: float = 5.0) -> Iterator[None]:
         heartbeat.stop()
     took = time.monotonic() - begun
     if took >= _WORTH_SAYING:
-        print(f"{text}: done in {duration(took)}", flush=True)
+        print(f"{text}: done in {duration(took)}", flush=True, file=file)
 
 
 def duration(seconds: float) -> str:

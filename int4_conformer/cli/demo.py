@@ -13,6 +13,7 @@ from typing import Any
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import normalized
 from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
@@ -47,6 +48,7 @@ def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
         read_run_config(workdir)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
+    start_tensorflow()
     from int4_conformer.training.strategies import strategy_from_name
     from int4_conformer.training.trainer import Trainer
     from int4_conformer.training.workdir import Workdir

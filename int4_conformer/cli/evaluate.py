@@ -27,6 +27,7 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import Recordings
@@ -149,6 +150,7 @@ def _evaluate_folder(
     utterances = read_corpus(values.manifest, values.split, report)
 
     # Only here: a .tflite file is evaluated without TensorFlow.
+    start_tensorflow()
     from int4_conformer.evaluation.batched import BatchedEvaluator
     from int4_conformer.training.workdir import Workdir
 

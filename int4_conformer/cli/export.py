@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_new_folder, require_place
 from int4_conformer.models.model_config import SEGMENT_SECONDS
@@ -56,6 +57,7 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     read_run_config(Path(arguments[0]))
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
+    start_tensorflow()
     from int4_conformer.export import export_saved_model, export_tflite
     from int4_conformer.quantize import quantize_model
     from int4_conformer.training.workdir import Workdir

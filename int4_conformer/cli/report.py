@@ -7,6 +7,7 @@ Training writes the page itself at each evaluation and at its end.
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError
 
 
@@ -19,6 +20,7 @@ def _report(values: flags.FlagValues, arguments: list[str]) -> None:
         raise UserError(f"report takes one WORKDIR. Received: {len(arguments)} arguments")
 
     # After the check, which need not wait for TensorFlow.
+    start_tensorflow()
     from int4_conformer.training.run_report import write_report
     from int4_conformer.training.workdir import Workdir
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.data.recordings import decoded
 from int4_conformer.errors import UserError
@@ -76,6 +77,8 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     from int4_conformer.data.batches import batches, make_buckets
+
+    start_tensorflow()
     from int4_conformer.mixed_precision.suggestion import forward_passes, suggest
     from int4_conformer.progress import Progress
     from int4_conformer.training.workdir import Workdir

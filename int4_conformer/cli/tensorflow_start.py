@@ -19,7 +19,10 @@ def start_tensorflow() -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     quiet = os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0"
-    with waiting("starting TensorFlow"), _held_back() if quiet else contextlib.nullcontext():
+    with (
+        waiting("starting TensorFlow", file=sys.stderr),
+        _held_back() if quiet else contextlib.nullcontext(),
+    ):
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
 

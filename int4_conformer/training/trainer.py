@@ -34,6 +34,7 @@ from int4_conformer.training.optimizer import make_optimizer
 from int4_conformer.training.pace import Pace, Usage
 from int4_conformer.training.preemption import Preemption
 from int4_conformer.training.run_log import RunLog
+from int4_conformer.training.run_report import write_report
 from int4_conformer.training.skipped_steps import PATIENCE, SkippedSteps
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
@@ -296,6 +297,8 @@ class Trainer:
                 losses = quantization_losses(self.model, next(iter(self._batches)))
         evaluation = evaluations.get("dev_wer")
         log.evaluation(metrics, self._dev, evaluation, losses)
+        if self._workdir.writes:
+            write_report(self._workdir)
         progress.line(evaluation_line(metrics))
         self._pace.evaluation(time.monotonic() - begun)
         return evaluation

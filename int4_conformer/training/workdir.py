@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.files import write_beside
+from int4_conformer.files import json_lines, write_beside
 from int4_conformer.layers.paths import by_path
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
@@ -122,22 +122,14 @@ class Workdir:
 
     def metrics(self) -> list[dict[str, Any]]:
         """What each evaluation of the run found, oldest first."""
-        return list(self.rows("metrics.jsonl"))
-
-    def rows(self, name: str) -> Iterator[dict[str, Any]]:
-        """The lines of one of the run's JSON-lines files; none if it is not there."""
-        file = self.path / name
-        for line in file.read_text().splitlines() if file.exists() else ():
-            # The last line of a run that was killed may be half a line.
-            with contextlib.suppress(ValueError):
-                yield json.loads(line)
+        return list(json_lines(self.path / "metrics.jsonl"))
 
     def forget_after(self, step: int) -> None:
         """Removes what later steps wrote into curves and metrics, and lines not finished."""
-        for name in ("metrics.jsonl", "progress.jsonl"):
-            if self.writes and (self.path / name).exists():
-                kept = [json.dumps(row) for row in self.rows(name) if row["step"] <= step]
-                write_beside(self.path / name, "".join(f"{row}\n" for row in kept).encode())
+        for file in (self.path / "metrics.jsonl", self.path / "progress.jsonl"):
+            if self.writes and file.exists():
+                kept = [json.dumps(row) for row in json_lines(file) if row["step"] <= step]
+                write_beside(file, "".join(f"{row}\n" for row in kept).encode())
 
     def note_command(self, argv: Sequence[str], settings: Mapping[str, Any]) -> None:
         """Adds to `commands.jsonl` by which command, and so which settings, the run starts or goes
