@@ -1,15 +1,20 @@
 """How a recogniser is trained."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 from int4_conformer.errors import (
     require_at_least,
     require_not_negative,
+    require_one_of,
     require_positive,
 )
 from int4_conformer.fields import setting
 from int4_conformer.losses.loss_config import LossConfig
+
+Optimizer = Literal["adamw", "adafactor", "lion"]
+Schedule = Literal["cosine", "linear", "constant", "transformer", "tri_stage"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,12 +26,23 @@ class TrainingConfig(LossConfig):
     batch_seconds: float = setting(240.0, "Padded audio in a batch, in seconds, over all replicas.")
     buckets: int = setting(2, "Distinct batch shapes; XLA compiles the step once for each.")
     max_seconds: float = setting(20.0, "Utterances longer than this many seconds are left out.")
-    learning_rate: float = setting(
-        2e-3,
-        "Highest learning rate, reached after the warm-up; a cosine takes it down to a hundredth.",
+    optimizer: Optimizer = setting(
+        "adamw",
+        "`adamw` (arXiv 1711.05101), `adafactor` (arXiv 1804.04235: less memory; its learning rate "
+        "is relative to each weight's size, 10 to 30 times that of AdamW, and at most one by the "
+        "root of the steps so far) or `lion` (arXiv 2302.06675: the least memory; a learning rate "
+        "3 to 10 times lower, a weight decay as many times higher).",
+    )
+    learning_rate: float = setting(2e-3, "Highest learning rate, reached after the warm-up.")
+    schedule: Schedule = setting(
+        "cosine",
+        "How the learning rate goes on after the warm-up: `cosine` and `linear` take it down to a "
+        "hundredth at the last step; `tri_stage` holds it for half of the steps, and takes it down "
+        "exponentially (arXiv 1904.08779); `transformer` divides it by the root of the steps "
+        "(arXiv 1706.03762); `constant` leaves it. The last two do not ask how many steps come.",
     )
     warmup: int = setting(500, "Steps until the highest learning rate.")
-    weight_decay: float = setting(1e-3, "AdamW's decoupled decay of all weights.")
+    weight_decay: float = setting(1e-3, "Decoupled decay of all weights.")
     clip_norm: float = setting(
         5.0, "Norm to which the gradient of all weights together is clipped."
     )
@@ -51,6 +67,8 @@ class TrainingConfig(LossConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_one_of(get_args(Optimizer), optimizer=self.optimizer)
+        require_one_of(get_args(Schedule), schedule=self.schedule)
         require_at_least(
             1, steps=self.steps, buckets=self.buckets, evaluate_every=self.evaluate_every
         )
@@ -76,3 +94,9 @@ class TrainingConfig(LossConfig):
     def to_config(self) -> dict[str, Any]:
         """The fields as JSON values."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "TrainingConfig":
+        """Inverse of `to_config`; what a config of an earlier version leaves out has its
+        default."""
+        return cls(**config)

@@ -17,6 +17,7 @@ from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.training.checkpoints import Checkpoints, step_of
+from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
 
 _PARTS = {"model", "tokenizer", "training"}
@@ -66,6 +67,7 @@ class Workdir:
             # As this version writes it, so that names of an earlier one do not differ.
             model = TransducerConfig.from_config(known["model"]).to_config()
             known["model"] = json.loads(json.dumps(model))
+            known["training"] = TrainingConfig.from_config(known["training"]).to_config()
             changed = {
                 f"{part}.{name}": (known[part].get(name), config[part].get(name))
                 for part in config

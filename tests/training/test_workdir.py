@@ -56,6 +56,17 @@ def test_create_takes_a_folder_of_an_earlier_version(tmp_path):
     workdir.create(tiny.config("w4a8sym"), tiny.TOKENIZER, SETTINGS)
 
 
+def test_create_takes_a_folder_with_fewer_settings(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+    save(workdir, "last", 1)
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text())
+    del config["training"]["optimizer"], config["training"]["schedule"]
+    file.write_text(json.dumps(config))
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+
+
 def test_create_refuses_other_settings_and_names_them(tmp_path):
     workdir = Workdir(tmp_path)
     workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
