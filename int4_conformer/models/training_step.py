@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,9 +10,12 @@ import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.layers.paths import quantized_layers
+from int4_conformer.layers.quantized import count_step
 from int4_conformer.losses.ctc import ctc_loss
 from int4_conformer.losses.loss_config import LossConfig
-from int4_conformer.quant.context import at_step
+from int4_conformer.models.accumulation import mean_over_parts
+from int4_conformer.models.variational_noise import VariationalNoise
+from int4_conformer.quant.context import at_step, in_float
 from int4_conformer.xla import without_xla
 
 if TYPE_CHECKING:
@@ -43,6 +46,10 @@ class TrainingStep:
         seed: of masks and draws.
         xla: whether XLA compiles.
         after_update: called in the replicas behind each update.
+        accumulate: parts of a replica's batch that are computed one after the other, for the
+            memory of one.
+        quantize_from: step from which on layers are quantized; before it all compute in float.
+        noise: of the weights; None for none.
     """
 
     def __init__(
@@ -56,6 +63,9 @@ class TrainingStep:
         seed: int,
         xla: bool,
         after_update: Callable[[], None] = lambda: None,
+        accumulate: int = 1,
+        quantize_from: int = 0,
+        noise: VariationalNoise | None = None,
     ):
         self._model = model
         self._optimizer = optimizer
@@ -65,10 +75,12 @@ class TrainingStep:
         self._seed = seed
         self._xla = xla
         self._after_update = after_update
+        self._accumulate = accumulate
+        self._quantize_from = quantize_from
+        self._noise = noise
         self._strategy = tf.distribute.get_strategy()
-        self._stages = sorted(
-            {0, *(layer.quant.start_step for layer in quantized_layers(model).values())}
-        )
+        starts = (layer.quant.start_step for layer in quantized_layers(model).values())
+        self._stages = sorted({0, quantize_from, *starts})
         # A TPU compiles by itself.
         compiles = xla and not isinstance(self._strategy, tf.distribute.TPUStrategy)
         self._run_replica, self._run_gradients = self._replica_step, self._gradients
@@ -100,6 +112,9 @@ class TrainingStep:
             "clip_norm": self._clip_norm,
             "seed": self._seed,
             "xla": self._xla,
+            "accumulate": self._accumulate,
+            "quantize_from": self._quantize_from,
+            "noise": self._noise and dataclasses.asdict(self._noise),
         }
 
     def _distributed_step(self, batch: Any, stage: int) -> tf.Tensor:
@@ -129,12 +144,36 @@ class TrainingStep:
         self, batch: Batch, seed: tf.Tensor, stage: int
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Mean loss of a replica's batch and its gradients."""
-        # Entered here, since every replica has a thread of its own.
-        compiles = contextlib.nullcontext() if self._xla else without_xla()
-        with compiles, at_step(stage):
+        variables = self._model.trainable_variables
+        shapes = [variable.shape for variable in variables]
+
+        def of_part(part: Batch, number: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            replicas = self._strategy.num_replicas_in_sync
             with tf.GradientTape() as tape:
-                loss = self._loss(batch, seed)
-            return loss, tape.gradient(loss, self._model.trainable_variables)
+                loss = self._loss(part, seed + tf.stack([0, replicas * number]))
+            gradients = zip(tape.gradient(loss, variables), shapes, strict=True)
+            # Some have none in float, such as learned clips.
+            return loss, [tf.zeros(shape) if x is None else x for x, shape in gradients]
+
+        # Entered here, since every replica has a thread of its own.
+        with self._surroundings(stage), self._noise_on_weights(seed):
+            found = mean_over_parts(of_part, batch, self._accumulate, shapes)
+        count_step(self._model)
+        return found
+
+    @contextlib.contextmanager
+    def _surroundings(self, stage: int) -> Iterator[None]:
+        """Those of what is traced for a stage."""
+        compiles = contextlib.nullcontext() if self._xla else without_xla()
+        floats = in_float() if stage < self._quantize_from else contextlib.nullcontext()
+        with compiles, at_step(stage), floats:
+            yield
+
+    def _noise_on_weights(self, seed: tf.Tensor) -> contextlib.AbstractContextManager[None]:
+        if self._noise is None:
+            return contextlib.nullcontext()
+        weights = self._noise.weights_of(self._model)
+        return self._noise.on(weights, self._optimizer.iterations, seed[0])
 
     def _loss(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
         share = self._config.first_pass_weight

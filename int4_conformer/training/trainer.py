@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.data.batches import batches, make_buckets
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.evaluation.batched import BatchedEvaluator
@@ -22,6 +21,7 @@ from int4_conformer.training.checkpoints import step_of
 from int4_conformer.training.initial_weights import InitialWeights
 from int4_conformer.training.interruption import Interruption
 from int4_conformer.training.optimizer import make_optimizer
+from int4_conformer.training.settings import step_options
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
 from int4_conformer.training.workdir import Workdir, random_state_of, weights_of
@@ -73,8 +73,9 @@ class Trainer:
         self._workdir = workdir
         steps_done = workdir.steps_done
         replicas = strategy.num_replicas_in_sync
+        parts = replicas * config.accumulate
         buckets = [
-            dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // replicas) * replicas)
+            dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // parts) * parts)
             for bucket in make_buckets(
                 train,
                 tokenizer,
@@ -100,13 +101,7 @@ class Trainer:
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             self._average = WeightAverage(self.model.trainable_variables, config.average)
             self.model.compile(
-                make_optimizer(config),
-                config.loss,
-                augment=SpecAugmentConfig() if config.spec_augment else None,
-                clip_norm=config.clip_norm,
-                seed=config.seed,
-                xla=config.xla,
-                after_update=self._after_update,
+                make_optimizer(config), after_update=self._after_update, **step_options(config)
             )
         # By metric; the last pass comes first, whose evaluation is the run's.
         passes = {"dev_wer": None}

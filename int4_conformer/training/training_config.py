@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from int4_conformer.errors import (
     require_at_least,
+    require_in,
     require_not_negative,
     require_one_of,
     require_positive,
@@ -24,6 +25,11 @@ class TrainingConfig(LossConfig):
 
     steps: int = setting(10000, "Optimizer steps.")
     batch_seconds: float = setting(240.0, "Padded audio in a batch, in seconds, over all replicas.")
+    accumulate: int = setting(
+        1,
+        "Parts of a batch whose gradients are computed one after the other and then averaged, for "
+        "one update: what `batch_seconds` says, in the memory of a part.",
+    )
     buckets: int = setting(2, "Distinct batch shapes; XLA compiles the step once for each.")
     max_seconds: float = setting(20.0, "Utterances longer than this many seconds are left out.")
     optimizer: Optimizer = setting(
@@ -51,6 +57,22 @@ class TrainingConfig(LossConfig):
         "Half-life of the weights' running average, in steps, which is what is evaluated and "
         "exported; 0 takes the weights as they are.",
     )
+    quantize_after: float = setting(
+        0.0,
+        "Part of the steps that are taken in float before layers are quantized, such as 0.5. "
+        "Evaluations are of the integers all along: those of the float weights, until then.",
+    )
+    variational_noise: float = setting(
+        0.0,
+        "Standard deviation of Gaussian noise on the matrices of the prediction network in each "
+        "step, before they are quantized (arXiv 2005.08100); 0.01 to 0.1.",
+    )
+    variational_noise_after: float = setting(
+        0.0, "Part of the steps that are taken before there is noise."
+    )
+    variational_noise_encoder: bool = setting(
+        False, "Whether the encoder's matrices have the noise, too."
+    )
     spec_augment: bool = setting(True, "Whether SpecAugment masks the features at random.")
     evaluate_every: int = setting(
         1000, "Steps between evaluations on the dev set, each with a checkpoint."
@@ -70,7 +92,16 @@ class TrainingConfig(LossConfig):
         require_one_of(get_args(Optimizer), optimizer=self.optimizer)
         require_one_of(get_args(Schedule), schedule=self.schedule)
         require_at_least(
-            1, steps=self.steps, buckets=self.buckets, evaluate_every=self.evaluate_every
+            1,
+            steps=self.steps,
+            accumulate=self.accumulate,
+            buckets=self.buckets,
+            evaluate_every=self.evaluate_every,
+        )
+        require_in(
+            "[0, 1)",
+            quantize_after=self.quantize_after,
+            variational_noise_after=self.variational_noise_after,
         )
         require_positive(
             batch_seconds=self.batch_seconds,
@@ -83,6 +114,7 @@ class TrainingConfig(LossConfig):
             warmup=self.warmup,
             weight_decay=self.weight_decay,
             average=self.average,
+            variational_noise=self.variational_noise,
         )
 
     @property
