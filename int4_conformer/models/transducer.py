@@ -123,6 +123,7 @@ class Transducer(keras.Model):
         accumulate: int = 1,
         quantize_from: int = 0,
         noise: VariationalNoise | None = None,
+        teacher: "Transducer | None" = None,
         **kwargs: Any,
     ) -> None:
         """Says how `fit` trains; see `TrainingStep`.
@@ -138,6 +139,7 @@ class Transducer(keras.Model):
             accumulate: parts of a batch that are computed one after the other.
             quantize_from: step from which on layers are quantized.
             noise: of the weights; None for none.
+            teacher: recogniser to learn from; a model that is saved goes on without.
             kwargs: of `keras.Model.compile`.
         """
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
@@ -156,6 +158,7 @@ class Transducer(keras.Model):
             accumulate=accumulate,
             quantize_from=quantize_from,
             noise=noise,
+            teacher=teacher,
         )
 
     def get_compile_config(self) -> dict[str, Any] | None:

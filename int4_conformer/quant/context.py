@@ -73,6 +73,12 @@ def in_float() -> contextlib.AbstractContextManager[None]:
     return changed(in_float=True)
 
 
+def as_trained() -> contextlib.AbstractContextManager[None]:
+    """Within this context, layers are where their own training left them, as another model's are
+    within a training step."""
+    return changed(step=None, in_float=False)
+
+
 @contextlib.contextmanager
 def checks() -> Iterator[None]:
     """Within this context, quantizing an infinity or a NaN raises `tf.errors.InvalidArgumentError`.

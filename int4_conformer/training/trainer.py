@@ -21,7 +21,7 @@ from int4_conformer.training.checkpoints import step_of
 from int4_conformer.training.initial_weights import InitialWeights
 from int4_conformer.training.interruption import Interruption
 from int4_conformer.training.optimizer import make_optimizer
-from int4_conformer.training.settings import step_options
+from int4_conformer.training.settings import computing_in, step_options, trained_as
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
 from int4_conformer.training.workdir import Workdir, random_state_of, weights_of
@@ -65,7 +65,7 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         initial_weights: InitialWeights | None = None,
     ):
-        model_config = dataclasses.replace(model_config, ctc=config.ctc_weight > 0)
+        model_config = trained_as(model_config, config)
         workdir.create(model_config, tokenizer, config.to_config())
         keras.utils.set_random_seed(config.seed)
         self._config = config
@@ -93,15 +93,18 @@ class Trainer:
             start=steps_done,
         )
         with strategy.scope():
-            self.model = Transducer(model_config)
-            self.model.build()
+            with computing_in(config.compute_dtype):
+                self.model = Transducer(model_config)
+                self.model.build()
             self.imported = None
             if initial_weights is not None and not steps_done:
                 self.imported = initial_weights.give_to(self.model)
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             self._average = WeightAverage(self.model.trainable_variables, config.average)
             self.model.compile(
-                make_optimizer(config), after_update=self._after_update, **step_options(config)
+                make_optimizer(config),
+                after_update=self._after_update,
+                **step_options(config, model_config, tokenizer),
             )
         # By metric; the last pass comes first, whose evaluation is the run's.
         passes = {"dev_wer": None}

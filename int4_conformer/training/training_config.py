@@ -15,6 +15,7 @@ from int4_conformer.fields import setting
 from int4_conformer.losses.loss_config import LossConfig
 
 Optimizer = Literal["adamw", "adafactor", "lion"]
+ComputeDtype = Literal["float32", "bfloat16"]
 Schedule = Literal["cosine", "linear", "constant", "transformer", "tri_stage"]
 
 
@@ -62,6 +63,11 @@ class TrainingConfig(LossConfig):
         "Part of the steps that are taken in float before layers are quantized, such as 0.5. "
         "Evaluations are of the integers all along: those of the float weights, until then.",
     )
+    stochastic_depth: float = setting(
+        0.0,
+        "Part of the utterances that the last block of each encoder is left out of, those before "
+        "it in proportion (arXiv 1603.09382); for deep encoders, such as 0.1.",
+    )
     variational_noise: float = setting(
         0.0,
         "Standard deviation of Gaussian noise on the matrices of the prediction network in each "
@@ -72,6 +78,17 @@ class TrainingConfig(LossConfig):
     )
     variational_noise_encoder: bool = setting(
         False, "Whether the encoder's matrices have the noise, too."
+    )
+    compute_dtype: ComputeDtype = setting(
+        "float32",
+        "Type in which the model computes what is not integers: `float32`, or `bfloat16` also for "
+        "the products of the backward pass. Weights, sums and the loss stay in float32. It is "
+        "faster where the device has such products.",
+    )
+    teacher: str = setting(
+        "",
+        "WORKDIR of a trained recogniser with the same vocabulary, float or quantized, that the "
+        "training learns from (`distillation_weight`).",
     )
     spec_augment: bool = setting(True, "Whether SpecAugment masks the features at random.")
     evaluate_every: int = setting(
@@ -91,6 +108,7 @@ class TrainingConfig(LossConfig):
         super().__post_init__()
         require_one_of(get_args(Optimizer), optimizer=self.optimizer)
         require_one_of(get_args(Schedule), schedule=self.schedule)
+        require_one_of(get_args(ComputeDtype), compute_dtype=self.compute_dtype)
         require_at_least(
             1,
             steps=self.steps,
@@ -101,6 +119,7 @@ class TrainingConfig(LossConfig):
         require_in(
             "[0, 1)",
             quantize_after=self.quantize_after,
+            stochastic_depth=self.stochastic_depth,
             variational_noise_after=self.variational_noise_after,
         )
         require_positive(

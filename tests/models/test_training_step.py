@@ -1,6 +1,9 @@
 """What a step computes before its update."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -192,3 +195,84 @@ def test_a_step_survives_json():
         del old["training_step"][name]
     again.compile_from_config(old)
     assert again.training_step.to_config()["accumulate"] == 1
+
+
+def teacher_model():
+    """Another recogniser, whose encoder wants whole chunks."""
+    keras.utils.set_random_seed(5)
+    encoder = dataclasses.replace(tiny.ENCODER, chunk=3, left_context=3)
+    model = Transducer(dataclasses.replace(tiny.config("float"), encoder=encoder))
+    model.build()
+    return model
+
+
+def test_a_teacher_has_its_share_of_the_loss():
+    model, teacher = still("float"), teacher_model()
+
+    def of(weight, **options):
+        return gradients(model, loss=LossConfig(distillation_weight=weight), **options)
+
+    own, taught = of(0.5), of(1.0, teacher=teacher)
+    assert own[0] == gradients(model)[0]
+    assert taught[0] > 0
+    mixed = of(0.25, teacher=teacher, accumulate=2)
+    both = {path: 0.75 * own[1][path] + 0.25 * gradient for path, gradient in taught[1].items()}
+    assert_same(mixed, (0.75 * own[0] + 0.25 * taught[0], both))
+    assert np.any(taught[1]["encoder/input/kernel"])
+
+
+def test_a_teacher_is_as_it_was_trained():
+    """Wherever the student is: quantized, not in float, while the student begins in float."""
+    model, teacher = still("float"), still("w4a8")
+    only = LossConfig(distillation_weight=1.0)
+    early = gradients(model, loss=only, teacher=teacher, quantize_from=4)
+    late = gradients(model, loss=only, teacher=teacher, quantize_from=4, stage=4)
+    assert early[0] == pytest.approx(late[0], rel=1e-5)
+    assert early[0] > 1e-4
+
+
+REPLICAS = """
+import sys
+import keras
+import numpy as np
+import tensorflow as tf
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+from int4_conformer.losses.loss_config import LossConfig
+from int4_conformer.training.strategies import strategy_from_name
+from tests.models.test_training_step import BATCH, NOISE, still
+
+found = []
+for name, parts in (("auto", 1), ("mirrored", 2)):
+    strategy = strategy_from_name(name)
+    with strategy.scope():
+        model, teacher = still("w4"), still("w8a8")
+        before = [weight.numpy() for weight in model.trainable_weights]
+        model.compile(
+            keras.optimizers.SGD(0.1), LossConfig(distillation_weight=0.3), xla=False,
+            accumulate=parts, quantize_from=1, noise=NOISE, teacher=teacher,
+        )
+    rows = 4 // strategy.num_replicas_in_sync
+
+    def part(context, rows=rows):
+        start = context.replica_id_in_sync_group * rows
+        return {key: x[start : start + rows] for key, x in BATCH.items()}
+
+    for step in range(2):
+        model.training_step(strategy.experimental_distribute_values_from_function(part), step)
+    found.append([weight.numpy() for weight in model.trainable_weights])
+    assert all(np.any(x != y) for x, y in zip(found[-1], before))
+for one, two in zip(*found):
+    np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5)
+"""
+
+
+@pytest.mark.heavy
+def test_two_replicas_take_the_step_of_one_with_all_options():
+    # In a process of its own: the number of devices is fixed once TensorFlow has started.
+    environment = os.environ | {"PYTHONPATH": ":".join(path or "." for path in sys.path)}
+    command = [sys.executable, "-c", REPLICAS]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 0, result.stderr
