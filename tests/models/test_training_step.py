@@ -82,8 +82,6 @@ def test_parts_are_the_batch(in_floats, parts, jit_compile):
 
 
 def test_each_part_has_masks_of_its_own():
-    drawn = []
-
     def function(part, number):
         draw = tf.random.stateless_uniform([], SEED + tf.stack([0, number]))
         return draw, [tf.one_hot(number, 4) * draw + tf.reduce_sum(part["x"])]
@@ -186,7 +184,7 @@ def test_a_step_survives_json():
         "noise": NOISE,
     }
     model = still("float")
-    model.compile("sgd", LossConfig(ctc_weight=0.0), **options)
+    model.compile("sgd", LossConfig(fast_emit=0.1), **options)
     again = still("float")
     again.compile_from_config(model.get_compile_config())
     assert again.training_step.to_config() == model.training_step.to_config()
@@ -252,7 +250,7 @@ for name, parts in (("auto", 1), ("mirrored", 2)):
         before = [weight.numpy() for weight in model.trainable_weights]
         model.compile(
             keras.optimizers.SGD(0.1), LossConfig(distillation_weight=0.3), xla=False,
-            accumulate=parts, quantize_from=1, noise=NOISE, teacher=teacher,
+            accumulate=parts, quantize_from=1, noise=NOISE, teacher=teacher, seed=3,
         )
     rows = 4 // strategy.num_replicas_in_sync
 
@@ -260,8 +258,7 @@ for name, parts in (("auto", 1), ("mirrored", 2)):
         start = context.replica_id_in_sync_group * rows
         return {key: x[start : start + rows] for key, x in BATCH.items()}
 
-    for step in range(2):
-        model.training_step(strategy.experimental_distribute_values_from_function(part), step)
+    model.training_step(strategy.experimental_distribute_values_from_function(part), 0)
     found.append([weight.numpy() for weight in model.trainable_weights])
     assert all(np.any(x != y) for x, y in zip(found[-1], before))
 for one, two in zip(*found):
