@@ -170,7 +170,9 @@ def define_fields(
     """Defines a flag for each field of a config class, or for those that are named."""
     for field in dataclasses.fields(config):
         if names is None or field.name in names:
-            define, help_text = _DEFINE[field.type], help_of(config, field.name)
+            # Of a text, and of one of several, the config says itself which it takes.
+            define = _DEFINE.get(field.type, flags.DEFINE_string)
+            help_text = help_of(config, field.name)
             define(field.name, field.default, help_text, flag_values=values)
 
 

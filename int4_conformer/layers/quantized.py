@@ -160,7 +160,8 @@ class Quantized:
     def _run(self, product: Product, training: bool | None) -> Any:
         """Runs a product by the config and its variables, or in float before `start_step`.
 
-        A call in training is a step: a layer that a model calls twice counts each step twice.
+        A call in training is a step, unless it is traced within `at_step`: a layer that a model
+        calls twice counts each step twice.
 
         Raises:
             UserError: the config's blocks do not divide the inputs. Not in `build`, whose errors
@@ -168,13 +169,15 @@ class Quantized:
         """
         self._require_whole_blocks()
         states = [self._quant_state(name, bool(training)) for name in self._matrix_shapes]
-        if not products().trains or not self.quant.start_step or self.quant.weight_bits is None:
-            return product(self.quant, *states)
-        if training:
-            self.quant_step.assign_add(1)
         quantized = functools.partial(product, self.quant, *states)
         plain = functools.partial(product, QuantConfig(), *[QuantState()] * len(states))
+        if context().in_float:
+            return plain()
+        if not products().trains or not self.quant.start_step or self.quant.weight_bits is None:
+            return quantized()
         step = context().step
+        if training and step is None:
+            self.quant_step.assign_add(1)
         if step is None:
             return tf.cond(self.quant_step > self.quant.start_step, quantized, plain)
         return plain() if step < self.quant.start_step else quantized()
@@ -216,6 +219,16 @@ class Quantized:
             )
             noise = gaussian if noise is None else noise + gaussian
         return noise
+
+
+def count_step(root: keras.layers.Layer) -> None:
+    """Counts a training step in those layers of a layer or model that have a `start_step`.
+
+    For steps that are traced within `at_step`, where calls do not count.
+    """
+    for variable in root.non_trainable_variables:
+        if variable.name == "quant_step":
+            variable.assign_add(1)
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")

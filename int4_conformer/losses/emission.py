@@ -80,7 +80,7 @@ class Emission:
 def _scores(
     logits: tf.Tensor, labels: tf.Tensor, emission: Emission
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    z = _finite(logits)
+    z = finite(logits)
     vocab = z.shape[-1]
     largest = tf.reduce_max(z, axis=-1)
     normaliser = largest + tf.math.log(tf.reduce_sum(tf.exp(z - largest[..., None]), axis=-1))
@@ -103,7 +103,7 @@ def _gradient(
 ) -> tf.Tensor:
     label *= 1.0 + emission.fast_emit
     blank, label = blank[..., None], label[..., None]
-    softmax = tf.exp(_finite(logits) - normaliser[..., None])
+    softmax = tf.exp(finite(logits) - normaliser[..., None])
     vocab = tf.range(logits.shape[-1])
     is_blank, is_label = vocab == emission.blank_id, vocab == labels[..., None]
     smoothed = emission.label_smoothing / (logits.shape[-1] - 1)
@@ -113,6 +113,6 @@ def _gradient(
     return tf.cast(softmax * (blank + label) - target, logits.dtype)
 
 
-def _finite(logits: tf.Tensor) -> tf.Tensor:
+def finite(logits: tf.Tensor) -> tf.Tensor:
     """float32, with a number for a symbol that minus infinity rules out."""
     return tf.maximum(tf.cast(logits, tf.float32), IMPOSSIBLE)

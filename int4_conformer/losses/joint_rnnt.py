@@ -14,16 +14,13 @@ The loops are of static shape and run as often as there is something to do:
   keep to a band around a path from corner to corner.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from int4_conformer.losses.emission import Emission
+from int4_conformer.losses.joint_tiles import Joint, JointTiles
 from int4_conformer.losses.lattice import cost, occupancies
-from int4_conformer.losses.rnnt import next_labels
-from int4_conformer.losses.tiles import Tiles
-
-Joint = Callable[..., tf.Tensor]
 
 
 def joint_rnnt_loss(
@@ -75,58 +72,33 @@ def joint_rnnt_loss(
     """
     emission = Emission(blank_id=blank_id, fast_emit=fast_emit, label_smoothing=label_smoothing)
     frames, predicted = tf.convert_to_tensor(frames), tf.convert_to_tensor(predicted)
-    batch, time, prefixes = *frames.shape[:2], predicted.shape[1]
-    labels = next_labels(labels, label_lengths, prefixes)
-    tiles = Tiles(batch, time, prefixes, points_at_once=logits_at_once // vocab_size)
-    t, u = tf.range(time)[:, None], tf.range(prefixes)
-    real = (t < frame_lengths[:, None, None]) & (u <= label_lengths[:, None, None])
-    forward = tiles.plan(real)
+    lattice = JointTiles(
+        joint,
+        labels,
+        frame_lengths,
+        label_lengths,
+        time=frames.shape[1],
+        prefixes=predicted.shape[1],
+        points_at_once=logits_at_once // vocab_size,
+    )
+    forward = lattice.tiles.plan(lattice.real)
+
+    def scores(logits: tf.Tensor, symbols: tf.Tensor) -> tf.Tensor:
+        return tf.stack(emission.scores(logits, symbols))
 
     @tf.custom_gradient
     def loss(frames: tf.Tensor, predicted: tf.Tensor, *operands: tf.Tensor):
-        frame_strips, prefix_strips = tiles.cut_frames(frames), tiles.cut_prefixes(predicted)
-        label_strips = tiles.cut_prefixes(labels)
-
-        def inputs(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            row, column = tiles.strips(index)
-            parts = tf.gather(frame_strips, row), tf.gather(prefix_strips, column)
-            symbols = tf.gather(label_strips, column)[:, None]
-            shape = [*parts[0].shape[:2], symbols.shape[2]]
-            return *parts, tf.broadcast_to(symbols, shape)
-
-        def scores(index: tf.Tensor) -> tf.Tensor:
-            frames, predicted, symbols = inputs(index)
-            logits = joint(frames[:, :, None], predicted[:, None], *operands)
-            return tf.stack(emission.scores(logits, symbols))
-
-        blank, label, normaliser = tf.unstack(tiles.map(forward, scores, 3))
+        found = lattice.map(forward, scores, 3, frames, predicted, operands)
+        blank, label, normaliser = tf.unstack(found)
         total, possible = cost(blank, label, frame_lengths, label_lengths)
 
         def gradient(dloss: tf.Tensor) -> list[tf.Tensor]:
             moves = occupancies(blank, label, frame_lengths, label_lengths)
             weight = tf.where(possible, dloss, 0.0)[:, None, None]
-            backward = tiles.plan((moves[0] + moves[1] > rare) & (weight != 0.0))
-            cut = [tiles.cut(x) for x in (normaliser, moves[0] * weight, moves[1] * weight)]
-
-            def gradients(index: tf.Tensor, known: tf.Tensor) -> list[tf.Tensor]:
-                frames, predicted, symbols = inputs(index)
-                sources = [frames, predicted, *operands]
-                with tf.GradientTape() as tape:
-                    tape.watch(sources)
-                    logits = joint(frames[:, :, None], predicted[:, None], *operands)
-                norm, *taken = (tf.gather(x, index) for x in cut)
-                taken = [tf.where(known[:, None, None], x, 0.0) for x in taken]
-                return tape.gradient(
-                    logits,
-                    sources,
-                    output_gradients=emission.gradient(logits, symbols, norm, *taken),
-                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
-                )
-
-            widths = frames.shape[-1], predicted.shape[-1]
-            sums = tiles.sum(backward, gradients, widths, [x.shape for x in operands])
-            sources = [frames, predicted, *operands]
-            return [tf.cast(x, y.dtype) for x, y in zip(sums, sources, strict=True)]
+            backward = lattice.tiles.plan((moves[0] + moves[1] > rare) & (weight != 0.0))
+            taken = [moves[0] * weight, moves[1] * weight]
+            sources = frames, predicted, operands
+            return lattice.gradients(backward, emission.gradient, *sources, [normaliser], taken)
 
         return total, gradient
 

@@ -32,8 +32,17 @@ class LossConfig:
         "Weight of the CTC loss of each encoder's frames, added to the transducer's of that pass. "
         "Above 0 each encoder has a CTC head for it, which is not exported.",
     )
+    distillation_weight: float = setting(
+        0.5,
+        "Share of the distance to a teacher's distributions in the loss, if there is a teacher "
+        "(arXiv 2011.06110); the transducer's own has the rest.",
+    )
 
     def __post_init__(self) -> None:
-        require_in("[0, 1]", first_pass_weight=self.first_pass_weight)
+        require_in(
+            "[0, 1]",
+            first_pass_weight=self.first_pass_weight,
+            distillation_weight=self.distillation_weight,
+        )
         require_in("[0, 1)", label_smoothing=self.label_smoothing)
         require_not_negative(fast_emit=self.fast_emit, ctc_weight=self.ctc_weight)

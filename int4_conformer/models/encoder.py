@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers.dropout import Dropout
+from int4_conformer.layers.dropout import Dropout, StochasticDepth
 from int4_conformer.layers.frames import Span
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.steppable import State, Steppable, joined, named, of_part
@@ -100,6 +100,11 @@ class Encoder(Steppable, keras.layers.Layer):
         self.blocks = [
             self._block(i, self.recipe.at(f"block_{i}"), f"block_{i}") for i in range(config.blocks)
         ]
+        # Not there without, so that checkpoints hold the random numbers of dropout where they did.
+        self.depths = [
+            StochasticDepth(config.stochastic_depth * (i + 1) / config.blocks)
+            for i in range(config.blocks if config.stochastic_depth else 0)
+        ]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         batch, dim = input_shape[0], self.config.dim
@@ -154,9 +159,10 @@ class Encoder(Steppable, keras.layers.Layer):
                 frames, after[span] = self.spans[self._rate(i)].advance(
                     x, padding_mask, of_part(state, span)
                 )
-            x, after[block.name] = block.advance_frames(
+            y, after[block.name] = block.advance_frames(
                 x, frames, of_part(state, block.name), training
             )
+            x = self.depths[i](x, y, training=training) if self.depths else y
         return x, joined(**after)
 
     def _require_whole_chunks(self, x: tf.Tensor) -> None:

@@ -1,6 +1,7 @@
 """Joint network."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.quant_embedding import QuantEmbedding
+from int4_conformer.losses.distillation import collapsed_lattice, joint_distillation_loss
 from int4_conformer.losses.joint_rnnt import joint_rnnt_loss
 from int4_conformer.models.model_config import JointConfig
 from int4_conformer.quant.products.loop_product import LoopProduct
@@ -108,6 +110,9 @@ class Joint(keras.layers.Layer):
         encoded_lengths: tf.Tensor,
         label_lengths: tf.Tensor,
         training: bool | None = None,
+        *,
+        teacher: tf.Tensor | None = None,
+        distillation_weight: float = 0.0,
         **options: float,
     ) -> tf.Tensor:
         """Transducer loss of the lattice's logits, of which few exist at a time.
@@ -121,6 +126,8 @@ class Joint(keras.layers.Layer):
             labels: int32 [batch, labels].
             encoded_lengths: int32 [batch], real frames.
             label_lengths: int32 [batch], real labels.
+            teacher: what another joint's `collapsed_lattice` found; None for no teacher.
+            distillation_weight: share of `joint_distillation_loss` if there is one.
             options: of `joint_rnnt_loss`, such as `fast_emit` and `label_smoothing`.
 
         Returns:
@@ -133,18 +140,42 @@ class Joint(keras.layers.Layer):
             if product.observes:
                 path = tf.range(frames.shape[1]) * predicted.shape[1] // frames.shape[1]
                 product.observe(tf.tanh(frames + tf.gather(predicted, path, axis=1)))
-            return joint_rnnt_loss(
-                lambda f, g, *operands: product(tf.tanh(f + g), *operands),
-                frames,
-                predicted,
-                product.operands,
-                labels,
-                encoded_lengths,
-                label_lengths,
-                vocab_size=self.vocab_size,
-                **options,
-            )
+            lattice = self._lattice(product, frames, predicted)
+            lattice += (labels, encoded_lengths, label_lengths)
+            loss = joint_rnnt_loss(*lattice, vocab_size=self.vocab_size, **options)
+            if teacher is None:
+                return loss
+            distance = joint_distillation_loss(*lattice, teacher, vocab_size=self.vocab_size)
+            return (1.0 - distillation_weight) * loss + distillation_weight * distance
 
+        return self._in_loop(steps, training)
+
+    def collapsed_lattice(
+        self, encoded: tf.Tensor, predicted: tf.Tensor, *labels: tf.Tensor
+    ) -> tf.Tensor:
+        """What a student learns from; arguments as `loss`, result as
+        `losses.collapsed_lattice`."""
+        frames = self.project_frames(encoded)
+        predicted = tf.cast(predicted, frames.dtype)
+        return self._in_loop(
+            lambda product: collapsed_lattice(
+                *self._lattice(product, frames, predicted), *labels, vocab_size=self.vocab_size
+            )
+        )
+
+    def _lattice(
+        self, product: LoopProduct, frames: tf.Tensor, predicted: tf.Tensor
+    ) -> tuple[Any, ...]:
+        """The joint as losses take it: a function, and its arguments."""
+
+        def logits(frames: tf.Tensor, predicted: tf.Tensor, *operands: tf.Tensor) -> tf.Tensor:
+            return product(tf.tanh(frames + predicted), *operands)
+
+        return logits, frames, predicted, product.operands
+
+    def _in_loop(
+        self, steps: Callable[[LoopProduct], tf.Tensor], training: bool | None = None
+    ) -> tf.Tensor:
         if self.embedding is None:
             return self.output_dense.in_loop(steps, training)
         return self.embedding.in_loop(steps, training, bias=self.output_bias)

@@ -5,7 +5,7 @@ import math
 from typing import Any, Literal, get_args
 
 from int4_conformer.audio.geometry import FrontEndConfig
-from int4_conformer.errors import UserError, require_at_least, require_one_of
+from int4_conformer.errors import UserError, require_at_least, require_in, require_one_of
 from int4_conformer.fields import required, setting
 from int4_conformer.quant.spec.recipe import Recipe
 
@@ -32,6 +32,11 @@ class EncoderConfig:
         4, "Hidden width of a feed-forward module, or units of an LSTM, in units of `dim`."
     )
     dropout: float = setting(0.1, "Dropout rate of every module.")
+    stochastic_depth: float = setting(
+        0.0,
+        "Part of the utterances that training leaves the last block out of; of blocks before it "
+        "fewer, in proportion to their number (arXiv 1603.09382).",
+    )
     chunk: int | None = setting(
         None,
         "Frames that see each other, from the start of the utterance: 1 is causal, n gives right "
@@ -55,6 +60,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         require_one_of(get_args(EncoderKind), kind=self.kind)
         require_one_of(get_args(Subsampling), subsampling=self.subsampling)
+        require_in("[0, 1)", stochastic_depth=self.stochastic_depth)
         if self.kind != "lstm" and self.dim % (2 * self.heads):
             raise UserError(
                 "`dim` must be a multiple of 2 * heads (relative positions take sines and "

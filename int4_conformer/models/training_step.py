@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,9 +10,12 @@ import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.layers.paths import quantized_layers
+from int4_conformer.layers.quantized import count_step
 from int4_conformer.losses.ctc import ctc_loss
 from int4_conformer.losses.loss_config import LossConfig
-from int4_conformer.quant.context import at_step
+from int4_conformer.models.accumulation import mean_over_parts
+from int4_conformer.models.variational_noise import VariationalNoise
+from int4_conformer.quant.context import as_trained, at_step, in_float
 from int4_conformer.xla import without_xla
 
 if TYPE_CHECKING:
@@ -50,6 +53,12 @@ class TrainingStep:
         xla: whether XLA compiles.
         after_update: called in the replicas behind each step, with bool [], whether it counts:
             a step that is skipped leaves weights and optimizer as they were.
+        accumulate: parts of a replica's batch that are computed one after the other, for the
+            memory of one.
+        quantize_from: step from which on layers are quantized; before it all compute in float.
+        noise: of the weights; None for none.
+        teacher: recogniser to learn from, with the vocabulary and frames of the model; None for
+            none. Its passes teach those of the model, its last one those that it has not.
     """
 
     def __init__(
@@ -64,6 +73,10 @@ class TrainingStep:
         seed: int,
         xla: bool,
         after_update: Callable[[tf.Tensor], None] = lambda counts: None,
+        accumulate: int = 1,
+        quantize_from: int = 0,
+        noise: VariationalNoise | None = None,
+        teacher: "Transducer | None" = None,
     ):
         self._model = model
         self._optimizer = optimizer
@@ -76,10 +89,13 @@ class TrainingStep:
         self._seed = seed
         self._xla = xla
         self._after_update = after_update
+        self._accumulate = accumulate
+        self._quantize_from = quantize_from
+        self._noise = noise
+        self._teacher = teacher
         self._strategy = tf.distribute.get_strategy()
-        self._stages = sorted(
-            {0, *(layer.quant.start_step for layer in quantized_layers(model).values())}
-        )
+        starts = (layer.quant.start_step for layer in quantized_layers(model).values())
+        self._stages = sorted({0, quantize_from, *starts})
         # A TPU compiles by itself.
         compiles = xla and not isinstance(self._strategy, tf.distribute.TPUStrategy)
         self._run_replica, self._run_gradients = self._replica_step, self._gradients
@@ -117,6 +133,9 @@ class TrainingStep:
             "skip_norm": self._skip_norm,
             "seed": self._seed,
             "xla": self._xla,
+            "accumulate": self._accumulate,
+            "quantize_from": self._quantize_from,
+            "noise": self._noise and dataclasses.asdict(self._noise),
         }
 
     def _distributed_step(self, batch: Any, stage: int) -> Outcome:
@@ -177,30 +196,76 @@ class TrainingStep:
         self, batch: Batch, seed: tf.Tensor, stage: int
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Mean loss of a replica's batch and its gradients."""
-        # Entered here, since every replica has a thread of its own.
-        compiles = contextlib.nullcontext() if self._xla else without_xla()
-        with compiles, at_step(stage):
-            with tf.GradientTape() as tape:
-                loss = self._loss(batch, seed)
-            gradients = tape.gradient(loss, self._model.trainable_variables)
-            # Those of tables come as slices.
-            return loss, [tf.convert_to_tensor(gradient) for gradient in gradients]
+        variables = self._model.trainable_variables
+        shapes = [variable.shape for variable in variables]
 
-    def _loss(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
+        def of_part(part: Batch, number: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            replicas = self._strategy.num_replicas_in_sync
+            taught = self._taught(part)
+            with tf.GradientTape() as tape:
+                loss = self._loss(part, seed + tf.stack([0, replicas * number]), taught)
+            gradients = zip(tape.gradient(loss, variables), shapes, strict=True)
+            # Some have none in float, such as learned clips; those of tables come as slices.
+            return loss, [
+                tf.zeros(shape) if x is None else tf.convert_to_tensor(x) for x, shape in gradients
+            ]
+
+        # Entered here, since every replica has a thread of its own.
+        with self._surroundings(stage), self._noise_on_weights(seed):
+            found = mean_over_parts(of_part, batch, self._accumulate, shapes)
+        count_step(self._model)
+        return found
+
+    @contextlib.contextmanager
+    def _surroundings(self, stage: int) -> Iterator[None]:
+        """Those of what is traced for a stage."""
+        compiles = contextlib.nullcontext() if self._xla else without_xla()
+        floats = in_float() if stage < self._quantize_from else contextlib.nullcontext()
+        with compiles, at_step(stage), floats:
+            yield
+
+    def _noise_on_weights(self, seed: tf.Tensor) -> contextlib.AbstractContextManager[None]:
+        if self._noise is None:
+            return contextlib.nullcontext()
+        weights = self._noise.weights_of(self._model)
+        return self._noise.on(weights, self._optimizer.iterations, seed[0])
+
+    def _taught(self, batch: Batch) -> list[tf.Tensor] | None:
+        """What the teacher says of each pass, about the audio as it is."""
+        passes, teacher = len(self._model.decoders), self._teacher
+        if teacher is None:
+            return None
+        # As it was trained, wherever the training of the model is.
+        with as_trained():
+            encoded = teacher.encode(batch["pcm"], batch["pcm_length"], passes=passes)
+            lengths = teacher.encoded_length(batch["pcm_length"]), batch["label_length"]
+            found = [
+                decoder.collapsed_lattice(frames, batch["labels"], *lengths)
+                for decoder, frames in zip(teacher.decoders, encoded, strict=False)
+            ]
+        return found + found[-1:] * (passes - len(found))
+
+    def _loss(
+        self, batch: Batch, seed: tf.Tensor, taught: list[tf.Tensor] | None = None
+    ) -> tf.Tensor:
         share = self._config.first_pass_weight
         if self._model.second_pass is None:
-            return self._pass_losses(batch, seed)[0]
+            return self._pass_losses(batch, seed, taught)[0]
         if not self._config.sample_passes:
-            first, second = self._pass_losses(batch, seed)
+            first, second = self._pass_losses(batch, seed, taught)
             return share * first + (1.0 - share) * second
         return tf.cond(
             tf.random.stateless_uniform([], seed) < share,
-            lambda: self._pass_losses(batch, seed, passes=1)[0],
-            lambda: self._pass_losses(batch, seed)[1],
+            lambda: self._pass_losses(batch, seed, taught, passes=1)[0],
+            lambda: self._pass_losses(batch, seed, taught)[1],
         )
 
     def _pass_losses(
-        self, batch: Batch, seed: tf.Tensor, passes: int | None = None
+        self,
+        batch: Batch,
+        seed: tf.Tensor,
+        taught: list[tf.Tensor] | None = None,
+        passes: int | None = None,
     ) -> list[tf.Tensor]:
         encoded = self._model.encode(
             batch["pcm"],
@@ -212,11 +277,20 @@ class TrainingStep:
         )
         lengths = self._model.encoded_length(batch["pcm_length"])
         return [
-            self._pass_loss(index, frames, batch["labels"], lengths, batch["label_length"])
+            self._pass_loss(
+                index,
+                frames,
+                None if taught is None else _of_frames(taught[index], frames.shape[1]),
+                batch["labels"],
+                lengths,
+                batch["label_length"],
+            )
             for index, frames in enumerate(encoded)
         ]
 
-    def _pass_loss(self, index: int, encoded: tf.Tensor, *labels: tf.Tensor) -> tf.Tensor:
+    def _pass_loss(
+        self, index: int, encoded: tf.Tensor, taught: tf.Tensor | None, *labels: tf.Tensor
+    ) -> tf.Tensor:
         config = self._config
         losses = self._model.decoders[index].loss(
             encoded,
@@ -224,8 +298,17 @@ class TrainingStep:
             training=True,
             fast_emit=config.fast_emit,
             label_smoothing=config.label_smoothing,
+            teacher=taught,
+            distillation_weight=config.distillation_weight,
         )
         if config.ctc_weight:
             logits = self._model.ctc_heads[index](encoded)
             losses += config.ctc_weight * ctc_loss(logits, *labels)
         return tf.reduce_mean(losses)
+
+
+def _of_frames(lattice: tf.Tensor, time: int) -> tf.Tensor:
+    """[3, batch, frames, ...] -> [3, batch, time, ...]: two recognisers may pad to whole chunks of
+    their own; the real frames are in both."""
+    lattice = lattice[:, :, :time]
+    return tf.pad(lattice, [[0, 0], [0, 0], [0, time - lattice.shape[2]], [0, 0]])

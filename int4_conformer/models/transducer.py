@@ -19,6 +19,7 @@ from int4_conformer.models.predictors.factory import make_predictor
 from int4_conformer.models.predictors.predictor import Predictor
 from int4_conformer.models.training_step import TrainingStep
 from int4_conformer.models.transducer_decoder import TransducerDecoder
+from int4_conformer.models.variational_noise import VariationalNoise
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")
@@ -120,6 +121,10 @@ class Transducer(keras.Model):
         seed: int = 0,
         xla: bool = True,
         after_update: Callable[[tf.Tensor], None] = lambda counts: None,
+        accumulate: int = 1,
+        quantize_from: int = 0,
+        noise: VariationalNoise | None = None,
+        teacher: "Transducer | None" = None,
         **kwargs: Any,
     ) -> None:
         """Says how `fit` trains; see `TrainingStep`.
@@ -134,6 +139,10 @@ class Transducer(keras.Model):
             seed: of masks and draws.
             xla: whether XLA compiles the step.
             after_update: called in the replicas behind each step, with whether it counts.
+            accumulate: parts of a batch that are computed one after the other.
+            quantize_from: step from which on layers are quantized.
+            noise: of the weights; None for none.
+            teacher: recogniser to learn from; a model that is saved goes on without.
             kwargs: of `keras.Model.compile`.
         """
         super().compile(optimizer=optimizer, jit_compile=False, **kwargs)
@@ -150,6 +159,10 @@ class Transducer(keras.Model):
             seed=seed,
             xla=xla,
             after_update=after_update,
+            accumulate=accumulate,
+            quantize_from=quantize_from,
+            noise=noise,
+            teacher=teacher,
         )
 
     def get_compile_config(self) -> dict[str, Any] | None:
@@ -170,6 +183,10 @@ class Transducer(keras.Model):
             skip_norm=step["skip_norm"],
             seed=step["seed"],
             xla=step["xla"],
+            # Those of earlier versions have not all of them.
+            accumulate=step.get("accumulate", 1),
+            quantize_from=step.get("quantize_from", 0),
+            noise=step.get("noise") and VariationalNoise(**step["noise"]),
         )
 
     def make_train_function(self, force: bool = False) -> Callable[[Any], dict[str, tf.Tensor]]:

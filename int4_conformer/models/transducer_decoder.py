@@ -1,5 +1,7 @@
 """Prediction and joint network of one pass: what turns encoder frames into labels."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from int4_conformer.decoding.beam import (
@@ -58,7 +60,7 @@ class TransducerDecoder:
         encoded_lengths: tf.Tensor,
         label_lengths: tf.Tensor,
         training: bool = False,
-        **options: float,
+        **options: Any,
     ) -> tf.Tensor:
         """Transducer loss: `rnnt_loss` of the `logits`, which do not exist all at once.
 
@@ -68,7 +70,7 @@ class TransducerDecoder:
             encoded_lengths: int32 [batch], real frames.
             label_lengths: int32 [batch], real labels.
             training: whether dropout is on.
-            options: of `joint_rnnt_loss`, such as `fast_emit` and `label_smoothing`.
+            options: of `Joint.loss`, such as `fast_emit` and `label_smoothing`.
 
         Returns:
             float32 [batch].
@@ -77,6 +79,13 @@ class TransducerDecoder:
         return self.joint.loss(
             encoded, predicted, labels, encoded_lengths, label_lengths, training, **options
         )
+
+    def collapsed_lattice(
+        self, encoded: tf.Tensor, labels: tf.Tensor, *lengths: tf.Tensor
+    ) -> tf.Tensor:
+        """What a student learns from; arguments as `loss`, result as
+        `losses.collapsed_lattice`."""
+        return self.joint.collapsed_lattice(encoded, self.predictor(labels), labels, *lengths)
 
     def initial_hypothesis(self, batch: int) -> Hypothesis:
         """What greedy search starts with: no label, and the prediction network's initial state."""

@@ -27,6 +27,8 @@ class Context:
     checks: bool = False
     # The training step, counted from 0; None: layers go by the steps that they have counted.
     step: int | None = None
+    # Whether quantized layers compute in float for now.
+    in_float: bool = False
 
 
 _current = contextvars.ContextVar("quant", default=Context())  # noqa: B039 (it is frozen)
@@ -56,12 +58,25 @@ def backend_table(table: Table) -> contextlib.AbstractContextManager[None]:
 
 
 def at_step(step: int) -> contextlib.AbstractContextManager[None]:
-    """What is traced within this context is as at this training step, counted from 0.
+    """What is traced within this context is as at this training step, counted from 0; whoever
+    runs it counts its steps (`layers.quantized.count_step`).
 
     Elsewhere, layers with a `start_step` go by the steps that they have counted, and hold both what
     they compute before it and after it; XLA takes minutes to compile that for a whole recogniser.
     """
     return changed(step=step)
+
+
+def in_float() -> contextlib.AbstractContextManager[None]:
+    """Within this context, layers that are quantized compute in float, as before their
+    `start_step`, and count steps all the same."""
+    return changed(in_float=True)
+
+
+def as_trained() -> contextlib.AbstractContextManager[None]:
+    """Within this context, layers are where their own training left them, as another model's are
+    within a training step."""
+    return changed(step=None, in_float=False)
 
 
 @contextlib.contextmanager

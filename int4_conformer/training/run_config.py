@@ -41,7 +41,10 @@ _FLAGS = {
     "corpus": ("manifest", "split", "dev_split", "dev_fraction", "on_error"),
     "model": ("preset", "recipe", "tokenizer", "tied"),
 }
-_OPTIMIZER = ("learning_rate", "warmup", "weight_decay", "clip_norm", "skip_norm", "average")
+_OPTIMIZER = (
+    *("optimizer", "schedule", "learning_rate", "warmup", "weight_decay", "clip_norm"),
+    *("skip_norm", "average", "accumulate"),
+)
 _PARTS = {
     "encoder": EncoderConfig,
     "second_pass": EncoderConfig,
@@ -68,7 +71,7 @@ def run_config() -> config_dict.ConfigDict:
         section = _section(field.name)
         if section not in config:
             config[section] = {}
-        config[section][field.name] = config_dict.placeholder(field.type)
+        config[section][field.name] = config_dict.placeholder(_plain_type(field.type))
     for part, kind in _PARTS.items():
         config.model[part] = {
             field.name: config_dict.placeholder(_plain_type(field.type))

@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.data.batches import Bucket, batches, make_buckets
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.errors import UserError
@@ -35,6 +34,7 @@ from int4_conformer.training.pace import Pace, Usage
 from int4_conformer.training.preemption import Preemption
 from int4_conformer.training.run_log import RunLog
 from int4_conformer.training.run_report import write_report
+from int4_conformer.training.settings import computing_in, step_options, trained_as
 from int4_conformer.training.skipped_steps import PATIENCE, SkippedSteps
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
@@ -85,9 +85,7 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         initial_weights: InitialWeights | None = None,
     ):
-        model_config = workdir.as_begun(
-            dataclasses.replace(model_config, ctc=config.ctc_weight > 0)
-        )
+        model_config = workdir.as_begun(trained_as(model_config, config))
         workdir.create(model_config, tokenizer, config.to_config())
         keras.utils.set_random_seed(config.seed)
         self._config = config
@@ -105,7 +103,11 @@ class Trainer:
                 seed=config.seed,
                 start=steps_done,
             )
-        with waiting("creating the model"), strategy.scope():
+        with (
+            waiting("creating the model"),
+            strategy.scope(),
+            computing_in(config.compute_dtype),
+        ):
             self.model = Transducer(model_config)
             self.model.build()
             self.imported = None
@@ -115,13 +117,8 @@ class Trainer:
             self._average = WeightAverage(self.model.trainable_variables, config.average)
             self.model.compile(
                 make_optimizer(config),
-                config.loss,
-                augment=SpecAugmentConfig() if config.spec_augment else None,
-                clip_norm=config.clip_norm,
-                skip_norm=config.skip_norm,
-                seed=config.seed,
-                xla=config.xla,
                 after_update=self._after_update,
+                **step_options(config, model_config, tokenizer),
             )
         self._dev_evaluation = DevEvaluation(
             self.model,
@@ -378,8 +375,10 @@ class Trainer:
             tf.profiler.experimental.stop()
 
     def _buckets(self, train: Utterances, tokenizer: Tokenizer) -> list[Bucket]:
-        """The shapes of batches, each of so many rows that all replicas have as many."""
-        config, replicas = self._config, self._strategy.num_replicas_in_sync
+        """The shapes of batches, each of so many rows that all replicas have as many, and all
+        parts that they compute one after the other."""
+        config = self._config
+        parts = self._strategy.num_replicas_in_sync * config.accumulate
         buckets = make_buckets(
             train,
             tokenizer,
@@ -388,7 +387,7 @@ class Trainer:
             max_seconds=config.max_seconds,
         )
         return [
-            dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // replicas) * replicas)
+            dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // parts) * parts)
             for bucket in buckets
         ]
 

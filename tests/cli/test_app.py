@@ -5,6 +5,7 @@ from absl import flags
 
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
+from int4_conformer.training.training_config import TrainingConfig
 
 
 def command(main, define_flags=lambda values: None, required=()):
@@ -164,3 +165,28 @@ def test_a_defect_keeps_its_traceback():
 
     with pytest.raises(ValueError, match="a defect"):
         app.run(command(main), [app.PROGRAM])
+
+
+def test_flags_of_a_config():
+    """Of each type that a field has; the config itself refuses what is none of its choices."""
+
+    def main(values, arguments):
+        seen.append(TrainingConfig(**app.given_fields(TrainingConfig, values)))
+
+    seen = []
+    tried = command(main, lambda values: app.define_fields(TrainingConfig, values))
+    run(tried, "--optimizer=lion", "--steps=7", "--teacher=runs/a", "--noxla")
+    expected = TrainingConfig(optimizer="lion", steps=7, teacher="runs/a", xla=False)
+    assert seen == [expected]
+    run(tried)
+    assert seen[1:] == [TrainingConfig()]
+
+
+def test_a_choice_that_a_config_does_not_have(capsys):
+    tried = command(
+        lambda values, _: TrainingConfig(**app.given_fields(TrainingConfig, values)),
+        lambda values: app.define_fields(TrainingConfig, values),
+    )
+    assert run(tried, "--schedule=step") == 2
+    line = "`schedule` must be one of cosine, linear, constant, transformer, tri_stage. Received: "
+    assert line in capsys.readouterr().err

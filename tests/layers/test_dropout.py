@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.layers import Dropout
+from int4_conformer.errors import UserError
+from int4_conformer.layers.dropout import Dropout, StochasticDepth
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -36,3 +37,29 @@ def test_the_gradient_is_dropped_alike():
 def test_nothing_is_dropped(rate, training):
     x = tf.random.normal([3, 4])
     np.testing.assert_array_equal(Dropout(rate)(x, training=training), x)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_layer_is_left_out_of_some_rows(jit_compile):
+    keras.utils.set_random_seed(0)
+    depth = tf.function(StochasticDepth(0.25), jit_compile=jit_compile)
+    x, y = tf.random.normal([4000, 3, 2]), tf.random.normal([4000, 3, 2])
+    out = depth(x, y, training=True).numpy()
+    left_out = np.all(out == x, axis=(1, 2))
+    assert np.mean(left_out) == pytest.approx(0.25, abs=0.03)
+    scaled = (x + (y - x) / 0.75).numpy()
+    np.testing.assert_allclose(out[~left_out], scaled[~left_out], rtol=1e-5, atol=1e-6)
+    # Another call leaves it out of others.
+    again = np.all(depth(x, y, training=True) == x, axis=(1, 2))
+    assert np.mean(left_out & again) == pytest.approx(0.25**2, abs=0.03)
+
+
+@pytest.mark.parametrize(("rate", "training"), [(0.5, False), (0.0, True)])
+def test_no_layer_is_left_out(rate, training):
+    x, y = tf.random.normal([3, 4]), tf.random.normal([3, 4])
+    np.testing.assert_array_equal(StochasticDepth(rate)(x, y, training=training), y)
+
+
+def test_a_layer_is_not_left_out_of_all():
+    with pytest.raises(UserError, match=r"`rate` must be in \[0, 1\). Received: rate=1.0"):
+        StochasticDepth(1.0)

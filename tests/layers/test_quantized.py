@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.layers import QuantDense, QuantEmbedding
+from int4_conformer.layers.quantized import count_step
 from int4_conformer.quant import QuantConfig
-from int4_conformer.quant.context import at_step
+from int4_conformer.quant.context import at_step, in_float
 from int4_conformer.quant.deploy import deploying
 from tests.layers import battery
 from tests.quant import reference
@@ -305,7 +306,25 @@ def test_a_step_that_is_known_needs_no_branches(case):
             op.type for op in program.get_concrete_function(*case.inputs).graph.get_operations()
         }
         assert not types & {"If", "StatelessIf"}
-    # It has counted all the same.
+    # Whoever runs such steps counts them.
+    np.testing.assert_allclose(layer(*case.inputs), exact, rtol=1e-5, atol=1e-5)
+    for _ in range(3):
+        count_step(layer)
+    np.testing.assert_allclose(layer(*case.inputs), quantized, rtol=1e-5, atol=1e-5)
+
+
+@EVERY_LAYER
+@pytest.mark.parametrize("start_step", [0, 2])
+def test_in_float_for_a_while(case, start_step):
+    exact = case.quantized(None)(*case.inputs).numpy()
+    quantized = case.quantized(case.scheme)(*case.inputs).numpy()
+    scheme = QuantConfig.from_name(case.scheme)
+    layer = case.quantized(dataclasses.replace(scheme, start_step=start_step))
+    with in_float():
+        for _ in range(3):
+            y = layer(*case.inputs, training=True)
+            np.testing.assert_allclose(y, exact, rtol=1e-5, atol=1e-5)
+            count_step(layer)
     np.testing.assert_allclose(layer(*case.inputs), quantized, rtol=1e-5, atol=1e-5)
 
 

@@ -317,3 +317,24 @@ def test_a_recipe_reaches_every_matmul_by_that_path(kind):
     recipe = Spy(name="spy", rules=Recipe.preset("float").rules).at("encoder")
     layer = encoder(recipe, stack=2, subsampling="convolution", reduce_after=1, kind=kind)
     assert sorted(seen) == sorted(kernels(layer))
+
+
+@pytest.mark.parametrize("kind", ["conformer", "transformer", "lstm"])
+def test_stochastic_depth_leaves_blocks_out_in_training_alone(kind):
+    still = {"kind": kind, "blocks": 4, "dropout": 0.0}
+    layer, plain = encoder(stochastic_depth=0.5, **still), encoder(**still)
+    assert [depth.rate for depth in layer.depths] == [0.125, 0.25, 0.375, 0.5]
+    for weight, value in zip(layer.weights, plain.weights, strict=True):
+        weight.assign(value)
+    np.testing.assert_array_equal(layer(FEATURES), plain(FEATURES))
+    drawn = {layer(FEATURES, training=True).numpy().tobytes() for _ in range(8)}
+    assert len(drawn) > 2
+    for depth in layer.depths:
+        depth.rate = 0.999999
+    projected = plain.input_norm(plain.input_dense(np.reshape(FEATURES, [2, 5, STACK * BINS])))
+    np.testing.assert_allclose(layer(FEATURES, training=True), projected, rtol=1e-5, atol=1e-5)
+
+
+def test_without_stochastic_depth_there_is_no_random_state_of_it():
+    count = len(encoder().variables)
+    assert len(encoder(stochastic_depth=0.1).variables) == count + CONFIG.blocks

@@ -41,3 +41,14 @@ def test_zero_switches_off(name):
 def test_it_survives_json():
     config = TrainingConfig(steps=7, learning_rate=1e-4, spec_augment=False, average=3)
     assert TrainingConfig(**json.loads(json.dumps(config.to_config()))) == config
+
+
+@pytest.mark.parametrize("name", ["optimizer", "schedule"])
+def test_refused_names(name):
+    with pytest.raises(UserError, match=rf"`{name}` must be one of .*. Received: {name}='sgd'"):
+        TrainingConfig(**{name: "sgd"})
+
+
+def test_configs_of_earlier_versions_have_the_defaults():
+    old = {"steps": 7, "learning_rate": 1e-4, "spec_augment": False, "average": 3}
+    assert TrainingConfig.from_config(old) == TrainingConfig(**old)

@@ -74,6 +74,17 @@ def test_a_run_goes_on_with_the_front_end_that_it_was_begun_with(tmp_path):
     workdir.create(workdir.as_begun(config), tiny.TOKENIZER, SETTINGS)
 
 
+def test_create_takes_a_folder_with_fewer_settings(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+    save(workdir, "last", 1)
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text())
+    del config["training"]["optimizer"], config["training"]["schedule"]
+    file.write_text(json.dumps(config))
+    workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
+
+
 def test_create_refuses_other_settings_and_names_them(tmp_path):
     workdir = Workdir(tmp_path)
     workdir.create(tiny.config(), tiny.TOKENIZER, SETTINGS)
