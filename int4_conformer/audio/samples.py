@@ -11,7 +11,7 @@ from int4_conformer.errors import UserError
 MIX = "mix"
 _NAMED = {"left": 1, "right": 2}
 # Resamplers and float files overshoot 1 by a little; 16-bit samples cast to float by thousands.
-_MAX_PEAK = 4.0
+MAX_PEAK = 4.0
 _MAX_CHANNELS = 8
 # A mix of channels that have nothing to do with each other keeps all of the energy that they bring
 # into it; with less than this part of it they cancel each other.
@@ -50,7 +50,7 @@ def require_range(samples: np.ndarray, name: str) -> None:
     peak = max(-samples.min(initial=0.0), samples.max(initial=0.0))
     if not np.isfinite(peak):
         raise UserError(f"{name} holds samples that are NaN or infinite; encode the audio again.")
-    if peak > _MAX_PEAK:
+    if peak > MAX_PEAK:
         raise UserError(
             f"{name} holds a peak of {peak:g}, and float samples must be in [-1, 1]; divide "
             "16-bit samples by 32768, or keep them as int16."

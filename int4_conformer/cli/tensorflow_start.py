@@ -20,7 +20,9 @@ def start_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     quiet = os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0"
     with (
-        waiting("starting TensorFlow", file=sys.stderr),
+        # Of its own, so that it is not held back.
+        os.fdopen(os.dup(2), "w") as stderr,
+        waiting("starting TensorFlow", file=stderr),
         _held_back() if quiet else contextlib.nullcontext(),
     ):
         import keras  # noqa: F401

@@ -6,12 +6,10 @@ from typing import Any
 import tensorflow as tf
 
 from int4_conformer import interface
+from int4_conformer.audio.samples import MAX_PEAK
 from int4_conformer.layers.steppable import State
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
-
-# Resampled audio overshoots 1 by a little, 16-bit samples cast to float by thousands.
-_MAX_PEAK = 4.0
 
 
 def signatures(
@@ -103,7 +101,7 @@ def _checked(pcm: tf.Tensor) -> tf.Tensor:
     ]
     with tf.control_dependencies([tf.debugging.Assert(has_axes, received)]):
         sizes = tf.abs(tf.reshape(pcm, [-1]))
-    in_range = tf.reduce_all(sizes <= _MAX_PEAK)  # Not so of NaN.
+    in_range = tf.reduce_all(sizes <= MAX_PEAK)  # Not so of NaN.
     received = [
         "`pcm` must be in [-1, 1]; divide 16-bit samples by 32768. Largest:",
         tf.reduce_max(sizes),
