@@ -133,7 +133,7 @@ def _of_preset(
         "preset": name,
         "vocab_size": config.vocab_size,
         "parameters": parameters,
-        "weight_bytes": nbytes,
+        "bytes": nbytes,
         "parts": [dataclasses.asdict(part) for part in parts],
         # JSON has no infinity: null is all the audio that there is.
         "passes": [_finite(dataclasses.asdict(latency)) for latency in passes],

@@ -1,6 +1,7 @@
 """Word and character errors."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -116,6 +117,43 @@ def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[int, int
     inserted_more = len(hypothesis) - len(reference)
     insertions = (total - substitutions + inserted_more) // 2
     return substitutions, insertions - inserted_more, insertions
+
+
+def alignment(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str, str]]:
+    """An alignment with the counts of `edits`.
+
+    Returns:
+      kind ("equal", "substitute", "delete" or "insert"), symbol of the reference and symbol of the
+      hypothesis of each place, "" for none.
+
+    Example:
+
+        >>> alignment(["turn", "on"], ["turn", "it", "on"])
+        [('equal', 'turn', 'turn'), ('insert', '', 'it'), ('equal', 'on', 'on')]
+    """
+    # Errors and, of as few, substitutions on the best way to each place, and the step to it.
+    best = {(0, 0): ((0, 0), "")}
+    for i, j in itertools.product(range(len(reference) + 1), range(len(hypothesis) + 1)):
+        ways = []
+        if i and j:
+            (errors, swaps), _ = best[i - 1, j - 1]
+            wrong = reference[i - 1] != hypothesis[j - 1]
+            ways.append(((errors + wrong, swaps + wrong), "substitute" if wrong else "equal"))
+        if i:
+            (errors, swaps), _ = best[i - 1, j]
+            ways.append(((errors + 1, swaps), "delete"))
+        if j:
+            (errors, swaps), _ = best[i, j - 1]
+            ways.append(((errors + 1, swaps), "insert"))
+        if ways:
+            best[i, j] = min(ways, key=lambda way: way[0])
+    places, i, j = [], len(reference), len(hypothesis)
+    while i or j:
+        kind = best[i, j][1]
+        i, j = i - (kind != "insert"), j - (kind != "delete")
+        said = "" if kind == "insert" else reference[i]
+        places.append((kind, said, "" if kind == "delete" else hypothesis[j]))
+    return places[::-1]
 
 
 def _pairs(references: Sequence[str], hypotheses: Sequence[str]) -> zip:

@@ -2,14 +2,11 @@
 
 import collections
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-import jiwer
-
-from int4_conformer.text.metrics import WordErrors
+from int4_conformer.text.metrics import WordErrors, alignment
 from int4_conformer.training.report_page import details, table
 
 # Utterances that are shown at once, of those with errors and of those without, and when asked for.
@@ -54,20 +51,13 @@ def aligned(transcripts: Sequence[dict[str, Any]]) -> list[AlignedUtterance]:
         transcripts: of each "reference" and "hypothesis", normalised, and "utterance" and "speaker"
             if there are any.
     """
-    if not transcripts:
-        return []
-    references = [str(line["reference"]) for line in transcripts]
-    hypotheses = [str(line["hypothesis"]) for line in transcripts]
-    found = jiwer.process_words(references, hypotheses)
     return [
         AlignedUtterance(
             name=str(line.get("utterance", number)),
             speaker=None if line.get("speaker") is None else str(line["speaker"]),
-            pairs=tuple(pair for chunk in chunks for pair in _pairs(chunk, reference, hypothesis)),
+            pairs=tuple(alignment(str(line["reference"]).split(), str(line["hypothesis"]).split())),
         )
-        for number, (line, chunks, reference, hypothesis) in enumerate(
-            zip(transcripts, found.alignments, found.references, found.hypotheses, strict=True), 1
-        )
+        for number, line in enumerate(transcripts, 1)
     ]
 
 
@@ -134,13 +124,6 @@ def by_speaker(utterances: Sequence[AlignedUtterance]) -> str:
 def percent(rate: float) -> str:
     """A word error rate as it is quoted."""
     return f"{100 * rate:.2f}%"
-
-
-def _pairs(chunk: Any, reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple]:
-    """The places of a chunk of jiwer's."""
-    said = reference[chunk.ref_start_idx : chunk.ref_end_idx]
-    heard = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
-    return [(chunk.type, *pair) for pair in itertools.zip_longest(said, heard, fillvalue="")]
 
 
 def _shown(utterances: Sequence[AlignedUtterance], first: int, title: str) -> list[str]:

@@ -116,7 +116,7 @@ class Workdir:
         """
         if not self.steps_done:
             return model
-        begun = TransducerConfig.from_config(self._config()["model"]).front_end
+        begun = TransducerConfig.from_config(read_run_config(self.path)["model"]).front_end
         front_end = dataclasses.replace(model.front_end, remove_dc_offset=begun.remove_dc_offset)
         return dataclasses.replace(model, front_end=front_end)
 

@@ -216,5 +216,5 @@ def test_an_utterance_that_cannot_be_heard(folder, tmp_path):
     manifest.write_text(json.dumps({"audio": "noise.wav", "text": "a", "duration": 1.0}))
     given = ("evaluate", folder / "recognizer.tflite", f"--manifest={manifest}")
     for flags in ([], ["--on_error=skip"]):
-        assert "noise.wav cannot be decoded as audio" in commands.refusal(*given, *flags)
+        assert "noise.wav is not audio: it is text" in commands.refusal(*given, *flags)
     assert "flag --on_error=ignore" in commands.refusal(*given, "--on_error=ignore")

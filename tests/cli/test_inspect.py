@@ -47,7 +47,7 @@ def test_preset(capsys, tmp_path):
     parts = [part["name"] for part in facts["parts"]]
     assert parts == ["front_end", "encoder", "second_pass", "predictor", "joint"]
     assert facts["parameters"] == sum(part["parameters"] for part in facts["parts"])
-    nbytes = facts["weight_bytes"]
+    nbytes = facts["bytes"]
     assert nbytes["float32"] == 4 * facts["parameters"]
     assert nbytes["int4"] < nbytes["w4b32_a8d"] < nbytes["mixed"] < nbytes["int8"]
     assert re.search(rf"\nall +{facts['parameters']:,} +{nbytes['float32']:,} ", text)

@@ -19,7 +19,7 @@ VOCABULARY = Vocabulary(pieces=("<blank>", "▁tick"))
 class Ones(Utterance):
     """An utterance without a file."""
 
-    def samples(self, sample_rate=16000):
+    def samples(self, sample_rate=16000, on_note=None):
         return np.full(round(self.duration * sample_rate), 0.5, np.float32)
 
 
@@ -121,7 +121,7 @@ def test_a_wrong_duration_changes_no_error():
         def lasts(self):
             return round(float(self.speaker))
 
-        def samples(self, sample_rate=16000):
+        def samples(self, sample_rate=16000, on_note=None):
             return np.full(self.lasts * sample_rate, 0.5, np.float32)
 
     texts = ("tick", "tick tick", "tick tick tick", "tick")

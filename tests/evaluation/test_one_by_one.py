@@ -14,7 +14,7 @@ from int4_conformer.text.metrics import CharacterErrors, WordErrors
 class Silence(Utterance):
     """An utterance without a file."""
 
-    def samples(self, sample_rate=16000):
+    def samples(self, sample_rate=16000, on_note=None):
         return np.zeros(round(self.duration * sample_rate), np.float32)
 
 

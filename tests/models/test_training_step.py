@@ -46,7 +46,14 @@ def still(recipe):
 def step_of(model, **options):
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(model.trainable_variables)
-    settings = {"loss": LossConfig(), "augment": None, "clip_norm": 5.0, "seed": 0, "xla": False}
+    settings = {
+        "loss": LossConfig(),
+        "augment": None,
+        "clip_norm": 5.0,
+        "skip_norm": 0.0,
+        "seed": 0,
+        "xla": False,
+    }
     return TrainingStep(model, optimizer, **(settings | options))
 
 

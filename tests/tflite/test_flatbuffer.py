@@ -155,5 +155,5 @@ def test_truncated_external_buffers():
 def test_missing_file(tmp_path):
     with pytest.raises(UserError, match=r"absent\.tflite cannot be read \(No such file"):
         flatbuffer.read_file(tmp_path / "absent.tflite")
-    with pytest.raises(UserError, match=r"cannot be read \(Is a directory"):
+    with pytest.raises(UserError, match=r"is a folder; give a \.tflite file"):
         flatbuffer.read_file(tmp_path)

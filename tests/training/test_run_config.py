@@ -54,7 +54,7 @@ def test_values_are_of_the_type_of_their_field():
 def test_fields_that_there_are_not():
     config = run_config()
     config.optimizer.peak_lr = 1e-3
-    with pytest.raises(UserError, match=r"a field optimizer.peak_lr, .* has average, clip_norm, "):
+    with pytest.raises(UserError, match=r"a field optimizer.peak_lr, .* has accumulate, average, "):
         flags_of(config)
 
 

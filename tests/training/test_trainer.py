@@ -126,7 +126,7 @@ def test_its_loss_has_the_parts_that_the_settings_ask_for(trained, tmp_path):
         expected += 0.3 * ctc_loss(model.ctc_heads[index](frames), labels, *lengths)
         np.testing.assert_allclose(losses[index], tf.reduce_mean(expected), rtol=1e-5)
     _, gradients = trainer.model.training_step._gradients(batch, tf.zeros([2], tf.int32), 0)
-    assert all(gradient is not None for gradient in gradients)
+    assert all(np.any(gradient) for gradient in gradients)
 
 
 LEARNING_RATE = 1e-3
