@@ -1,7 +1,7 @@
 """LibriSpeech, 960 hours of read English: `conformer_l` in 4 bits, for a TPU or several GPUs.
 
-    int4-conformer wordpieces --manifest=LibriSpeech --split=train --vocab_size=1024 \\
-        --output=pieces.model
+    int4-conformer wordpieces --manifest=LibriSpeech --vocab_size=1024 --output=pieces.model \\
+        --split=train-clean-100,train-clean-360,train-other-500
 
     int4-conformer train --config=configs/librispeech_960.py \\
         --manifest=LibriSpeech --workdir=runs/960
@@ -14,6 +14,8 @@ from int4_conformer.training.run_config import run_config
 
 def get_config() -> config_dict.ConfigDict:
     config = run_config()
+    config.corpus.split = "train-clean-100,train-clean-360,train-other-500"
+    config.corpus.dev_split = "dev-clean,dev-other"
     config.model.preset = "conformer_l"
     config.model.tokenizer = "pieces.model"
     config.training.steps = 150000

@@ -43,7 +43,12 @@ _SHOWN = 3
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("manifest", None, "The corpus.", flag_values=values)
     flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
-    flags.DEFINE_string("split", "train", "Split to train on.", flag_values=values)
+    flags.DEFINE_string(
+        "split",
+        "train",
+        "Split to train on, or several with commas between them.",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "dev_split", "dev", "Split to count word errors on; '': none.", flag_values=values
     )

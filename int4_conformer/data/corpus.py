@@ -30,13 +30,16 @@ def read_corpus(
     Args:
       path: a JSON-lines manifest, a folder that holds `manifest.jsonl`, a LibriSpeech folder, or
         the word "synthetic" for the corpus that is synthesised on the fly.
-      split: keep one split; None keeps all.
+      split: keep one split, or several, with commas between them; None keeps all.
       report: is told of what cannot be used; one that stops at the first if not given.
 
     Raises:
       UserError: there is no such corpus, it has no such split (a `MissingSplitError`), or nothing
         in it can be used; or something cannot, and `report` stops.
     """
+    if split is not None and "," in split:
+        names = [name.strip() for name in split.split(",")]
+        return [utterance for name in names for utterance in read_corpus(path, name, report)]
     if path == SYNTHETIC:
         if split is not None:
             require_split(split, SYNTHETIC_SIZES, "The synthetic corpus")

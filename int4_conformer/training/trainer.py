@@ -282,6 +282,7 @@ class Trainer:
             "loss": self._loss,
             "seconds": round(self._usage.seconds, 1),
             "skipped": self._skipped.count,
+            "parameters": self.model.count_params(),
         }
         with self._average.swapped_in():
             evaluations = self._dev_evaluation(progress)

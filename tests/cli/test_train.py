@@ -84,7 +84,10 @@ def test_flags_that_must_be_given():
         ('{"text": "a"}\n', "Line 1 of {manifest} has no key 'audio'"),
         ('{"audio": "absent.wav", "text": "a"}\n', "which does not exist"),
         ('{"audio": "text.wav", "text": "a"}\n', "text.wav is not audio: it is text"),
-        ('{"audio": "text.wav", "text": "a", "duration": 1}\n', "text.wav is not audio: it is text"),
+        (
+            '{"audio": "text.wav", "text": "a", "duration": 1}\n',
+            "text.wav is not audio: it is text",
+        ),
         ('{"audio": "empty.wav", "text": "a"}\n', "empty.wav holds no audio samples"),
         ('{"audio": "empty.wav", "text": "a", "duration": 1}\n', "empty.wav holds no audio"),
         ('{"audio": "good.wav", "text": "?!"}\n', "The texts hold no character"),

@@ -29,6 +29,15 @@ def test_reads_a_manifest_by_its_name_or_its_folder(tmp_path):
             read_corpus(path, "dev")
 
 
+def test_several_splits(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(160), 16000)
+    rows = [{"audio": "a.wav", "text": name, "split": name} for name in ("one", "two", "three")]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [u.text for u in read_corpus(tmp_path, "three, one")] == ["three", "one"]
+    with pytest.raises(UserError, match="no split 'four'"):
+        read_corpus(tmp_path, "one,four")
+
+
 def test_reads_librispeech(tmp_path):
     chapter = tmp_path / "dev-clean" / "1" / "2"
     chapter.mkdir(parents=True)
