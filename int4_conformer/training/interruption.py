@@ -35,6 +35,8 @@ class Interruption:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
         self._restore()
+        # A step may have to be compiled first, or an evaluation to end.
+        print("stopping after this step; again ends at once, without saving", flush=True)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

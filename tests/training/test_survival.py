@@ -143,6 +143,7 @@ def test_a_signal_stops_behind_the_step(tmp_path, number):
     environment = {"SIGNAL": str(int(number)), "PYTHONPATH": ":".join(sys.path)}
     stopped = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert stopped.returncode == 128 + number, stopped.stderr
+    assert "stopping after this step; again ends at once" in stopped.stdout
     assert "stopped at step 2, saved; the same command goes on" in stopped.stdout
     assert "Traceback" not in stopped.stderr
     assert Workdir(tmp_path / "run").steps_done == 2
