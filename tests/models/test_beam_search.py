@@ -14,7 +14,13 @@ PCM = np.stack([tiny.speech(12, seed) for seed in (0, 1)])
 WIDE = BeamConfig(beam_size=4, n_best=4)
 
 
-@pytest.mark.parametrize("kind", ["averaged", "lookup", "lstm", "transformer", "conformer"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("averaged", "lstm"),
+        *(pytest.param(k, marks=pytest.mark.heavy) for k in ("lookup", "transformer", "conformer")),
+    ],
+)
 def test_every_prediction_network_is_searched(kind):
     model = tiny.model("w4a8", predictor=kind)
     blank = np.eye(1, tiny.TOKENIZER.vocabulary.size)[0]

@@ -105,7 +105,9 @@ def test_parts_that_a_batch_does_not_have():
         gradients(still("float"), accumulate=3)
 
 
-@pytest.mark.parametrize("recipe", ["w4a8", LATE], ids=["now", "late"])
+@pytest.mark.parametrize(
+    "recipe", ["w4a8", pytest.param(LATE, marks=pytest.mark.heavy)], ids=["now", "late"]
+)
 def test_float_first(in_floats, recipe):
     model = still(recipe)
     assert_same(gradients(model, quantize_from=4), in_floats)
@@ -151,7 +153,7 @@ def noise_by_hand(model, noise):
         weight.assign(weight + noise.stddev * drawn)
 
 
-@pytest.mark.parametrize("encoder", [False, True])
+@pytest.mark.parametrize("encoder", [True, pytest.param(False, marks=pytest.mark.heavy)])
 def test_noise_is_on_the_weights_of_the_step_alone(encoder):
     noise = dataclasses.replace(NOISE, encoder=encoder)
     model, by_hand = still("w4a8"), still("w4a8")

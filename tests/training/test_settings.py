@@ -139,6 +139,7 @@ OPTIONS = dataclasses.replace(
 )
 
 
+@pytest.mark.heavy
 def test_a_run_with_all_options_resumes_to_the_bit(corpus, tmp_path, teacher, monkeypatch):
     config = dataclasses.replace(OPTIONS, teacher=teacher)
     whole = trainer(corpus, tmp_path / "whole", config)

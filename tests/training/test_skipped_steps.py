@@ -1,6 +1,5 @@
 """Steps that do no good are skipped, told, and not repeated for ever."""
 
-import json
 import re
 
 import numpy as np
@@ -22,7 +21,7 @@ def corpus(tmp_path_factory):
     return normalized(read_corpus(manifest, "train"))
 
 
-def make_trainer(corpus, folder, **settings):
+def make_trainer(corpus, folder, recipe="float", **settings):
     config = {
         "steps": 4,
         "batch_seconds": 1.0,
@@ -34,7 +33,7 @@ def make_trainer(corpus, folder, **settings):
         "skip_norm": 0.0,
     }
     return Trainer(
-        tiny.config("w4c_a8static"),
+        tiny.config(recipe),
         TrainingConfig(**config | settings),
         tokenizer=tiny.TOKENIZER,
         train=corpus,
@@ -67,7 +66,8 @@ def state(trainer):
 
 
 def test_a_bad_batch_costs_a_step_and_no_weight(corpus, tmp_path, capsys):
-    trainer = make_trainer(corpus, tmp_path, steps=2)
+    # With ranges that the forward pass changes.
+    trainer = make_trainer(corpus, tmp_path, "w4c_a8static", steps=2)
     spoil(trainer, lambda step: step == 1)
     before = []
     take_step = trainer._take_step
@@ -85,22 +85,14 @@ def test_a_bad_batch_costs_a_step_and_no_weight(corpus, tmp_path, capsys):
     assert trainer._step.numpy() == trainer.model.optimizer.iterations.numpy() == 2
     out = capsys.readouterr().out
     assert re.search(r"step 2 is skipped: loss .*, gradient norm nan \(1 skipped so far\)", out)
-    lines = (tmp_path / "skipped" / "step-2.jsonl").read_text().splitlines()
+    # A manifest, to be listened to or trained on.
+    kept = read_corpus(tmp_path / "skipped" / "step-2.jsonl", "train")
     known = {utterance.audio: utterance.text for utterance in corpus}
-    kept = [json.loads(line) for line in lines]
-    assert {row["audio"]: row["text"] for row in kept}.items() <= known.items()
+    assert {utterance.audio: utterance.text for utterance in kept}.items() <= known.items()
     assert len(kept) == 3
     (metrics,) = trainer._workdir.metrics()
     assert metrics["skipped"] == 1
     assert np.isfinite(metrics["loss"])
-
-
-def test_a_batch_kept_is_a_manifest(corpus, tmp_path):
-    trainer = make_trainer(corpus, tmp_path, steps=1)
-    spoil(trainer, lambda step: True)
-    trainer.train()
-    kept = read_corpus(tmp_path / "skipped" / "step-1.jsonl", "train")
-    assert {utterance.audio for utterance in kept} <= {utterance.audio for utterance in corpus}
 
 
 @pytest.mark.parametrize(("skip_norm", "skipped"), [(0.0, 0.0), (1e-6, 1.0), (1e6, 0.0)])

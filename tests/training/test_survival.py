@@ -132,7 +132,9 @@ main.main()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.heavy)]
+)
 def test_a_signal_stops_behind_the_step(tmp_path, number):
     manifest = tiny.write_corpus(tmp_path)
     command = [
