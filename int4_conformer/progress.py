@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-# Work that is over sooner is not said to have ended.
+# Work that is over sooner is neither said to go on nor to have ended.
 _WORTH_SAYING = 2.0
 
 
@@ -39,7 +39,9 @@ class Progress:
         self._title = title
         self._start = self._done = start
         self._interval = interval
-        self._begun = self._printed = time.monotonic()
+        self._begun = time.monotonic()
+        # The first line comes sooner, for nobody knows yet that this goes on.
+        self._printed = self._begun - max(0.0, interval - _WORTH_SAYING)
         self._note = ""
         self._left: float | None = None
         self._activity: tuple[str, float] | None = None

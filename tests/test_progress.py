@@ -23,7 +23,7 @@ def test_plain_lines_at_intervals(capsys, clock):
             clock[0] += 4.0
             progress.update(step, f"loss {step}")
     assert capsys.readouterr().out == (
-        "train 3/100  loss 3  6 min 28 s left\ntrain 6/100  loss 6  6 min 16 s left\n"
+        "train 1/100  loss 1  6 min 36 s left\ntrain 4/100  loss 4  6 min 24 s left\n"
     )
 
 
