@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,17 @@ def _require_writable_above(path: Path) -> None:
         raise UserError(
             f"{path} cannot be written: the folder {nearest} may not be written to; choose another."
         )
+
+
+def write_json_lines(path: str | os.PathLike, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a JSON-lines file whole or not at all, as `write_beside`."""
+    write_beside(path, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+
+
+def append_json_line(path: str | os.PathLike, row: Mapping[str, Any]) -> None:
+    """Adds a line to a JSON-lines file; `json_lines` reads it."""
+    with Path(path).open("a") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def json_lines(path: str | os.PathLike, most: int | None = None) -> Iterator[dict[str, Any]]:

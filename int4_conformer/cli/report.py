@@ -4,11 +4,13 @@ Curves, word errors with their alignments, settings and commands, as far as the 
 Training writes the page itself at each evaluation and at its end.
 """
 
+from pathlib import Path
+
 from absl import flags
 
 from int4_conformer.cli import app
-from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError
+from int4_conformer.training.run_report import write_report
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -18,13 +20,7 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _report(values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(f"report takes one WORKDIR. Received: {len(arguments)} arguments")
-
-    # After the check, which need not wait for TensorFlow.
-    start_tensorflow()
-    from int4_conformer.training.run_report import write_report
-    from int4_conformer.training.workdir import Workdir
-
-    print(write_report(Workdir(arguments[0])))
+    print(write_report(Path(arguments[0])))
 
 
 COMMAND = app.Command(

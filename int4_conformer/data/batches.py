@@ -15,14 +15,12 @@ from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.batch_plan import evaluation_plan, training_plan
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import CorpusReport
-from int4_conformer.data.recordings import Recordings, decoded
+from int4_conformer.data.recordings import INT16_SCALE, Recordings, decoded
 from int4_conformer.errors import UserError, require_at_least
 from int4_conformer.text.tokenizer import Tokenizer
 
 # Bounds in samples are multiples of this: 40 ms, four hops of 10 ms, which is one encoder frame.
 _SAMPLES_MULTIPLE = 640
-
-_INT16_SCALE = 32768
 
 # Batches that are made ahead.
 _PREFETCHED = 2
@@ -216,7 +214,7 @@ def _batch(
         "index": np.full([rows], -1, np.int32),
     }
     for row, (place, pcm) in enumerate(zip(places, recordings, strict=True)):
-        batch["pcm"][row, : pcm.size] = pcm / np.float32(_INT16_SCALE)
+        batch["pcm"][row, : pcm.size] = pcm / np.float32(INT16_SCALE)
         batch["pcm_length"][row] = pcm.size
         batch["labels"][row, : labels[place].size] = labels[place]
         batch["label_length"][row] = labels[place].size

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     # A tokenizer may need sentencepiece, which the light runtime lacks.
     from int4_conformer.text.tokenizer import Tokenizer
 
-_INT16_SCALE = 32768
+# Of the samples that are held, full scale.
+INT16_SCALE = 32768
 
 # By how much a duration may differ from what is decoded: manifests round to a tenth of a second at
 # the coarsest, and codecs pad.
@@ -218,5 +219,5 @@ def _pcm16(
     """int16 `[samples]`; exact for files of 16 bits at 16 kHz."""
     # What is synthesised has nothing odd to it.
     told = {"on_note": on_note} if isinstance(utterance, Utterance) else {}
-    scaled = np.round(utterance.samples(SAMPLE_RATE, **told) * _INT16_SCALE)
-    return np.clip(scaled, -_INT16_SCALE, _INT16_SCALE - 1).astype(np.int16)
+    scaled = np.round(utterance.samples(SAMPLE_RATE, **told) * INT16_SCALE)
+    return np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)

@@ -37,8 +37,14 @@ def collapsed_lattice(
     Returns:
         float32 [3, batch, time, labels + 1]; any numbers at padding.
     """
-    lattice = _lattice(
-        joint, frames, predicted, labels, frame_lengths, label_lengths, logits_at_once // vocab_size
+    lattice = JointTiles(
+        joint,
+        frames,
+        predicted,
+        labels,
+        frame_lengths,
+        label_lengths,
+        points_at_once=logits_at_once // vocab_size,
     )
     return lattice.map(
         lattice.tiles.plan(lattice.real),
@@ -87,8 +93,14 @@ def joint_distillation_loss(
         UserError: the shapes do not belong together.
     """
     frames, predicted = tf.convert_to_tensor(frames), tf.convert_to_tensor(predicted)
-    lattice = _lattice(
-        joint, frames, predicted, labels, frame_lengths, label_lengths, logits_at_once // vocab_size
+    lattice = JointTiles(
+        joint,
+        frames,
+        predicted,
+        labels,
+        frame_lengths,
+        label_lengths,
+        points_at_once=logits_at_once // vocab_size,
     )
     plan = lattice.tiles.plan(lattice.real)
     share = tf.where(lattice.real, 1.0 / tf.cast(label_lengths + 1, tf.float32)[:, None, None], 0.0)
@@ -119,26 +131,6 @@ def joint_distillation_loss(
         return tf.reduce_sum(tf.where(share > 0.0, points * share, 0.0), axis=[1, 2]), gradient
 
     return loss(frames, predicted, *operands)
-
-
-def _lattice(
-    joint: Joint,
-    frames: tf.Tensor,
-    predicted: tf.Tensor,
-    labels: tf.Tensor,
-    frame_lengths: tf.Tensor,
-    label_lengths: tf.Tensor,
-    points_at_once: int,
-) -> JointTiles:
-    return JointTiles(
-        joint,
-        labels,
-        frame_lengths,
-        label_lengths,
-        time=frames.shape[1],
-        prefixes=predicted.shape[1],
-        points_at_once=points_at_once,
-    )
 
 
 @fused

@@ -74,11 +74,11 @@ def joint_rnnt_loss(
     frames, predicted = tf.convert_to_tensor(frames), tf.convert_to_tensor(predicted)
     lattice = JointTiles(
         joint,
+        frames,
+        predicted,
         labels,
         frame_lengths,
         label_lengths,
-        time=frames.shape[1],
-        prefixes=predicted.shape[1],
         points_at_once=logits_at_once // vocab_size,
     )
     forward = lattice.tiles.plan(lattice.real)

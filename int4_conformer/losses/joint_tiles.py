@@ -16,11 +16,11 @@ class JointTiles:
     Args:
         joint: given frames [n, t, 1, dim], predictions [n, 1, u, dim] and the operands, returns
             logits float [n, t, u, vocab].
+        frames: float [batch, time, dim]; their number counts here.
+        predicted: float [batch, prefixes, dim]; likewise.
         labels: int32 [batch, labels], padded with any ids.
         frame_lengths: int32 [batch], real frames.
         label_lengths: int32 [batch], real labels.
-        time: frames of the lattice.
-        prefixes: its columns.
         points_at_once: points in a step of a loop.
 
     Raises:
@@ -30,15 +30,16 @@ class JointTiles:
     def __init__(
         self,
         joint: Joint,
+        frames: tf.Tensor,
+        predicted: tf.Tensor,
         labels: tf.Tensor,
         frame_lengths: tf.Tensor,
         label_lengths: tf.Tensor,
         *,
-        time: int,
-        prefixes: int,
         points_at_once: int,
     ):
         self._joint = joint
+        time, prefixes = frames.shape[1], predicted.shape[1]
         labels = next_labels(labels, label_lengths, prefixes)
         self.tiles = Tiles(labels.shape[0], time, prefixes, points_at_once=points_at_once)
         self._labels = self.tiles.cut_prefixes(labels)

@@ -28,7 +28,8 @@ def read_run_config(folder: Path) -> dict[str, Any]:
         config = None
     if not isinstance(config, dict) or not config.keys() >= _PARTS:
         raise UserError(
-            f"{file} is not what `int4-conformer train` wrote; train in another folder."
+            f"{folder} is no training folder: {file} is not what `int4-conformer train` wrote; "
+            "train in another folder."
         )
     return config
 

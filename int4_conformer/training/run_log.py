@@ -1,6 +1,5 @@
 """What a run writes down as it goes: curves, evaluations, transcripts."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.evaluation.one_by_one import Evaluation
-from int4_conformer.files import write_beside
+from int4_conformer.files import append_json_line, write_json_lines
 from int4_conformer.quant.products.measured import WeightLosses
 from int4_conformer.text.normalize import normalize
 from int4_conformer.training.workdir import Workdir
@@ -54,24 +53,13 @@ class RunLog:
         """
         self._append("metrics.jsonl", metrics)
         self._scalars("evaluation", metrics)
+        costs = {"step": metrics["step"]}
         for path, found in losses.items():
-            self._scalars(
-                "quantization",
-                {
-                    "step": metrics["step"],
-                    f"weight_error/{path}": found.weight.error,
-                    f"weight_clipped/{path}": found.weight.clipped,
-                },
-            )
-            if found.activations is not None:
-                self._scalars(
-                    "quantization",
-                    {
-                        "step": metrics["step"],
-                        f"activation_error/{path}": found.activations.error,
-                        f"activation_clipped/{path}": found.activations.clipped,
-                    },
-                )
+            for kind, loss in (("weight", found.weight), ("activation", found.activations)):
+                if loss is not None:
+                    costs[f"{kind}_error/{path}"] = loss.error
+                    costs[f"{kind}_clipped/{path}"] = loss.clipped
+        self._scalars("quantization", costs)
         if evaluation is None or not self._writes:
             return
         rows = [
@@ -83,8 +71,7 @@ class RunLog:
             }
             for utterance, hypothesis in zip(utterances, evaluation.hypotheses, strict=True)
         ]
-        content = "".join(f"{json.dumps(row)}\n" for row in rows)
-        write_beside(self._folder / "transcripts.jsonl", content.encode())
+        write_json_lines(self._folder / "transcripts.jsonl", rows)
         with self._summaries.as_default():
             tf.summary.text("transcripts", _table(rows[:_SAMPLES]), step=metrics["step"])
 
@@ -93,8 +80,7 @@ class RunLog:
 
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
         if self._writes:
-            with (self._folder / name).open("a") as file:
-                file.write(json.dumps(row) + "\n")
+            append_json_line(self._folder / name, row)
 
     def _scalars(self, group: str, values: Mapping[str, float | None]) -> None:
         with self._summaries.as_default():

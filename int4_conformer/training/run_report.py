@@ -7,20 +7,17 @@ import shlex
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from int4_conformer.errors import UserError
 from int4_conformer.files import json_lines, write_beside
 from int4_conformer.training import report_alignments
 from int4_conformer.training.report_alignments import percent
 from int4_conformer.training.report_curves import Curve, chart
 from int4_conformer.training.report_page import details, page, section, table, tile
+from int4_conformer.training.run_folder import read_run_config
 from int4_conformer.training.training_config import TrainingConfig
-
-if TYPE_CHECKING:
-    from int4_conformer.training.workdir import Workdir
 
 Line = dict[str, Any]
 
@@ -32,13 +29,13 @@ _LISTED, _CHARACTERS = 100, 200
 _PASSES = {"dev_wer": "dev", "dev_wer_first_pass": "dev, first pass"}
 
 
-def write_report(workdir: "Workdir") -> Path:
+def write_report(folder: Path) -> Path:
     """Writes what a training folder tells of its run to report.html in it, whole or not at all.
 
     Files that are not there and lines that were cut short are passed over.
 
     Args:
-        workdir: the folder; it needs a config.json, nothing else.
+        folder: of the training; it needs a config.json, nothing else.
 
     Returns:
         Where the page is.
@@ -46,8 +43,7 @@ def write_report(workdir: "Workdir") -> Path:
     Raises:
         UserError: the folder is no training folder, or cannot be written to.
     """
-    folder = workdir.path
-    config = _config(folder)
+    config = read_run_config(folder)
     metrics = _of_the_run(json_lines(folder / "metrics.jsonl"))
     progress = _of_the_run(json_lines(folder / "progress.jsonl", _POINTS))
     commands = list(json_lines(folder / "commands.jsonl"))
@@ -71,17 +67,6 @@ def write_report(workdir: "Workdir") -> Path:
     content = page(f"{name}: training report", body).encode(errors="replace")
     write_beside(report, content)
     return report
-
-
-def _config(folder: Path) -> Line:
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        return {part: dict(config[part]) for part in ("model", "tokenizer", "training")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder} is no training folder: it has no config.json that `int4-conformer train` "
-            "wrote; give the folder of a run."
-        ) from error
 
 
 def _of_the_run(lines: Iterable[Line]) -> list[Line]:

@@ -1,12 +1,11 @@
 """Steps whose loss or gradient was no good: counted, their batches kept, and too many in a row."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from int4_conformer.data.corpus import Utterances
-from int4_conformer.files import write_beside
+from int4_conformer.files import write_json_lines
 
 # Skipped steps in a row after which a run goes back, or stops if it went back before.
 PATIENCE = 5
@@ -65,9 +64,8 @@ class SkippedSteps:
         self.in_a_row += 1
         file = self._folder / f"step-{step}.jsonl"
         if self._writes:
-            self._folder.mkdir(exist_ok=True)
-            rows = [_row(self._utterances[place]) for place in places if place >= 0]
-            write_beside(file, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
+            kept = (self._utterances[place] for place in places if place >= 0)
+            write_json_lines(file, map(_row, kept))
         return (
             f"step {step} is skipped: loss {loss:.4g}, gradient norm {gradient_norm:.4g} "
             f"({self.count} skipped so far); its batch is in {file}"

@@ -15,6 +15,7 @@ import tensorflow as tf
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.batches import Bucket, batches, make_buckets
 from int4_conformer.data.corpus import Utterances
+from int4_conformer.data.recordings import decoded
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.models.model_config import TransducerConfig
@@ -93,8 +94,10 @@ class Trainer:
         self._workdir = workdir
         self._dev = dev
         steps_done = workdir.steps_done
-        self.buckets = self._buckets(train, tokenizer)
         with waiting(f"reading {len(train):,} utterances"):
+            # Once, for buckets and batches.
+            train = decoded(train)
+            self.buckets = self._buckets(train, tokenizer)
             self._batches = batches(
                 train,
                 tokenizer,
@@ -296,7 +299,7 @@ class Trainer:
         evaluation = evaluations.get("dev_wer")
         log.evaluation(metrics, self._dev, evaluation, losses)
         if self._workdir.writes:
-            write_report(self._workdir)
+            write_report(self._workdir.path)
         progress.line(evaluation_line(metrics))
         self._pace.evaluation(time.monotonic() - begun)
         return evaluation

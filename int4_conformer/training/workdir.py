@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.files import json_lines, write_beside
+from int4_conformer.files import append_json_line, json_lines, write_beside, write_json_lines
 from int4_conformer.layers.paths import by_path
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
@@ -128,8 +128,7 @@ class Workdir:
         """Removes what later steps wrote into curves and metrics, and lines not finished."""
         for file in (self.path / "metrics.jsonl", self.path / "progress.jsonl"):
             if self.writes and file.exists():
-                kept = [json.dumps(row) for row in json_lines(file) if row["step"] <= step]
-                write_beside(file, "".join(f"{row}\n" for row in kept).encode())
+                write_json_lines(file, [row for row in json_lines(file) if row["step"] <= step])
 
     def note_command(self, argv: Sequence[str], settings: Mapping[str, Any]) -> None:
         """Adds to `commands.jsonl` by which command, and so which settings, the run starts or goes
@@ -138,8 +137,7 @@ class Workdir:
             return
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         row = {"time": now, "step": self.steps_done, "argv": list(argv), "settings": dict(settings)}
-        with (self.path / "commands.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append_json_line(self.path / "commands.jsonl", row)
 
     def compile_seconds(self) -> dict[str, float]:
         """How long programs took to compile when this was last done, by name."""

@@ -96,7 +96,7 @@ def fill(folder):
 
 def test_a_page_of_all_that_there_is(folder):
     fill(folder)
-    path = write_report(Workdir(folder))
+    path = write_report(folder)
     assert path == folder / "report.html"
     page = Page(path.read_text())
     assert page.text.strip().startswith("my <run>: training report")
@@ -133,7 +133,7 @@ def test_a_page_of_all_that_there_is(folder):
 
 def test_nothing_is_loaded_and_nothing_is_run(folder):
     fill(folder)
-    text = write_report(Workdir(folder)).read_text()
+    text = write_report(folder).read_text()
     page = Page(text)
     assert EVIL in page.text
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
@@ -151,11 +151,11 @@ def test_nothing_is_loaded_and_nothing_is_run(folder):
 def test_any_file_may_be_missing(folder, missing):
     fill(folder)
     (folder / missing).unlink()
-    Page(write_report(Workdir(folder)).read_text())
+    Page(write_report(folder).read_text())
 
 
 def test_a_folder_of_before_the_first_step(folder):
-    page = Page(write_report(Workdir(folder)).read_text())
+    page = Page(write_report(folder).read_text())
     assert "Nothing was recorded yet" in page.text
     assert "There was no evaluation yet" in page.text
 
@@ -163,11 +163,11 @@ def test_a_folder_of_before_the_first_step(folder):
 def test_another_folder_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model": 1')
     with pytest.raises(UserError, match="is no training folder"):
-        write_report(Workdir(tmp_path))
+        write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
 
 
 def test_names_of_files_need_not_be_utf8(folder):
     argv = ["train", b"--manifest=f\xfcr.jsonl".decode(errors="surrogateescape")]
     write_lines(folder / "commands.jsonl", [{"step": 0, "argv": argv}])
-    assert "--manifest=f?r.jsonl" in write_report(Workdir(folder)).read_text()
+    assert "--manifest=f?r.jsonl" in write_report(folder).read_text()
