@@ -96,7 +96,7 @@ def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> di
     from int4_conformer.evaluation.one_by_one import evaluate
     from int4_conformer.export.recognizer_tflite import export_tflite
     from int4_conformer.lite.recognizer import Recognizer
-    from int4_conformer.progress import Progress
+    from int4_conformer.progress import Progress, waiting
     from int4_conformer.quantize import quantize_model
 
     model, tokenizer = workdir.load()
@@ -107,7 +107,8 @@ def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> di
     for name in _FORMATS:
         file = output / f"tiny_{name}.tflite"
         exported = quantize_model(model, "float") if name == "float32" else model
-        export_tflite(exported, tokenizer.vocabulary, file)
+        with waiting(f"exporting {name}"):
+            export_tflite(exported, tokenizer.vocabulary, file)
         recognizer = Recognizer(file)
         with Progress(len(test), f"test {name}") as progress:
             evaluation = evaluate(recognizer.transcribe, test, progress.update)

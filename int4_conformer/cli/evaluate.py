@@ -27,6 +27,7 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
@@ -197,7 +198,8 @@ def _evaluate_file(
 ) -> tuple[Utterances, Evaluation]:
     from int4_conformer.lite.recognizer import Recognizer
 
-    recognizer = Recognizer(path, num_threads=values.num_threads)
+    with held_back():
+        recognizer = Recognizer(path, num_threads=values.num_threads)
     utterances = read_corpus(values.manifest, values.split, report)
     utterances = _decoded(utterances, recognizer.vocabulary, report, hold=False)
 

@@ -5,6 +5,7 @@ they are. --recipe quantizes the trained weights anew, after training: --recipe=
 float32 file.
 """
 
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -14,6 +15,7 @@ from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_new_folder, require_place
 from int4_conformer.models.model_config import SEGMENT_SECONDS
+from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import smaller
 from int4_conformer.training.run_folder import read_run_config
@@ -62,11 +64,13 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     from int4_conformer.quantize import quantize_model
     from int4_conformer.training.workdir import Workdir
 
-    model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
-    if recipe is not None:
-        model = quantize_model(model, recipe)
+    with waiting("reading the model", file=sys.stderr):
+        model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
+        if recipe is not None:
+            model = quantize_model(model, recipe)
     export = export_tflite if values.format == "tflite" else export_saved_model
-    export(model, tokenizer.vocabulary, output, segment_seconds=values.segment_seconds)
+    with waiting("exporting", file=sys.stderr):
+        export(model, tokenizer.vocabulary, output, segment_seconds=values.segment_seconds)
     size = _size(output)
     ratio = 4 * model.count_params() / size
     print(f"{output}: {size:,} bytes, {smaller(ratio)} than its weights in float32")

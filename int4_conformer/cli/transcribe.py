@@ -28,6 +28,7 @@ from absl import flags
 from int4_conformer.audio import audio_files
 from int4_conformer.audio.samples import MIX, require_channel
 from int4_conformer.cli import app
+from int4_conformer.cli.library_noise import held_back
 from int4_conformer.errors import UserError
 from int4_conformer.lite.recognizer import Recognizer
 
@@ -58,7 +59,8 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
         raise UserError("--stream, --words and --json exclude each other; give one of them.")
     require_channel(values.channel)
     model, *paths = arguments
-    recognizer = Recognizer(model, num_threads=values.num_threads)
+    with held_back():
+        recognizer = Recognizer(model, num_threads=values.num_threads)
     failed = 0
     for path in paths:
         try:

@@ -64,7 +64,7 @@ def test_the_checkpoint_and_the_recipe_asked_for(trained, tmp_path):
     shutil.rmtree(workdir / "checkpoints" / "best")
     output = tmp_path / "float.tflite"
     flags = [f"--output={output}", "--recipe=float"]
-    line = commands.refusal("export", workdir, *flags, "--checkpoint=best")
+    line = commands.refusal("export", workdir, *flags, "--checkpoint=best", begun=True)
     assert "has no checkpoint yet (best)" in line
     assert commands.run("export", workdir, *flags, "--checkpoint=last").status == 0
     facts = inspect_tflite(output)
@@ -100,5 +100,5 @@ def test_refusals(trained, tmp_path):
             "there exists already; choose another folder",
         ),
     ]:
-        assert line in commands.refusal("export", *arguments)
+        assert line in commands.refusal("export", *arguments, begun=True)
     assert sorted(tmp_path.rglob("*")) == before
