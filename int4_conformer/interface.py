@@ -28,12 +28,58 @@ have it:
          its state, as that of the first pass
     out  tokens, count, frames, log_probs      as those of the first pass
          the state
+
+A SavedModel hears batches, and all that it takes and gives has the batch for its first axis:
+
+`serving_default` recognises whole utterances:
+
+    in   pcm         float32 [batch, samples]  in [-1, 1] at 16 kHz, padded with anything
+         length      int32 [batch] or [1]      real samples; -1, which TF Serving puts where a
+                                               request has none, for the whole row
+    out  text        string [batch]
+         words       string [batch, words]     "" past the last
+         word_count  int32 [batch]
+         starts      float32 [batch, words]    seconds from the start of the utterance
+         ends        float32 [batch, words]
+         confidences float32 [batch, words]    in [0, 1]
+         tokens, count, frames, log_probs      as above with a dimension [batch] before
+         score       float32 [batch]           logarithm of the probability of all tokens
+         error       string [batch]            what is wrong with a row, which has no words then
+
+`transcribe_pcm16` takes `pcm` as int16, and `transcribe_bytes` instead of `pcm` and `length`
+
+    in   audio_bytes string [batch]            WAV files; any rate, 1 to 8 channels
+
+`beam` searches for several texts, and prefers phrases:
+
+    in   pcm, length                           as above
+         phrases     string [batch, phrases]   "" for none
+         bonus       float32 [batch] or [1]    for each token of a phrase, in nats
+    out  texts       string [batch, n_best]    the best first
+         scores      float32 [batch, n_best]   by which they are ranked; -inf where there is none
+         tokens, count, frames, log_probs      with a dimension [batch, n_best] before
+         error       string [batch]
+
+`encode` gives what the last encoder makes of the audio:
+
+    in   pcm, length                           as above
+    out  encoded     float32 [batch, time, dim]
+         length      int32 [batch]             real frames
+         error       string [batch]
+
+`first_pass` and `second_pass` are those above for a batch of streams, and give beside it
+
+    out  text        string [batch]            what the tokens add to the text, spaces included
 """
 
 # Signatures.
 SERVING_DEFAULT = "serving_default"
 FIRST_PASS = "first_pass"
 SECOND_PASS = "second_pass"
+TRANSCRIBE_PCM16 = "transcribe_pcm16"
+TRANSCRIBE_BYTES = "transcribe_bytes"
+BEAM = "beam"
+ENCODE = "encode"
 
 # Inputs and outputs.
 PCM = "pcm"
@@ -43,3 +89,16 @@ TOKENS = "tokens"
 COUNT = "count"
 FRAMES = "frames"
 LOG_PROBS = "log_probs"
+TEXT = "text"
+WORDS = "words"
+WORD_COUNT = "word_count"
+STARTS = "starts"
+ENDS = "ends"
+CONFIDENCES = "confidences"
+SCORE = "score"
+ERROR = "error"
+AUDIO_BYTES = "audio_bytes"
+PHRASES = "phrases"
+BONUS = "bonus"
+TEXTS = "texts"
+SCORES = "scores"

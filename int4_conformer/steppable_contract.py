@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
-from int4_conformer.export.signatures import stepping
+from int4_conformer.export.signatures import exported_name, stepping
 from int4_conformer.export.write_tflite import write_tflite
 from int4_conformer.layers.steppable import State, Steppable
 
@@ -137,13 +137,16 @@ def _exported(layer: Steppable, x: np.ndarray, lengths: Sequence[int], size: int
     known = runner.get_input_details()
 
     def step(x: tf.Tensor, state: State, mask: tf.Tensor) -> tuple[np.ndarray, State]:
-        given = {"x": x, "padding_mask": mask} | state
+        names = {name: exported_name(name) for name in state}
+        given = {"x": x, "padding_mask": mask} | {names[name]: state[name] for name in state}
         # The file takes no values that the step does not use, and no tensor of none.
         outputs = runner(
             **{name: np.asarray(value) for name, value in given.items() if name in known}
         )
-        y = outputs.pop("y")
-        return y, state | {name: tf.constant(value) for name, value in outputs.items()}
+        after = {
+            name: tf.constant(outputs[names[name]]) for name in state if names[name] in outputs
+        }
+        return outputs["y"], state | after
 
     return run_segments(step, layer, x, lengths, size)
 

@@ -19,6 +19,7 @@ FLOORS = [
     {"quant.context"},
     {"quant.numerics"},
     {"quant.products"},
+    {"quant.stored_weight"},
     {"quant.deploy"},
     {"text"},
     {"tflite"},

@@ -14,7 +14,7 @@ from int4_conformer.cli import app
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_new_folder, require_place
-from int4_conformer.models.model_config import SEGMENT_SECONDS
+from int4_conformer.models.model_config import MAX_SECONDS, SEGMENT_SECONDS
 from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import smaller
@@ -47,6 +47,12 @@ def _define_flags(values: flags.FlagValues) -> None:
         "Audio that a stream waits for at most, of a model that can stream.",
         flag_values=values,
     )
+    flags.DEFINE_float(
+        "max_seconds",
+        MAX_SECONDS,
+        "Longest utterance that a SavedModel recognises as a whole.",
+        flag_values=values,
+    )
 
 
 def _export(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -68,9 +74,12 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
         model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
         if recipe is not None:
             model = quantize_model(model, recipe)
-    export = export_tflite if values.format == "tflite" else export_saved_model
+    segment = {"segment_seconds": values.segment_seconds}
     with waiting("exporting", file=sys.stderr):
-        export(model, tokenizer.vocabulary, output, segment_seconds=values.segment_seconds)
+        if values.format == "tflite":
+            export_tflite(model, tokenizer.vocabulary, output, **segment)
+        else:
+            export_saved_model(model, tokenizer, output, max_seconds=values.max_seconds, **segment)
     size = _size(output)
     ratio = 4 * model.count_params() / size
     print(f"{output}: {size:,} bytes, {smaller(ratio)} than its weights in float32")

@@ -64,10 +64,10 @@ class PhraseBias:
         if not texts:
             raise UserError(f"The list of phrases holds no word. Received: {len(phrases)} phrases")
         vocabulary = tokenizer.vocabulary
-        begins = _word_beginnings(vocabulary)
+        begins = word_beginnings(vocabulary)
         trie = _Trie(score)
         for text in texts:
-            trie.add(_symbols(tokenizer.encode(text), vocabulary, begins))
+            trie.add(phrase_symbols(tokenizer.encode(text), vocabulary))
         return cls(**trie.tables(vocabulary, begins))
 
     @classmethod
@@ -100,22 +100,23 @@ class PhraseBias:
         return tf.gather(tf.constant(self.ended), states)
 
 
-def _word_beginnings(vocabulary: Vocabulary) -> np.ndarray:
+def word_beginnings(vocabulary: Vocabulary) -> np.ndarray:
     """bool [vocab], whether a token begins a word or is the space before one."""
     return np.array([piece.startswith(WORD_BOUNDARY) for piece in vocabulary.pieces])
 
 
-def _symbols(ids: Sequence[int], vocabulary: Vocabulary, begins: np.ndarray) -> list[int]:
+def phrase_symbols(ids: Sequence[int], vocabulary: Vocabulary) -> list[int]:
     """The tokens of a phrase with boundaries between its words and behind the last one."""
+    begins = word_beginnings(vocabulary)
     symbols: list[int] = []
     for token in ids:
         if begins[token]:
             symbols.append(_BOUNDARY)
         if vocabulary.pieces[token] != WORD_BOUNDARY:
             symbols.append(token)
-    while symbols[0] == _BOUNDARY:
+    while symbols and symbols[0] == _BOUNDARY:
         symbols.pop(0)
-    return [*symbols, _BOUNDARY]
+    return [*symbols, _BOUNDARY] if symbols else []
 
 
 class _Trie:

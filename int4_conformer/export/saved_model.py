@@ -5,49 +5,77 @@ import os
 import tempfile
 from pathlib import Path
 
-from int4_conformer.errors import UserError
-from int4_conformer.export.signatures import signatures
+from tensorflow.core.protobuf import saved_model_pb2
+
+from int4_conformer import interface
+from int4_conformer.errors import UserError, require_positive
+from int4_conformer.export.served.serving_signatures import DEFAULTS, serving_signatures
 from int4_conformer.export.trace import save_graph
 from int4_conformer.files import require_new_folder, write_beside
-from int4_conformer.models.model_config import SEGMENT_SECONDS
+from int4_conformer.models.model_config import MAX_SECONDS, SEGMENT_SECONDS
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.text.tokenizer import Tokenizer
 
 
 def export_saved_model(
     model: Transducer,
-    vocabulary: Vocabulary,
+    tokenizer: Tokenizer,
     output: str | os.PathLike,
     *,
     segment_seconds: float = SEGMENT_SECONDS,
+    max_seconds: float = MAX_SECONDS,
 ) -> None:
     """Writes a SavedModel with the signatures that `interface` describes.
 
-    Quantized weights are stored as their codes and scales and multiplied as integers; the
-    vocabulary lies beside as an asset, `assets/vocabulary.json`.
+    Quantized weights are stored as their codes, two 4-bit ones in a byte, and scales, and
+    multiplied as integers. What clients cannot ask a server for lies beside:
+    `assets/recognizer.json` has the vocabulary and the sizes.
 
     Args:
         model: trained.
-        vocabulary: what its output ids mean.
+        tokenizer: it was trained with.
         output: path of the folder, which must not exist.
         segment_seconds: audio that a stream waits for at most, if the model can stream.
+        max_seconds: longest utterance that is recognised as a whole.
 
     Raises:
-        UserError: `output` exists, or cannot be written.
+        UserError: `output` exists, or cannot be written, or `max_seconds` is not positive.
     """
+    require_positive(max_seconds=max_seconds)
     output = Path(output)
     require_new_folder(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=output.name, dir=output.parent) as folder:
             beside = Path(folder) / "model"
-            functions = signatures(model, segment_seconds, checked=True)
-            save_graph(functions, model, beside, "integers")
-            write_beside(
-                beside / "assets" / "vocabulary.json", json.dumps(vocabulary.to_config()).encode()
+            functions = serving_signatures(
+                model, tokenizer, segment_seconds=segment_seconds, max_seconds=max_seconds
             )
+            save_graph(functions, model, beside, "integers")
+            _write_defaults(beside / "saved_model.pb")
+            facts = {
+                "sample_rate": model.config.front_end.sample_rate,
+                "frame_samples": model.config.frame_samples,
+                "block_samples": model.config.block_samples,
+                "max_seconds": max_seconds,
+                "recipe": model.config.recipe.name,
+                "vocabulary": tokenizer.vocabulary.to_config(),
+            }
+            write_beside(beside / "assets" / "recognizer.json", json.dumps(facts).encode())
             beside.rename(output)
     except OSError as error:
         raise UserError(
             f"{output} cannot be written ({error.strerror}); check the path."
         ) from error
+
+
+def _write_defaults(path: Path) -> None:
+    """Says in a SavedModel's graph what inputs are that a request has not."""
+    # `tf.saved_model.save` takes them of functions that it traces itself, which here are traced
+    # already.
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for name, signature in saved.meta_graphs[0].signature_def.items():
+        if name not in (interface.FIRST_PASS, interface.SECOND_PASS):
+            for given in DEFAULTS.keys() & signature.inputs.keys():
+                signature.defaults[given].CopyFrom(DEFAULTS[given])
+    path.write_bytes(saved.SerializeToString(deterministic=True))

@@ -40,7 +40,12 @@ def save_graph(
         signatures = {
             name: function.get_concrete_function() for name, function in functions.items()
         }
+    module.resources = deployment.resources
+    # Not all that were looked at while it was traced, such as the masters of deployed weights.
+    captured = {id(x) for traced in signatures.values() for x in traced.captured_inputs}
     variables = [variable for traced in signatures.values() for variable in traced.variables]
+    variables = [variable for variable in variables if id(variable.handle) in captured]
+    variables += [codes.packed for codes in deployment.resources]
     module.variables_in_use = list({id(variable): variable for variable in variables}.values())
     tf.saved_model.save(module, str(folder), signatures=signatures)
     return deployment

@@ -11,6 +11,9 @@ from int4_conformer.quant.spec.recipe import Recipe
 
 # Audio that a stream waits for, unless it is told otherwise.
 SEGMENT_SECONDS = 0.32
+# Longest utterance that a server recognises as a whole: memory grows with its square where frames
+# see without limit.
+MAX_SECONDS = 60.0
 
 EncoderKind = Literal["conformer", "transformer", "lstm"]
 Subsampling = Literal["stack", "convolution"]

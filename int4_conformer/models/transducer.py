@@ -252,7 +252,7 @@ class Transducer(keras.Model):
             lengths = -(-pcm_length // block)
             if augment is not None:
                 features = spec_augment(features, lengths * stack, seed, augment)
-            mask = tf.sequence_mask(lengths, features.shape[1] // stack)
+            mask = tf.sequence_mask(lengths, keras.ops.shape(features)[1] // stack)
         encoded = [self.encoder(features, padding_mask=mask, training=training)]
         if self.second_pass is not None and passes != 1:
             if mask is not None:

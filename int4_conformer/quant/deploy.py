@@ -28,7 +28,8 @@ from int4_conformer.quant.products.integer_product import integer_product
 from int4_conformer.quant.products.matmul import portable_backend
 from int4_conformer.quant.products.static import deployed_static_product
 from int4_conformer.quant.products.trained import TrainedProducts
-from int4_conformer.quant.spec.quant_config import Backend, QuantConfig, levels
+from int4_conformer.quant.spec.quant_config import Backend, QuantConfig
+from int4_conformer.quant.stored_weight import StoredWeight, UnpackedCodes
 
 Target = Literal["float_twin", "integers"]
 
@@ -48,9 +49,9 @@ class DeployedMatrix:
     ranges: tuple[tf.Tensor, tf.Tensor] | None
     # float32 [out] that is added to the product, an eager tensor, or None.
     bias: tf.Tensor | None
-    # What the graph reads: the values on their grid ("float_twin"), or codes and scales as
-    # variables ("integers").
-    in_graph: tf.Variable | QTensor
+    # What the graph reads: the values on their grid ("float_twin"), or codes and scales
+    # ("integers").
+    in_graph: tf.Variable | StoredWeight
 
 
 # For what is float in any graph.
@@ -157,7 +158,7 @@ class Deployment(Products):
                     ranges=ranges,
                     bias=weight.vector(),
                     # Not every sign of a name may stand in that of a variable.
-                    in_graph=self._in_graph(re.sub(r"[^\w./-]", "_", name), tensor),
+                    in_graph=self._in_graph(re.sub(r"[^\w./-]", "_", name), tensor, weight.axis),
                 )
         return weights[name]
 
@@ -165,8 +166,15 @@ class Deployment(Products):
         """A matrix as the target multiplies it, perhaps with zeros after its last inputs."""
         return tensor
 
+    @property
+    def resources(self) -> list[UnpackedCodes]:
+        """What the graph reads beside variables."""
+        held = [*self.matrices.values(), *self.depthwise.values()]
+        stored = [x.in_graph.codes for x in held if isinstance(x.in_graph, StoredWeight)]
+        return [codes for codes in stored if isinstance(codes, UnpackedCodes)]
+
     @abc.abstractmethod
-    def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable | QTensor:
+    def _in_graph(self, name: str, tensor: QTensor, axis: int) -> tf.Variable | StoredWeight:
         """What the graph reads."""
 
 
@@ -182,7 +190,7 @@ class FloatTwin(Deployment):
         after = [[0, int(axis == side)] for side in range(2)]
         return dataclasses.replace(tensor, codes=tf.pad(tensor.codes, after))
 
-    def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable:
+    def _in_graph(self, name: str, tensor: QTensor, axis: int) -> tf.Variable:
         return tf.Variable(tensor.dequantize(), trainable=False, name=name)
 
     def _product(self, x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
@@ -214,34 +222,31 @@ class FloatTwin(Deployment):
 class IntegerGraph(Deployment):
     """A graph of integer products that needs no XLA, for a SavedModel."""
 
-    def _in_graph(self, name: str, tensor: QTensor) -> QTensor:
-        return dataclasses.replace(
-            tensor,
-            codes=tf.Variable(tensor.codes, trainable=False, name=f"{name}/codes"),
-            scale=tf.Variable(tensor.scale, trainable=False, name=f"{name}/scale"),
-        )
+    def _in_graph(self, name: str, tensor: QTensor, axis: int) -> StoredWeight:
+        return StoredWeight.of(tensor, axis, name)
 
     def _product(self, x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
-        config, axis, weight = held.config, held.axis, held.in_graph
+        config, axis, weight = held.config, held.axis, held.in_graph.read()
         if config.activation == "int8_static":
             return deployed_static_product(x, weight, axis, bias, held.ranges)
         if config.is_integer:
-            backend = portable_backend(weight.codes.shape[axis], levels(weight.bits))
-            return integer_product(quantize_rows(x, config.activation), weight, axis, backend, bias)
+            rows = quantize_rows(x, config.activation)
+            backend = portable_backend(weight.codes.shape[axis])
+            return integer_product(rows, weight, axis, backend, bias, held.in_graph.sums)
         y = tf.matmul(x, weight.dequantize(), transpose_b=axis == 1)
         return y if bias is None else y + bias
 
     def _looked_up(self, ids: tf.Tensor, held: DeployedMatrix) -> tf.Tensor:
-        table = held.in_graph
+        table = held.in_graph.read()
         scale = table.scale if table.scale.shape[0] == 1 else tf.gather(table.scale, ids)
         rows = QTensor(codes=tf.gather(table.codes, ids), scale=scale, bits=table.bits)
         return rows.dequantize()
 
     def _values(self, held: DeployedMatrix) -> tf.Tensor:
-        return held.in_graph.dequantize()
+        return held.in_graph.read().dequantize()
 
     def product_of_codes(self, a: QTensor, b: QTensor, backend: Backend) -> tf.Tensor:
-        backend = portable_backend(a.codes.shape[-1], levels(b.bits))
+        backend = portable_backend(a.codes.shape[-1])
         return _TRAINED.product_of_codes(a, b, backend)
 
     def with_row(self, rows: tf.Tensor, index: tf.Tensor, row: tf.Tensor) -> tf.Tensor:

@@ -51,6 +51,15 @@ class Graphemes:
     def vocabulary(self) -> Vocabulary:
         return Vocabulary(pieces=(BLANK, *self.charset.replace(" ", WORD_BOUNDARY)))
 
+    @property
+    def piece_scores(self) -> tuple[float, ...]:
+        """There is but one way to spell a text."""
+        return (0.0,) * self.vocabulary.size
+
+    @property
+    def marks_first_word(self) -> bool:
+        return False
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text.
 

@@ -19,6 +19,14 @@ class Tokenizer(Protocol):
     def vocabulary(self) -> Vocabulary:
         """What the ids mean."""
 
+    @property
+    def piece_scores(self) -> tuple[float, ...]:
+        """Of each id: of the ways to spell a text, the one with the highest sum is its own."""
+
+    @property
+    def marks_first_word(self) -> bool:
+        """Whether there is a word boundary before the first word, too."""
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text; UserError where a symbol is outside the vocabulary."""
 

@@ -94,6 +94,16 @@ class Wordpieces:
         processor = self._processor
         return Vocabulary(pieces=tuple(map(processor.id_to_piece, range(len(processor)))))
 
+    @functools.cached_property
+    def piece_scores(self) -> tuple[float, ...]:
+        """Logarithms of the pieces' probabilities."""
+        processor = self._processor
+        return tuple(map(processor.get_score, range(len(processor))))
+
+    @property
+    def marks_first_word(self) -> bool:
+        return True
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text, the likeliest segmentation.
 

@@ -6,11 +6,11 @@ All backends of the integer product return the same int32 accumulators:
 - `xla`: the same op compiled by XLA, which has vectorised int8 kernels where the plain op has a
   scalar loop; inside a program that XLA compiles anyway it is the plain op.
 - `exact_float`: a float32 matmul of the codes, exact while every partial sum is an integer below
-  2^24.
+  2^24; wider ones in parts.
 - `onednn`: the 8-bit matmul of oneDNN, which has kernels for the CPU's 8-bit instructions; in
   TensorFlow's builds for x86, outside of programs that XLA compiles.
 - `auto`: the fastest of them by `backends`; `xla` only in a graph whose shapes are known (XLA
-  compiles once per shape, too slow for eager calls), `exact_float` only within its bound, `onednn`
+  compiles once per shape, too slow for eager calls), `exact_float` only in one part, `onednn`
   only in eager calls and `without_xla`, since a graph does not know whether XLA will compile it.
 """
 
@@ -33,9 +33,9 @@ def exact_float_allowed(width: int | None, a_limit: int, b_limit: int) -> bool:
     return width is not None and width * a_limit * b_limit < _EXACT_FLOAT_BOUND
 
 
-def portable_backend(width: int | None, b_limit: int) -> Backend:
+def portable_backend(width: int | None) -> Backend:
     """The backend for programs that must run without XLA, as on a server."""
-    return "exact_float" if exact_float_allowed(width, 128, b_limit) else "native"
+    return "native" if width is None else "exact_float"
 
 
 def int_matmul(
@@ -53,7 +53,7 @@ def int_matmul(
         int32 [..., rows, columns].
 
     Raises:
-        UserError: `exact_float` was asked for beyond its bound, or `onednn` where it is not.
+        UserError: `exact_float` was asked for without a known width, or `onednn` where it is not.
     """
     product, shift = shifted_matmul(a, b, b_limit=b_limit, backend=backend)
     return product - shift * column_sums(b) if shift else product
@@ -82,13 +82,23 @@ def shifted_matmul(
                 "Backend `onednn` multiplies matrices in TensorFlow builds with oneDNN; use `auto`."
             )
         return _onednn_matmul(a, b), 128
-    if not exact_float_allowed(width, 128, b_limit):
+    if width is None:
         raise UserError(
-            "`exact_float` needs width * 128 * limit < 2^24 to be exact. "
-            f"Received: width={width}, limit={b_limit}; use backend `xla` or `native`."
+            "`exact_float` needs to know how many products it sums up. Received: shapes "
+            f"{a.shape} and {b.shape}; use backend `xla` or `native`."
         )
-    product = tf.matmul(tf.cast(a, tf.float32), tf.cast(b, tf.float32))
-    return tf.cast(product, tf.int32), 0
+    return _exact_float_matmul(a, b, width, b_limit), 0
+
+
+def _exact_float_matmul(a: tf.Tensor, b: tf.Tensor, width: int, b_limit: int) -> tf.Tensor:
+    """Products of parts, each as wide as is exact, summed as integers."""
+    widest = (_EXACT_FLOAT_BOUND - 1) // (128 * b_limit)
+    sizes = [min(widest, width - start) for start in range(0, width, widest)] or [0]
+    a, b = (tf.cast(x, tf.float32) for x in (a, b))
+    if len(sizes) == 1:
+        return tf.cast(tf.matmul(a, b), tf.int32)
+    parts = zip(tf.split(a, sizes, axis=-1), tf.split(b, sizes, axis=-2), strict=True)
+    return tf.add_n([tf.cast(tf.matmul(*part), tf.int32) for part in parts])
 
 
 def _fastest(

@@ -118,7 +118,7 @@ def deployed_static_product(
     ranges: tuple[tf.Tensor, tf.Tensor],
 ) -> tf.Tensor:
     """`static_product` with fixed ranges of input and output, for a graph that needs no XLA."""
-    backend = portable_backend(weight.codes.shape[axis], levels(weight.bits))
+    backend = portable_backend(weight.codes.shape[axis])
     config = QuantConfig(weight_bits=weight.bits, activation="int8_static", backend=backend)
     rows = quantize_static(x, ranges[0])
     sums, step = _integer_sums(rows, weight, axis, config)

@@ -1,0 +1,2 @@
+"""What a SavedModel computes around the recogniser, with TensorFlow's own operators: requests in,
+texts out."""
