@@ -23,7 +23,11 @@ from int4_conformer.training.run_folder import read_run_config
 
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
-        "output", None, "The file, or the folder of a SavedModel, to write.", flag_values=values
+        "output",
+        None,
+        "The file to write, or the folder of a SavedModel's versions: each export is a new one, "
+        "numbered from 1 on.",
+        flag_values=values,
     )
     flags.DEFINE_enum(
         "format", "tflite", ["tflite", "saved_model"], "What to write.", flag_values=values
@@ -59,8 +63,11 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(f"export takes one WORKDIR. Received: {len(arguments)} arguments")
     output = Path(values.output)
-    require = require_place if values.format == "tflite" else require_new_folder
-    require(output)
+    if values.format == "tflite":
+        require_place(output)
+    else:
+        output = next_version(output)
+        require_new_folder(output)
     recipe = None if values.recipe is None else Recipe.named(values.recipe)
     read_run_config(Path(arguments[0]))
 
@@ -83,6 +90,15 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     size = _size(output)
     ratio = 4 * model.count_params() / size
     print(f"{output}: {size:,} bytes, {smaller(ratio)} than its weights in float32")
+
+
+def next_version(path: Path) -> Path:
+    """Where a SavedModel is written: in folders numbered from 1 on, of which TF Serving serves the
+    newest. A number at the end of the path asks for that version."""
+    if path.name.isdecimal():
+        return path
+    known = [int(x.name) for x in path.glob("*") if x.name.isdecimal()]
+    return path / str(max(known, default=0) + 1)
 
 
 def _size(path: Path) -> int:

@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from int4_conformer import interface
 from int4_conformer.errors import UserError, require_positive
 from int4_conformer.export.served.serving_signatures import DEFAULTS, serving_signatures
+from int4_conformer.export.served.warmup import write_warmup
 from int4_conformer.export.trace import save_graph
 from int4_conformer.files import require_new_folder, write_beside
 from int4_conformer.models.model_config import MAX_SECONDS, SEGMENT_SECONDS
@@ -28,8 +29,9 @@ def export_saved_model(
     """Writes a SavedModel with the signatures that `interface` describes.
 
     Quantized weights are stored as their codes, two 4-bit ones in a byte, and scales, and
-    multiplied as integers. What clients cannot ask a server for lies beside:
-    `assets/recognizer.json` has the vocabulary and the sizes.
+    multiplied as integers. What clients cannot ask a server for lies beside, in
+    `assets/recognizer.json`: the vocabulary and the sizes. `assets.extra` has the requests that TF
+    Serving warms up with.
 
     Args:
         model: trained.
@@ -46,13 +48,15 @@ def export_saved_model(
     require_new_folder(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=output.name, dir=output.parent) as folder:
+        # No number, which a server that watches the folder would take for a version.
+        with tempfile.TemporaryDirectory(prefix=".partial", dir=output.parent) as folder:
             beside = Path(folder) / "model"
             functions = serving_signatures(
                 model, tokenizer, segment_seconds=segment_seconds, max_seconds=max_seconds
             )
             save_graph(functions, model, beside, "integers")
             _write_defaults(beside / "saved_model.pb")
+            write_warmup(functions, beside, model.config.front_end.sample_rate)
             facts = {
                 "sample_rate": model.config.front_end.sample_rate,
                 "frame_samples": model.config.frame_samples,

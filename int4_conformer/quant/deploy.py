@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from int4_conformer.errors import UserError
-from int4_conformer.quant.context import changed
+from int4_conformer.quant.context import changed, traced_once
 from int4_conformer.quant.folding_barrier import FOLDING_BARRIER
 from int4_conformer.quant.numerics.activations import quantize_rows
 from int4_conformer.quant.numerics.tensor import QTensor
@@ -28,7 +28,7 @@ from int4_conformer.quant.products.integer_product import integer_product
 from int4_conformer.quant.products.matmul import portable_backend
 from int4_conformer.quant.products.static import deployed_static_product
 from int4_conformer.quant.products.trained import TrainedProducts
-from int4_conformer.quant.spec.quant_config import Backend, QuantConfig
+from int4_conformer.quant.spec.quant_config import Activation, Backend, QuantConfig
 from int4_conformer.quant.stored_weight import StoredWeight, UnpackedCodes
 
 Target = Literal["float_twin", "integers"]
@@ -230,9 +230,10 @@ class IntegerGraph(Deployment):
         if config.activation == "int8_static":
             return deployed_static_product(x, weight, axis, bias, held.ranges)
         if config.is_integer:
-            rows = quantize_rows(x, config.activation)
-            backend = portable_backend(weight.codes.shape[axis])
-            return integer_product(rows, weight, axis, backend, bias, held.in_graph.sums)
+            # A function of its own for each shape: the graph of a large model is a large file.
+            product = traced_once(_portable_product, axis, config.activation, weight.bits)
+            sums = held.in_graph.sums.read_value()
+            return product(x, weight.codes, weight.scale, sums, bias)
         y = tf.matmul(x, weight.dequantize(), transpose_b=axis == 1)
         return y if bias is None else y + bias
 
@@ -251,6 +252,21 @@ class IntegerGraph(Deployment):
 
     def with_row(self, rows: tf.Tensor, index: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
         return _TRAINED.with_row(rows, index, row)
+
+
+def _portable_product(
+    axis: int,
+    activation: Activation,
+    bits: int,
+    x: tf.Tensor,
+    codes: tf.Tensor,
+    scale: tf.Tensor,
+    sums: tf.Tensor,
+    bias: tf.Tensor | None,
+) -> tf.Tensor:
+    rows = quantize_rows(x, activation)
+    weight = QTensor(codes=codes, scale=scale, bits=bits)
+    return integer_product(rows, weight, axis, portable_backend(codes.shape[axis]), bias, sums)
 
 
 _TARGETS = {"float_twin": FloatTwin, "integers": IntegerGraph}

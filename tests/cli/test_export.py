@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from int4_conformer.cli.export import next_version
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.tables import smaller
 from int4_conformer.tflite.inspection import inspect_tflite
@@ -72,8 +73,17 @@ def test_the_checkpoint_and_the_recipe_asked_for(trained, tmp_path):
     assert {total.dtype for total in facts.totals} <= {"float32", "int32", "int64", "bool"}
 
 
+def test_each_export_is_a_new_version(tmp_path):
+    folder = tmp_path / "recognizer"
+    assert next_version(folder) == folder / "1"
+    for name in ("2", "10", "9", "draft", ".partial3"):
+        (folder / name).mkdir(parents=True)
+    assert next_version(folder) == folder / "11"
+    assert next_version(folder / "3") == folder / "3"
+
+
 def test_refusals(trained, tmp_path):
-    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "2").mkdir(parents=True)
     (tmp_path / "untrained").mkdir()
     shutil.copy(trained.workdir / "config.json", tmp_path / "untrained")
     shutil.copytree(trained.workdir, tmp_path / "one_bit")
@@ -96,8 +106,8 @@ def test_refusals(trained, tmp_path):
         ([trained.workdir, "--output="], "export needs --output; "),
         ([trained.workdir, f"--output={trained.manifest}/m"], "manifest.jsonl is no folder"),
         (
-            [trained.workdir, f"--output={tmp_path}/there", "--format=saved_model"],
-            "there exists already; choose another folder",
+            [trained.workdir, f"--output={tmp_path}/there/2", "--format=saved_model"],
+            "2 exists already; choose another folder",
         ),
     ]:
         assert line in commands.refusal("export", *arguments, begun=True)

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
 
 from int4_conformer import interface
 from int4_conformer.decoding.biasing import PhraseBias
@@ -16,6 +17,7 @@ from int4_conformer.export import saved_model
 from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.export.saved_model import export_saved_model
 from int4_conformer.export.served.serving_signatures import BEAM
+from int4_conformer.export.served.warmup import WARMUP_FILE
 from int4_conformer.layers.paths import by_path
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.quant.numerics.pack import pack_int4
@@ -378,6 +380,22 @@ def test_streams_of_a_batch_say_what_whole_utterances_do(cascade):
     expected = cascade(pcm=pcm, length=lengths)[interface.TEXT]
     assert [text.rstrip() for text in second] == [text.decode() for text in expected]
     assert any(second)
+
+
+def test_requests_to_warm_up_with(cascade):
+    records = tf.data.TFRecordDataset(str(cascade.folder / WARMUP_FILE))
+    answered = []
+    for record in records.as_numpy_iterator():
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        request = log.predict_log.request
+        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        name = request.model_spec.signature_name
+        outputs = cascade(name, **inputs)
+        assert not any(outputs.get(interface.ERROR, ())), outputs[interface.ERROR]
+        answered.append((name, len(outputs[next(iter(outputs))])))
+    assert sorted(answered) == [
+        (name, batch) for name in sorted(cascade.signatures) for batch in (1, 4)
+    ]
 
 
 def test_the_folder(whole):

@@ -232,7 +232,10 @@ class _Served:
         return self._model.encode(pcm, self._whole_blocks(length))[-1]
 
     def _recognize(self, pcm: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._model.recognize(pcm, self._whole_blocks(length))._asdict()
+        decoder = self._model.decoders[-1]
+        start = decoder.initial_hypothesis(tf.shape(pcm)[0])
+        encoded = self._encoded(pcm, length)
+        return decoder.greedy(encoded, self._encoded_length(length), start)[0]._asdict()
 
     def _encoded_length(self, length: tf.Tensor) -> tf.Tensor:
         return self._model.encoded_length(self._whole_blocks(length))
