@@ -24,8 +24,8 @@ from int4_conformer.quant.numerics.tensor import QTensor
 from int4_conformer.quant.numerics.weight import quantize_weight
 from int4_conformer.quant.products.base import Products, QuantState, StaticRanges, Weight
 from int4_conformer.quant.products.depthwise import native_depthwise_conv
-from int4_conformer.quant.products.integer_product import integer_product
 from int4_conformer.quant.products.matmul import portable_backend
+from int4_conformer.quant.products.portable_product import portable_product
 from int4_conformer.quant.products.static import deployed_static_product
 from int4_conformer.quant.products.trained import TrainedProducts
 from int4_conformer.quant.spec.quant_config import Activation, Backend, QuantConfig
@@ -158,7 +158,7 @@ class Deployment(Products):
                     ranges=ranges,
                     bias=weight.vector(),
                     # Not every sign of a name may stand in that of a variable.
-                    in_graph=self._in_graph(re.sub(r"[^\w./-]", "_", name), tensor, weight.axis),
+                    in_graph=self._in_graph(re.sub(r"[^\w./-]", "_", name), tensor),
                 )
         return weights[name]
 
@@ -174,7 +174,7 @@ class Deployment(Products):
         return [codes for codes in stored if isinstance(codes, UnpackedCodes)]
 
     @abc.abstractmethod
-    def _in_graph(self, name: str, tensor: QTensor, axis: int) -> tf.Variable | StoredWeight:
+    def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable | StoredWeight:
         """What the graph reads."""
 
 
@@ -190,7 +190,7 @@ class FloatTwin(Deployment):
         after = [[0, int(axis == side)] for side in range(2)]
         return dataclasses.replace(tensor, codes=tf.pad(tensor.codes, after))
 
-    def _in_graph(self, name: str, tensor: QTensor, axis: int) -> tf.Variable:
+    def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable:
         return tf.Variable(tensor.dequantize(), trainable=False, name=name)
 
     def _product(self, x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
@@ -222,8 +222,8 @@ class FloatTwin(Deployment):
 class IntegerGraph(Deployment):
     """A graph of integer products that needs no XLA, for a SavedModel."""
 
-    def _in_graph(self, name: str, tensor: QTensor, axis: int) -> StoredWeight:
-        return StoredWeight.of(tensor, axis, name)
+    def _in_graph(self, name: str, tensor: QTensor) -> StoredWeight:
+        return StoredWeight.of(tensor, name)
 
     def _product(self, x: tf.Tensor, held: DeployedMatrix, bias: tf.Tensor | None) -> tf.Tensor:
         config, axis, weight = held.config, held.axis, held.in_graph.read()
@@ -232,8 +232,7 @@ class IntegerGraph(Deployment):
         if config.is_integer:
             # A function of its own for each shape: the graph of a large model is a large file.
             product = traced_once(_portable_product, axis, config.activation, weight.bits)
-            sums = held.in_graph.sums.read_value()
-            return product(x, weight.codes, weight.scale, sums, bias)
+            return product(x, weight.codes, weight.scale, bias)
         y = tf.matmul(x, weight.dequantize(), transpose_b=axis == 1)
         return y if bias is None else y + bias
 
@@ -261,12 +260,10 @@ def _portable_product(
     x: tf.Tensor,
     codes: tf.Tensor,
     scale: tf.Tensor,
-    sums: tf.Tensor,
     bias: tf.Tensor | None,
 ) -> tf.Tensor:
-    rows = quantize_rows(x, activation)
     weight = QTensor(codes=codes, scale=scale, bits=bits)
-    return integer_product(rows, weight, axis, portable_backend(codes.shape[axis]), bias, sums)
+    return portable_product(x, weight, axis, activation, bias)
 
 
 _TARGETS = {"float_twin": FloatTwin, "integers": IntegerGraph}

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from int4_conformer.quant.numerics.pack import pack_int4
 from int4_conformer.quant.numerics.tensor import QTensor
-from int4_conformer.quant.products.integer_product import block_sums
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,13 +19,10 @@ class StoredWeight:
     # float32, as `QTensor` has it.
     scale: tf.Variable
     bits: int
-    # int32 [blocks, out], the sums of the codes of each output, or of each of its blocks: what a
-    # zero point of the activations is multiplied by.
-    sums: tf.Variable
 
     @classmethod
-    def of(cls, tensor: QTensor, axis: int, name: str) -> "StoredWeight":
-        """Stores a weight whose products sum over `axis`, under a name; eagerly."""
+    def of(cls, tensor: QTensor, name: str) -> "StoredWeight":
+        """Stores a weight under a name; eagerly."""
 
         def variable(value: tf.Tensor, what: str) -> tf.Variable:
             return tf.Variable(value, trainable=False, name=f"{name}/{what}")
@@ -36,7 +32,6 @@ class StoredWeight:
             codes=UnpackedCodes(tensor.codes, name) if packs else variable(tensor.codes, "codes"),
             scale=variable(tensor.scale, "scale"),
             bits=tensor.bits,
-            sums=variable(block_sums(tensor, axis), "sums"),
         )
 
     def read(self) -> QTensor:

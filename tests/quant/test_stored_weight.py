@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.quant.numerics.tensor import quantize
-from int4_conformer.quant.products.integer_product import block_sums
 from int4_conformer.quant.stored_weight import StoredWeight, UnpackedCodes
 
 RNG = np.random.default_rng(0)
@@ -12,7 +11,7 @@ RNG = np.random.default_rng(0)
 def saved(stored, folder):
     """Saves a weight as a signature that reads it."""
     module = tf.Module()
-    module.kept = [stored.scale, stored.sums, stored.codes]
+    module.kept = [stored.scale, stored.codes]
     if isinstance(stored.codes, UnpackedCodes):
         module.packed = stored.codes.packed
 
@@ -28,30 +27,23 @@ def saved(stored, folder):
 @pytest.mark.parametrize("axis", [0, 1])
 def test_codes_are_those_that_were_stored(bits, shape, axis, tmp_path):
     tensor = quantize(RNG.standard_normal(shape), bits, (axis,))
-    stored = StoredWeight.of(tensor, axis, "layer/kernel")
+    stored = StoredWeight.of(tensor, "layer/kernel")
     saved(stored, tmp_path / "saved")
     loaded = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]()
     for found in (stored.codes.read_value(), loaded["codes"]):
         assert found.dtype == tf.int8
         np.testing.assert_array_equal(found, tensor.codes)
     np.testing.assert_array_equal(loaded["values"], tensor.dequantize())
-    np.testing.assert_array_equal(stored.sums, tensor.codes.numpy().sum(axis, dtype=int)[None])
     reader = tf.train.load_checkpoint(str(tmp_path / "saved" / "variables" / "variables"))
     sizes = [np.size(reader.get_tensor(x)) for x in reader.get_variable_to_shape_map()]
     size = np.prod(shape)
     assert (-(-size // 2) if bits <= 4 else size) in sizes
 
 
-def test_sums_of_blocks():
-    tensor = quantize(RNG.standard_normal([8, 3]), 4, (0,), block=2)
-    sums = tensor.codes.numpy().reshape(4, 2, 3).sum(axis=1, dtype=int)
-    np.testing.assert_array_equal(block_sums(tensor, 0), sums)
-
-
 def test_two_versions_of_a_model_in_one_process(tmp_path):
     tensors = [quantize(RNG.standard_normal([4, 2]), 4, (0,)) for _ in range(2)]
     for index, tensor in enumerate(tensors):
-        saved(StoredWeight.of(tensor, 0, "layer/kernel"), tmp_path / str(index))
+        saved(StoredWeight.of(tensor, "layer/kernel"), tmp_path / str(index))
     models = [tf.saved_model.load(str(tmp_path / str(index))) for index in (0, 1, 0)]
     for model, tensor in zip(models, (*tensors, tensors[0]), strict=True):
         codes = model.signatures["serving_default"]()["codes"]
@@ -60,7 +52,7 @@ def test_two_versions_of_a_model_in_one_process(tmp_path):
 
 def test_a_session_reads_them_as_a_server_does(tmp_path):
     tensor = quantize(RNG.standard_normal([4, 2]), 4, (0,))
-    saved(StoredWeight.of(tensor, 0, "layer/kernel"), tmp_path / "saved")
+    saved(StoredWeight.of(tensor, "layer/kernel"), tmp_path / "saved")
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         graph = tf.compat.v1.saved_model.load(session, ["serve"], str(tmp_path / "saved"))
         outputs = graph.signature_def["serving_default"].outputs

@@ -38,6 +38,13 @@ def _symmetric(x: tf.Tensor, bits: int) -> tuple[tf.Tensor, tf.Tensor, None]:
 def _asymmetric(x: tf.Tensor, bits: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The integers of XNNPACK's qd8 kernels, operation for operation."""
     x = checked(x)
+    inverse, scale, zero_point = _asymmetric_grid(x)
+    codes = round_to_codes(tf.round(x * inverse) + zero_point, -128, levels(bits))
+    return codes, scale, tf.cast(zero_point, tf.int32)
+
+
+def _asymmetric_grid(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """float32 [rows, 1]: inverse scale, scale and zero point of each row."""
     low = tf.minimum(tf.reduce_min(x, axis=-1, keepdims=True), 0.0)
     high = tf.maximum(tf.reduce_max(x, axis=-1, keepdims=True), 0.0)
     span = high - low
@@ -45,9 +52,23 @@ def _asymmetric(x: tf.Tensor, bits: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tenso
     inverse = tf.where(flat, tf.ones_like(span), _LEVELS / span)
     # 1 / inverse; of a plain one Grappler makes a `Reciprocal`, which may be one bit off.
     scale = tf.where(flat, inverse, tf.ones_like(span)) / inverse
-    zero_point = zero_point_of(low * inverse, high * inverse)
-    codes = round_to_codes(tf.round(x * inverse) + zero_point, -128, levels(bits))
-    return codes, scale, tf.cast(zero_point, tf.int32)
+    return inverse, scale, zero_point_of(low * inverse, high * inverse)
+
+
+def centred_rows(x: tf.Tensor, scheme: Activation) -> tuple[tf.Tensor, tf.Tensor, int]:
+    """The codes of `quantize_rows` less their zero points, for programs that run op by op, where
+    each op is a pass over memory.
+
+    Returns:
+        whole numbers, float32 [rows, width]; scale [rows, 1]; the most that the numbers differ from
+        zero.
+    """
+    if scheme != "int8_asymmetric":
+        rows = quantize_rows(x, scheme)
+        return tf.cast(rows.codes, tf.float32), rows.scale, levels(rows.bits)
+    inverse, scale, zero_point = _asymmetric_grid(x)
+    centred = tf.minimum(tf.round(x * inverse), 127.0 - zero_point)
+    return tf.maximum(centred, -128.0 - zero_point), scale, int(_LEVELS)
 
 
 def zero_point_of(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:

@@ -33,6 +33,13 @@ def exact_float_allowed(width: int | None, a_limit: int, b_limit: int) -> bool:
     return width is not None and width * a_limit * b_limit < _EXACT_FLOAT_BOUND
 
 
+def exact_float_widths(width: int, limit: int) -> list[int]:
+    """Widths of the parts of a product, at least one, whose sums are exact in float32 if no product
+    of two codes is above the limit."""
+    widest = (_EXACT_FLOAT_BOUND - 1) // limit
+    return [min(widest, width - start) for start in range(0, width, widest)] or [0]
+
+
 def portable_backend(width: int | None) -> Backend:
     """The backend for programs that must run without XLA, as on a server."""
     return "native" if width is None else "exact_float"
@@ -92,8 +99,7 @@ def shifted_matmul(
 
 def _exact_float_matmul(a: tf.Tensor, b: tf.Tensor, width: int, b_limit: int) -> tf.Tensor:
     """Products of parts, each as wide as is exact, summed as integers."""
-    widest = (_EXACT_FLOAT_BOUND - 1) // (128 * b_limit)
-    sizes = [min(widest, width - start) for start in range(0, width, widest)] or [0]
+    sizes = exact_float_widths(width, 128 * b_limit)
     a, b = (tf.cast(x, tf.float32) for x in (a, b))
     if len(sizes) == 1:
         return tf.cast(tf.matmul(a, b), tf.int32)
