@@ -122,9 +122,7 @@ class Client(abc.ABC):
     """What both clients can do; they may be used by several threads at once."""
 
     @abc.abstractmethod
-    def predict(
-        self, signature: str, inputs: Mapping[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
+    def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Sends one request.
 
         Args:
@@ -239,9 +237,7 @@ class GrpcClient(Client):
         sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._stub = stubs.PredictionServiceStub(self._grpc.insecure_channel(address, sizes))
 
-    def predict(
-        self, signature: str, inputs: Mapping[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
+    def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         request = self._predict.PredictRequest()
         self._choose(request.model_spec)
         request.model_spec.signature_name = signature
@@ -329,13 +325,27 @@ class RestClient(Client):
     def transcribe(self, samples: np.ndarray) -> Transcript:
         return self.transcribe_bytes(_wav(_floats(_mono(samples))))
 
-    def predict(
-        self, signature: str, inputs: Mapping[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
+    def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         columns = {name: _as_json(np.asarray(value)) for name, value in inputs.items()}
         body = {"signature_name": signature, "inputs": columns}
         answer = self._call("post", f"{self._url}:predict", json.dumps(body))["outputs"]
         return {name: _of_json(value) for name, value in answer.items()}
+
+    def rows(self, signature: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Sends a request in the format of rows.
+
+        Args:
+            signature: its name.
+            rows: of each row its JSON values by name; those of a name have one shape.
+
+        Returns:
+            Outputs of each row by name, as JSON has them.
+
+        Raises:
+            ServerError: as `predict`.
+        """
+        body = {"signature_name": signature, "instances": rows}
+        return self._call("post", f"{self._url}:predict", json.dumps(body))["predictions"]
 
     def signatures(self) -> dict[str, Signature]:
         answer = self._call("get", f"{self._url}/metadata")

@@ -159,9 +159,7 @@ class _Pass:
         padded = np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))
         given = {self._given: padded[None], "length": np.int32([len(values)])}
         outputs = self._client.predict(self._name, given | self._state)
-        self._state = {
-            key: outputs[key].astype(value.dtype) for key, value in self._state.items()
-        }
+        self._state = {key: outputs[key].astype(value.dtype) for key, value in self._state.items()}
         return outputs
 
 

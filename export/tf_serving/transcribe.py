@@ -1,8 +1,8 @@
 """Recognises files on a server.
 
-    python export/tf_serving/transcribe.py localhost:8500 a.wav b.wav
-    python export/tf_serving/transcribe.py http://localhost:8501 --words a.wav
-    python export/tf_serving/transcribe.py localhost:8500 --phrase="Ada Lovelace" a.wav
+python export/tf_serving/transcribe.py localhost:8500 a.wav b.wav
+python export/tf_serving/transcribe.py http://localhost:8501 --words a.wav
+python export/tf_serving/transcribe.py localhost:8500 --phrase="Ada Lovelace" a.wav
 """
 
 import dataclasses
@@ -18,7 +18,9 @@ def main(argv: Sequence[str]) -> int:
     """Prints a line for each file, or for each word or hypothesis; 2 if a file failed."""
     parser = command_line.Parser(prog="transcribe.py", description=__doc__.splitlines()[0])
     command_line.add_server_arguments(parser)
-    parser.add_argument("files", metavar="FILE", nargs="+", help="WAV, or what int4_conformer reads")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="WAV, or what int4_conformer reads"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--words", action="store_true", help="print words with times and confidence")
     form.add_argument("--json", action="store_true", help="print a JSON object for each file")
