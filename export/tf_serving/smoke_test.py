@@ -16,7 +16,6 @@ import numpy as np
 from recognition_client import (
     SAMPLE_RATE,
     SERVING_DEFAULT,
-    Client,
     ClientError,
     GrpcClient,
     RestClient,
@@ -43,7 +42,7 @@ _STREAMED = {
 }
 
 
-class _Failure(Exception):
+class _BrokenPromiseError(Exception):
     """A promise that is not kept; one sentence."""
 
 
@@ -172,7 +171,7 @@ class _Checks:
             except ServerError as error:
                 _require(error.code in codes, f"{what} that is not there has the code {error.code}")
             else:
-                raise _Failure(f"{what} that is not there is no error")
+                raise _BrokenPromiseError(f"{what} that is not there is no error")
 
     def _default(self, utterances: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
         lengths = np.int32([len(x) for x in utterances])
@@ -235,7 +234,14 @@ def _failures(checks: Mapping[str, Callable[[], None]]) -> int:
         try:
             check()
         # An answer of another shape than promised fails where it is looked at.
-        except (_Failure, ClientError, KeyError, IndexError, TypeError, ValueError) as error:
+        except (
+            _BrokenPromiseError,
+            ClientError,
+            KeyError,
+            IndexError,
+            TypeError,
+            ValueError,
+        ) as error:
             failed += 1
             reason = f"there is no {error}" if isinstance(error, KeyError) else error
             print(f"FAIL\t{name}: {reason}", flush=True)
@@ -268,7 +274,7 @@ def _text(outputs: Mapping[str, np.ndarray], row: int = 0) -> str:
 
 def _require(holds: bool, otherwise: str) -> None:
     if not holds:
-        raise _Failure(otherwise)
+        raise _BrokenPromiseError(otherwise)
 
 
 def _require_no_error(outputs: Mapping[str, np.ndarray], row: int) -> None:
