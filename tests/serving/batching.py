@@ -1,4 +1,4 @@
-"""Requests put together and their answers taken apart, as TF Serving's `batching_session.cc` does."""
+"""Batches of requests, put together and taken apart as TF Serving's `batching_session.cc` does."""
 
 import concurrent.futures
 import queue

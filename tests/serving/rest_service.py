@@ -48,10 +48,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     models: Any
     refusal: type[Exception]
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self._answer(b"")
 
-    def do_POST(self):  # noqa: N802
+    def do_POST(self):
         self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
     def log_message(self, *args):
