@@ -117,7 +117,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--seconds", type=command_line.positive, default=10.0, help="how long they go on"
     )
-    values = parser.parse_args(argv)
+    values = parser.parse_intermixed_args(argv)
     client = command_line.connected(values)
     audio = [read_audio(path) for path in values.files]
     # Before the clock starts: the connection, and what is wrong with the address.

@@ -292,7 +292,7 @@ def main(argv: Sequence[str]) -> int:
     parser = command_line.Parser(prog="smoke_test.py", description=__doc__.splitlines()[0])
     command_line.add_server_arguments(parser)
     parser.add_argument("--rest", metavar="URL", help="of REST, which is then checked, too")
-    values = parser.parse_args(argv)
+    values = parser.parse_intermixed_args(argv)
     grpc = command_line.connected(values)
     if not isinstance(grpc, GrpcClient):
         raise ClientError("ADDRESS must be that of gRPC, HOST:PORT; give the URL to --rest.")

@@ -221,7 +221,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--microphone", action="store_true", help="hear the microphone until control-C is pressed"
     )
-    values = parser.parse_args(argv)
+    values = parser.parse_intermixed_args(argv)
     if values.microphone == (values.file is not None):
         raise ClientError("Give either FILE or --microphone.")
     if values.microphone:

@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--bonus", type=command_line.positive, default=0.5, help="nats for each token of a phrase"
     )
-    values = parser.parse_args(argv)
+    values = parser.parse_intermixed_args(argv)
     client, failed = command_line.connected(values), 0
     for path in values.files:
         name = "" if len(values.files) == 1 else f"{path}\t"

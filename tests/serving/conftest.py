@@ -16,11 +16,17 @@ MODEL = "recognizer"
 MAX_SECONDS = 3.0
 
 
-class Reversed(ServedModel):
-    """A server with a mistake: its texts come in the wrong order."""
+class Reversed:
+    """A model with a mistake: its texts come in the wrong order."""
+
+    def __init__(self, model):
+        self._model = model
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
 
     def predict(self, name, given):
-        outputs = super().predict(name, given)
+        outputs = self._model.predict(name, given)
         return outputs | {key: outputs[key][::-1] for key in {"text", "error"} & outputs.keys()}
 
 
@@ -51,9 +57,11 @@ def served(tmp_path_factory):
     model = pairs.built("cascade", "averaged", pairs.W4A8)
     export_saved_model(model, tiny.TOKENIZER, folder, max_seconds=MAX_SECONDS)
     batching = read_batching(kit.FOLDER / "batching.config")
+    batched = ServedModel(folder, batching)
+    alone = batched.unbatched()
     models = Models(
         name=MODEL,
-        versions={1: ServedModel(folder, batching), 2: ServedModel(folder), 3: Reversed(folder)},
+        versions={1: batched, 2: alone, 3: Reversed(alone)},
         labels={"stable": 1, "canary": 2},
     )
     with serving(models) as addresses:

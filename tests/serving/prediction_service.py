@@ -8,6 +8,7 @@ does, if it is told to.
 
 import concurrent.futures
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -63,6 +64,12 @@ class ServedModel:
             self.batchers = batchers(self._run, list(self.signatures), batching)
         # Requests of the file beside the model that were answered.
         self.warmed = sum(1 for _ in self._warm(folder / _WARMUP))
+
+    def unbatched(self) -> "ServedModel":
+        """The same, loaded once, with each request alone."""
+        other = copy.copy(self)
+        other.batchers = None
+        return other
 
     def predict(self, name: str, given: Mapping[str, np.ndarray]) -> Arrays:
         """Answers a request.

@@ -149,7 +149,8 @@ def _tensor(value: Any, dtype: int) -> np.ndarray:
         if dtype == tf.string:
             return _strings(value)
         array = np.array(value)
-        if array.dtype.kind not in "if" or (array.dtype.kind == "f" and not dtype.is_floating):
+        kinds = "b" if dtype == tf.bool else "if" if dtype.is_floating else "i"
+        if array.dtype.kind not in kinds:
             raise BadRequestError(f"JSON Value is not of expected type: {dtype.name}")
         return array.astype(dtype.as_numpy_dtype)
     except ValueError as error:
