@@ -1,7 +1,15 @@
+import json
+import re
+import shlex
+import shutil
+import subprocess
+
 import pytest
+import soundfile
 
 from tests.serving import kit
 from tests.serving.server_configs import read_batching, read_models, read_monitoring
+from tests.support import tiny
 
 
 def test_the_smoke_test_passes(served):
@@ -69,3 +77,52 @@ def test_manifests():
     compose = found["compose.yaml"]["services"]["recognizer"]
     assert compose["image"] == server["image"]
     assert set(compose["command"]) < set(server["args"])
+
+
+@pytest.fixture
+def page(served, tmp_path, monkeypatch):
+    """The blocks of the kit's page that ask a server, which is that of the tests."""
+    monkeypatch.chdir(tmp_path)
+    soundfile.write(tmp_path / "speech.wav", tiny.speech(20), 16000)
+    text = (kit.FOLDER / "README.md").read_text()
+    text = text.replace("http://localhost:8501", served.addresses.rest)
+    text = text.replace("localhost:8500", served.addresses.grpc)
+    return re.findall(r"^```(\w+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_python_of_the_page(page, capsys):
+    names = {}
+    blocks = [code for language, code in page if language == "python"]
+    for code in blocks:
+        exec(code, names)
+    assert len(blocks) == 2
+    assert "divide 16-bit samples by 32768" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
+def test_the_requests_of_the_page(page):
+    blocks = [code for _, code in page if code.startswith(("curl", "printf"))]
+    answers = [
+        json.loads(subprocess.run(["bash", "-ec", code], capture_output=True, check=True).stdout)
+        for code in blocks
+    ]
+    (rows, columns) = answers
+    assert (rows["predictions"][0]["error"], columns["outputs"]["error"]) == ("", [""])
+
+
+def test_the_programs_of_the_page(page):
+    """Their arguments, against a server; what they print has tests of its own."""
+    checked = set()
+    for _, code in page:
+        for line in code.splitlines():
+            found = re.match(r"python export/tf_serving/(\w+)\.py (.*)", line)
+            if found is None or "microphone" in line:
+                continue
+            arguments = shlex.split(found[2].replace("*.wav", "speech.wav"))
+            arguments = [re.sub(r"^\w+\.wav$", "speech.wav", x) for x in arguments]
+            arguments = [re.sub("^--phrase=.*", "--phrase=a b", x) for x in arguments]
+            arguments = [re.sub("^--seconds=.*", "--seconds=0.2", x) for x in arguments]
+            result = kit.run(getattr(kit, found[1]), *arguments)
+            assert result.status == 0, (line, result)
+            checked.add(found[1])
+    assert checked == {"transcribe", "stream_client", "load_client", "smoke_test"}
