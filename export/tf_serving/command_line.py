@@ -1,9 +1,10 @@
 """How the programs of this folder read their arguments and report mistakes."""
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from recognition_client import ClientError, GrpcClient, RestClient
@@ -33,13 +34,14 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
 def connected(values: argparse.Namespace) -> GrpcClient | RestClient:
     """The client that the arguments ask for."""
     kind = RestClient if values.address.startswith(("http://", "https://")) else GrpcClient
-    return kind(
-        values.address,
-        values.model,
-        version=values.version,
-        label=values.label,
-        timeout=values.timeout,
-    )
+    with _held_back():
+        return kind(
+            values.address,
+            values.model,
+            version=values.version,
+            label=values.label,
+            timeout=values.timeout,
+        )
 
 
 def positive(text: str) -> float:
@@ -50,6 +52,22 @@ def positive(text: str) -> float:
     return value
 
 
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Keeps from stderr what TensorFlow, which comes with the messages of gRPC, says at its start."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    try:
+        # Some of it is written by C++, past `sys.stderr`.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> NoReturn:
     """Runs a program and exits: with what it returns, or 2 after a mistake, told in one line.
 
@@ -57,8 +75,6 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None)
         main: takes the arguments and returns the exit status.
         argv: the arguments without the program's name, by default those of `sys.argv`.
     """
-    # Without this, TensorFlow, which comes with the messages of gRPC, greets on stderr.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         sys.exit(main(sys.argv[1:] if argv is None else argv))
     except ClientError as error:

@@ -271,7 +271,11 @@ class GrpcClient(Client):
         except self._grpc.RpcError as error:
             code, details = error.code().name, error.details()
             if code == "UNAVAILABLE":
-                message = f"No server answers at {self._address} ({details}); check the address."
+                # Also of a server whose queue is full.
+                message = (
+                    f"No answer from {self._address} ({details}); check the address, or ask again "
+                    "later."
+                )
             elif code == "DEADLINE_EXCEEDED":
                 message = f"{self._address} did not answer within {self._timeout:g} s."
             else:
@@ -363,7 +367,7 @@ class RestClient(Client):
             message = f"{self._server} did not answer within {self._timeout:g} s."
             raise ServerError(message) from error
         except self._requests.RequestException as error:
-            message = f"No server answers at {self._server}; check the address."
+            message = f"No answer from {self._server}; check the address, or ask again later."
             raise ServerError(message) from error
         try:
             # NaN and infinities are in it as TF Serving and Python write them.

@@ -36,7 +36,7 @@ class Served:
 
     addresses: Addresses
     folder: Path
-    # The versions: batched and labelled "stable"; each request alone, "canary"; a `Reversed`.
+    # Versions: 0 is `Reversed`; 1 batches, "stable"; 2 answers each request alone, "canary".
     models: Models
 
     def grpc(self, **chosen):
@@ -61,7 +61,7 @@ def served(tmp_path_factory):
     alone = batched.unbatched()
     models = Models(
         name=MODEL,
-        versions={1: batched, 2: alone, 3: Reversed(alone)},
+        versions={0: Reversed(alone), 1: batched, 2: alone},
         labels={"stable": 1, "canary": 2},
     )
     with serving(models) as addresses:

@@ -1,6 +1,8 @@
 import concurrent.futures
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -111,9 +113,9 @@ def test_refusals_of_servers(served):
     two = {"pcm": np.stack([UTTERANCES[0]] * 2)}
     assert code(served.grpc(label="stable"), **two) == "INVALID_ARGUMENT"
     assert served.grpc(label="canary").predict("serving_default", two)["text"].shape == (2,)
-    with pytest.raises(client.ServerError, match="No server answers at localhost:1"):
+    with pytest.raises(client.ServerError, match="No answer from localhost:1"):
         client.GrpcClient("localhost:1").transcribe(UTTERANCES[0])
-    with pytest.raises(client.ServerError, match="No server answers at http://localhost:1;"):
+    with pytest.raises(client.ServerError, match="No answer from http://localhost:1;"):
         client.RestClient("http://localhost:1").transcribe(UTTERANCES[0])
 
 
@@ -214,7 +216,7 @@ def test_the_program_for_files(served, tmp_path):
         ("stream_client", ["localhost:1", "/nowhere/a.wav"], "There is no file /nowhere/a.wav"),
         ("load_client", ["localhost:1", "--clients=0", "a.wav"], "it must be at least 1"),
         ("smoke_test", ["http://localhost:1"], "ADDRESS must be that of gRPC"),
-        ("smoke_test", ["localhost:1"], "No server answers at localhost:1"),
+        ("smoke_test", ["localhost:1"], "No answer from localhost:1"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(program, arguments, complaint):
@@ -238,3 +240,26 @@ def test_load(served, tmp_path):
     assert result.status == 0
     names = [line.split("\t")[0] for line in result.out.splitlines()]
     assert names == ["requests", "errors", "requests/s", "audio s/s", "p50", "p95", "p99"]
+
+
+def test_a_program_says_nothing_but_its_sentence():
+    """As a process of its own: TensorFlow is started, and not heard."""
+    result = subprocess.run(
+        [sys.executable, kit.FOLDER / "smoke_test.py", "localhost:1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("No answer from localhost:1 (")
+    assert result.stderr.count("\n") == 1
+
+
+def test_rest_needs_nothing_of_tensorflow():
+    program = (
+        f"import sys; sys.path.insert(0, {str(kit.FOLDER)!r}); import recognition_client as c\n"
+        "c.RestClient('http://localhost:1')\n"
+        "print(sorted({'tensorflow', 'grpc', 'int4_conformer'} & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert result.stdout == b"[]\n"
