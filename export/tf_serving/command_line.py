@@ -54,7 +54,7 @@ def positive(text: str) -> float:
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """Keeps from stderr what TensorFlow, which comes with the messages of gRPC, says at its start."""
+    """Keeps from stderr what TensorFlow says at its start; it comes with the messages of gRPC."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr = os.dup(2)
