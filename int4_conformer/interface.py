@@ -70,6 +70,9 @@ A SavedModel hears batches, and all that it takes and gives has the batch for it
 `first_pass` and `second_pass` are those above for a batch of streams, and give beside it
 
     out  text        string [batch]            what the tokens add to the text, spaces included
+
+A stream that shall say what the whole utterance does is padded with silence to whole blocks, and
+ends with a segment that is not full, if one of `length` 0.
 """
 
 # Signatures.
