@@ -14,12 +14,16 @@ def traced(function, target, *specs):
 
 def matrices(graph):
     """Type and shape of each matrix that a graph reads or holds; no rows and columns."""
+    operations = graph.graph.get_operations()
     arrays = [(variable.dtype, variable.shape) for variable in graph.graph.variables]
-    arrays += [
-        (operation.outputs[0].dtype, operation.outputs[0].shape)
-        for operation in graph.graph.get_operations()
-        if operation.type == "Const"
-    ]
+    arrays += [(x.outputs[0].dtype, x.outputs[0].shape) for x in operations if x.type == "Const"]
+    # Codes that were unpacked, however often they are read.
+    unpacked = {
+        x.inputs[0].op.inputs[0].name: (x.outputs[0].dtype, x.outputs[0].shape)
+        for x in operations
+        if x.type == "EnsureShape" and x.inputs[0].op.type == "ReadVariableOp"
+    }
+    arrays += unpacked.values()
     return [
         (dtype.name, tuple(shape)) for dtype, shape in arrays if shape.rank == 2 and min(shape) > 1
     ]
