@@ -12,10 +12,10 @@ MIX = "mix"
 _NAMED = {"left": 1, "right": 2}
 # Resamplers and float files overshoot 1 by a little; 16-bit samples cast to float by thousands.
 MAX_PEAK = 4.0
-_MAX_CHANNELS = 8
+MAX_CHANNELS = 8
 # A mix of channels that have nothing to do with each other keeps all of the energy that they bring
 # into it; with less than this part of it they cancel each other.
-_LEAST_KEPT = 0.5
+LEAST_KEPT = 0.5
 
 
 def require_rate(sample_rate: Any) -> None:
@@ -83,10 +83,10 @@ def as_float(samples: Any) -> np.ndarray:
         raise UserError(
             f"`samples` must be float32 in [-1, 1] or int16. Received: {kind}; {_advice(array)}."
         )
-    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > _MAX_CHANNELS):
+    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > MAX_CHANNELS):
         raise UserError(
             "`samples` must be [samples] or [samples, channels] with at most "
-            f"{_MAX_CHANNELS} channels. Received: shape {list(array.shape)}"
+            f"{MAX_CHANNELS} channels. Received: shape {list(array.shape)}"
         )
     if array.size == 0:
         raise UserError(f"`samples` holds no sample. Received: shape {list(array.shape)}")
@@ -125,7 +125,7 @@ def to_mono(channels: np.ndarray, channel: str | int, name: str) -> tuple[np.nda
     mixed = channels.mean(axis=1)
     # Without direct current, which may cancel.
     energies, kept = channels.var(axis=0, dtype=np.float64), mixed.var(dtype=np.float64)
-    if kept >= _LEAST_KEPT * energies.sum() / count**2:
+    if kept >= LEAST_KEPT * energies.sum() / count**2:
         return mixed, None
     louder = int(energies.argmax())
     return channels[:, louder], (

@@ -23,9 +23,9 @@ from int4_conformer.text.normalize import normalize
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
 
-_BOUNDARY = 0
+BOUNDARY = 0
 # States: in a word that matches nothing, and at the start of a word.
-_INSIDE, _START = 0, 1
+INSIDE, START = 0, 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +43,7 @@ class PhraseBias:
     # float32 [states], added at the end of the utterance.
     ended: np.ndarray
 
-    start = _START
+    start = START
 
     @classmethod
     def of(cls, phrases: Sequence[str], tokenizer: Tokenizer, score: float) -> "PhraseBias":
@@ -107,20 +107,20 @@ def word_beginnings(vocabulary: Vocabulary) -> np.ndarray:
 
 def phrase_symbols(ids: Sequence[int], vocabulary: Vocabulary) -> list[int]:
     """The tokens of a phrase with boundaries between its words and behind the last one."""
-    begins = word_beginnings(vocabulary)
     symbols: list[int] = []
     for token in ids:
-        if begins[token]:
-            symbols.append(_BOUNDARY)
-        if vocabulary.pieces[token] != WORD_BOUNDARY:
+        piece = vocabulary.pieces[token]
+        if piece.startswith(WORD_BOUNDARY):
+            symbols.append(BOUNDARY)
+        if piece != WORD_BOUNDARY:
             symbols.append(token)
-    while symbols and symbols[0] == _BOUNDARY:
+    while symbols and symbols[0] == BOUNDARY:
         symbols.pop(0)
-    return [*symbols, _BOUNDARY] if symbols else []
+    return [*symbols, BOUNDARY] if symbols else []
 
 
 class _Trie:
-    """Phrases as paths from `_START`.
+    """Phrases as paths from `START`.
 
     `pending` is what a match up to a node has added and not yet earned: what failing takes back.
     """
@@ -133,20 +133,20 @@ class _Trie:
 
     def add(self, symbols: Sequence[int]) -> None:
         """Adds a phrase, whose last symbol is a boundary."""
-        node = _START
+        node = START
         for symbol in symbols:
             if symbol not in self._children[node]:
                 self._children[node][symbol] = len(self._children)
                 self._children.append({})
                 self._complete.append(0.0)
             node = self._children[node][symbol]
-        self._complete[node] = self._score * sum(symbol != _BOUNDARY for symbol in symbols)
+        self._complete[node] = self._score * sum(symbol != BOUNDARY for symbol in symbols)
 
     def tables(self, vocabulary: Vocabulary, begins: np.ndarray) -> dict[str, np.ndarray]:
         """The fields of `PhraseBias`."""
         following, added, pending = self._moves(vocabulary.size)
         # A token that begins a word crosses the boundary first.
-        crossed, crossing = following[:, _BOUNDARY], added[:, _BOUNDARY]
+        crossed, crossing = following[:, BOUNDARY], added[:, BOUNDARY]
         tokens, scores = following.copy(), added.copy()
         tokens[:, begins] = following[crossed][:, begins]
         scores[:, begins] = crossing[:, None] + added[crossed][:, begins]
@@ -162,23 +162,23 @@ class _Trie:
     def _moves(self, symbols: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of each node: the next one by each symbol, what that adds, and what is pending."""
         count = len(self._children)
-        following = np.full([count, symbols], _INSIDE)
+        following = np.full([count, symbols], INSIDE)
         added = np.zeros([count, symbols])
         pending = np.zeros(count)
         # The longest match among the suffixes that begin with a word, and the best phrase that
         # ends here.
-        fallback = np.full(count, _INSIDE)
+        fallback = np.full(count, INSIDE)
         earned = np.array(self._complete)
-        following[_INSIDE, _BOUNDARY] = _START
+        following[INSIDE, BOUNDARY] = START
         # Shorter matches first: a fallback is shorter than what falls back to it.
-        queue = [_START]
+        queue = [START]
         for node in queue:
             shorter = fallback[node]
             following[node] = following[shorter]
             added[node] = added[shorter] + pending[shorter] - pending[node]
             for symbol, child in self._children[node].items():
-                fallback[child] = _INSIDE if node == _START else following[shorter, symbol]
-                if symbol == _BOUNDARY:
+                fallback[child] = INSIDE if node == START else following[shorter, symbol]
+                if symbol == BOUNDARY:
                     earned[child] = max(earned[child], earned[fallback[child]])
                     pending[child] = max(0.0, pending[node] - earned[child])
                     added[node, symbol] = 0.0

@@ -11,11 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.decoding.biasing import word_beginnings
+from int4_conformer.decoding.biasing import BOUNDARY, INSIDE, START, word_beginnings
 from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
 
-_BOUNDARY = 0
-_INSIDE, _START = 0, 1
 # What stands behind the last symbol of a phrase.
 NO_SYMBOL = -1
 
@@ -59,7 +57,7 @@ class RequestBias:
             following=tf.reshape(following + first[:, :, None], [-1, vocabulary.size]),
             added=tf.reshape(added, [-1, vocabulary.size]),
             ended=tf.reshape(ended, [-1]),
-            start=first + _START,
+            start=first + START,
         )
 
     def scores(self, states: tf.Tensor) -> tf.Tensor:
@@ -98,12 +96,12 @@ def _tables(
     begins = tf.constant(word_beginnings(vocabulary))
     lone = tf.constant(np.array([piece == WORD_BOUNDARY for piece in vocabulary.pieces]))
     # A token that begins a word crosses the boundary first.
-    crossed, crossing = following[:, _BOUNDARY], added[:, _BOUNDARY]
+    crossed, crossing = following[:, BOUNDARY], added[:, BOUNDARY]
     tokens = tf.where(begins, tf.gather(following, crossed), following)
     scores = tf.where(begins, crossing[:, None] + tf.gather(added, crossed), added)
     tokens = tf.where(lone, crossed[:, None], tokens)
     scores = tf.where(lone, crossing[:, None], scores)
-    blank = tf.constant(np.arange(vocabulary.size) == _BOUNDARY)
+    blank = tf.constant(np.arange(vocabulary.size) == BOUNDARY)
     tokens = tf.where(blank, tf.range(tf.shape(tokens)[0])[:, None], tokens)
     scores = tf.where(blank, 0.0, scores)
     return tokens, scores, crossing - tf.gather(moves.pending, crossed)
@@ -130,13 +128,13 @@ def _moves(symbols: tf.Tensor, score: tf.Tensor, vocab: int) -> _Moves:
 
         goes_on = length < ends
         symbol = tf.where(goes_on, symbols[:, tf.minimum(length, longest - 1)], 0)
-        ends_word = symbol == _BOUNDARY
+        ends_word = symbol == BOUNDARY
         child = state(tf.minimum(length + 1, longest))
         # Those that do not go on write to a row more.
         row = tf.where(goes_on, tf.gather(first, length), phrases)
         at = tf.stack([row, symbol], axis=1)
         fallback = tf.gather_nd(moves.following, tf.stack([shorter, symbol], axis=1))
-        fallback = tf.where(here == _START, _INSIDE, fallback)
+        fallback = tf.where(here == START, INSIDE, fallback)
 
         def updated(rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
             rows = tf.pad(rows, [[0, 1], [0, 0]])
@@ -152,10 +150,8 @@ def _moves(symbols: tf.Tensor, score: tf.Tensor, vocab: int) -> _Moves:
         pending = tf.gather(moves.pending, here)
         complete = tf.where(length + 1 == ends, _tokens(symbols, ends, score), 0.0)
         # Of phrases that are alike so far, some may end here.
-        complete = tf.math.unsorted_segment_max(
-            complete, tf.gather(first, tf.minimum(length + 1, longest)), phrases
-        )
-        complete = tf.gather(complete, tf.gather(first, tf.minimum(length + 1, longest)))
+        alike = tf.gather(first, tf.minimum(length + 1, longest))
+        complete = tf.gather(tf.math.unsorted_segment_max(complete, alike, phrases), alike)
         earned = tf.maximum(complete, tf.gather(moves.earned, fallback))
         earned = tf.where(ends_word, earned, 0.0)
         pending = tf.where(ends_word, tf.maximum(0.0, pending - earned), pending + score)
@@ -174,7 +170,7 @@ def _moves(symbols: tf.Tensor, score: tf.Tensor, vocab: int) -> _Moves:
     inside = tf.cast(nothing, tf.int32)
     following = tf.zeros([states, vocab], tf.int32)
     start = _Moves(
-        tf.tensor_scatter_nd_update(following, [[_INSIDE, _BOUNDARY]], [_START]),
+        tf.tensor_scatter_nd_update(following, [[INSIDE, BOUNDARY]], [START]),
         tf.zeros([states, vocab]),
         nothing,
         nothing,
@@ -195,5 +191,5 @@ def _first_alike(symbols: tf.Tensor) -> tf.Tensor:
 
 def _tokens(symbols: tf.Tensor, ends: tf.Tensor, score: tf.Tensor) -> tf.Tensor:
     """float32 [phrases], the bonus of each whole phrase."""
-    words = tf.sequence_mask(ends, tf.shape(symbols)[1]) & (symbols != _BOUNDARY)
+    words = tf.sequence_mask(ends, tf.shape(symbols)[1]) & (symbols != BOUNDARY)
     return score * tf.reduce_sum(tf.cast(words, tf.float32), axis=1)

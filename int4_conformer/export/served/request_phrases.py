@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from int4_conformer.decoding.biasing import word_beginnings
 from int4_conformer.decoding.phrase_tables import NO_SYMBOL
 from int4_conformer.errors import UserError
 from int4_conformer.text.tokenizer import Tokenizer
@@ -43,7 +44,7 @@ class PhraseReader:
         # The blank spells nothing.
         scores[0] = _IMPOSSIBLE
         self._scores = tf.constant(scores)
-        self._begins = tf.constant([piece.startswith(WORD_BOUNDARY) for piece in pieces])
+        self._begins = tf.constant(word_beginnings(tokenizer.vocabulary))
         self._longest = max(map(len, pieces[1:]))
         self._marks_first_word = tokenizer.marks_first_word
 

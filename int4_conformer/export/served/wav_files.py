@@ -11,13 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.audio.samples import MAX_PEAK
+from int4_conformer.audio.samples import LEAST_KEPT, MAX_CHANNELS, MAX_PEAK
 
 # Format tags.
 _PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
-# A mix keeps at least this part of the energy that channels bring which have nothing to do with
-# each other, as `audio.samples.to_mono` has it.
-_LEAST_KEPT = 0.5
 # How files of other formats begin, and what they are.
 _OTHERS = {
     "fLaC": "FLAC",
@@ -82,7 +79,10 @@ def decode_wav(content: tf.Tensor) -> Sound:
                     ]
                 ),
             ),
-            ((channels < 1) | (channels > 8), "A WAV file must have 1 to 8 channels."),
+            (
+                (channels < 1) | (channels > MAX_CHANNELS),
+                f"A WAV file must have 1 to {MAX_CHANNELS} channels.",
+            ),
         ]
     )
     good = error == ""
@@ -203,7 +203,7 @@ def _mono(samples: tf.Tensor) -> tf.Tensor:
     energies = tf.math.reduce_variance(tf.cast(samples, tf.float64), axis=0)
     kept = tf.math.reduce_variance(tf.cast(mixed, tf.float64))
     count = tf.cast(tf.shape(samples)[1], tf.float64)
-    cancels = kept < _LEAST_KEPT * tf.reduce_sum(energies) / count**2
+    cancels = kept < LEAST_KEPT * tf.reduce_sum(energies) / count**2
     return tf.where(cancels, tf.gather(samples, tf.argmax(energies), axis=1), mixed)
 
 

@@ -33,13 +33,6 @@ def exact_float_allowed(width: int | None, a_limit: int, b_limit: int) -> bool:
     return width is not None and width * a_limit * b_limit < _EXACT_FLOAT_BOUND
 
 
-def exact_float_widths(width: int, limit: int) -> list[int]:
-    """Widths of the parts of a product, at least one, whose sums are exact in float32 if no product
-    of two codes is above the limit."""
-    widest = (_EXACT_FLOAT_BOUND - 1) // limit
-    return [min(widest, width - start) for start in range(0, width, widest)] or [0]
-
-
 def portable_backend(width: int | None) -> Backend:
     """The backend for programs that must run without XLA, as on a server."""
     return "native" if width is None else "exact_float"
@@ -76,7 +69,7 @@ def shifted_matmul(
 ) -> tuple[tf.Tensor, int]:
     """`int_matmul` of `a + shift` and `b`, and that shift, for callers that have something else to
     take off the product, too."""
-    width = a.shape[-1] if b.shape[-2] is None else b.shape[-2]
+    width = _width(a, b)
     if backend == "auto":
         backend = _fastest(a.shape, width, b.shape[-1], b_limit)
     if backend == "xla":
@@ -94,15 +87,30 @@ def shifted_matmul(
             "`exact_float` needs to know how many products it sums up. Received: shapes "
             f"{a.shape} and {b.shape}; use backend `xla` or `native`."
         )
-    return _exact_float_matmul(a, b, width, b_limit), 0
+    a, b = tf.cast(a, tf.float32), tf.cast(b, tf.float32)
+    return tf.cast(exact_float_matmul(a, b, 128 * b_limit), tf.int32), 0
 
 
-def _exact_float_matmul(a: tf.Tensor, b: tf.Tensor, width: int, b_limit: int) -> tf.Tensor:
-    """Products of parts, each as wide as is exact, summed as integers."""
-    sizes = exact_float_widths(width, 128 * b_limit)
-    a, b = (tf.cast(x, tf.float32) for x in (a, b))
-    if len(sizes) == 1:
-        return tf.cast(tf.matmul(a, b), tf.int32)
+def _width(a: tf.Tensor, b: tf.Tensor) -> int | None:
+    """How many products each sum has, if that is known."""
+    return a.shape[-1] if b.shape[-2] is None else b.shape[-2]
+
+
+def exact_float_matmul(a: tf.Tensor, b: tf.Tensor, limit: int) -> tf.Tensor:
+    """Multiplies whole numbers exactly.
+
+    Args:
+        a: float32 [..., rows, width].
+        b: float32 [..., width, columns] with the same leading axes.
+        limit: no product of two numbers is above it.
+
+    Returns:
+        [..., rows, columns], float32; int32 if the sums are exact in parts alone.
+    """
+    width, widest = _width(a, b), (_EXACT_FLOAT_BOUND - 1) // limit
+    if width <= widest:
+        return tf.matmul(a, b)
+    sizes = [min(widest, width - start) for start in range(0, width, widest)]
     parts = zip(tf.split(a, sizes, axis=-1), tf.split(b, sizes, axis=-2), strict=True)
     return tf.add_n([tf.cast(tf.matmul(*part), tf.int32) for part in parts])
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from int4_conformer.quant.numerics.activations import centred_rows
 from int4_conformer.quant.numerics.tensor import QTensor
 from int4_conformer.quant.products.integer_product import outputs_last
-from int4_conformer.quant.products.matmul import exact_float_widths
+from int4_conformer.quant.products.matmul import exact_float_matmul
 from int4_conformer.quant.spec.quant_config import Activation, levels
 
 
@@ -43,9 +43,4 @@ def portable_product(
 
 
 def _accumulators(rows: tf.Tensor, codes: tf.Tensor, limit: int) -> tf.Tensor:
-    """float32 of the sums of products, none of which is above the limit."""
-    widths = exact_float_widths(codes.shape[0], limit)
-    if len(widths) == 1:
-        return tf.matmul(rows, codes)
-    parts = zip(tf.split(rows, widths, axis=1), tf.split(codes, widths), strict=True)
-    return tf.cast(tf.add_n([tf.cast(tf.matmul(a, b), tf.int32) for a, b in parts]), tf.float32)
+    return tf.cast(exact_float_matmul(rows, codes, limit), tf.float32)
