@@ -186,7 +186,7 @@ class Client(abc.ABC):
             "phrases": np.array([list(phrases) or [""]], np.object_),
             "bonus": np.float32([bonus]),
         }
-        outputs = self.predict("beam", _row(_floats(_mono(samples))) | given)
+        outputs = self.predict("beam", _row(floats(_mono(samples))) | given)
         _raise_error(outputs)
         return tuple(
             Hypothesis(text=str(text), score=float(score))
@@ -327,7 +327,7 @@ class RestClient(Client):
             self._url += f"/labels/{label}"
 
     def transcribe(self, samples: np.ndarray) -> Transcript:
-        return self.transcribe_bytes(_wav(_floats(_mono(samples))))
+        return self.transcribe_bytes(_wav(floats(_mono(samples))))
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         columns = {name: _as_json(np.asarray(value)) for name, value in inputs.items()}
@@ -462,21 +462,28 @@ def required(module: str, package: str) -> ModuleType:
         ) from error
 
 
-def _mono(samples: np.ndarray) -> np.ndarray:
+def checked_samples(samples: np.ndarray) -> np.ndarray:
+    """Samples [samples], float32 or int16; raises ClientError if they are something else."""
     samples = np.asarray(samples)
     if samples.ndim != 1 or samples.dtype not in (np.float32, np.int16):
         raise ClientError(
             "`samples` must be float32 or int16 [samples]. Received: "
             f"{samples.dtype} {list(samples.shape)}"
         )
+    return samples
+
+
+def floats(samples: np.ndarray) -> np.ndarray:
+    """float32 in [-1, 1] of float32 or int16."""
+    return samples / np.float32(_MAX_INT16) if samples.dtype == np.int16 else samples
+
+
+def _mono(samples: np.ndarray) -> np.ndarray:
+    samples = checked_samples(samples)
     # A tensor without an element has no first value, with which the server would pad it.
     if not samples.size:
         raise ClientError("`samples` holds no sample.")
     return samples
-
-
-def _floats(samples: np.ndarray) -> np.ndarray:
-    return samples / np.float32(_MAX_INT16) if samples.dtype == np.int16 else samples
 
 
 def _row(samples: np.ndarray) -> dict[str, np.ndarray]:

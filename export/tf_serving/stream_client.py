@@ -19,6 +19,8 @@ from recognition_client import (
     Client,
     ClientError,
     Signature,
+    checked_samples,
+    floats,
     read_samples,
     required,
 )
@@ -86,7 +88,7 @@ class Stream:
         """
         if self._ended:
             raise ClientError("The utterance has ended; begin a new stream for the next one.")
-        self._hear(_checked(samples), last=False)
+        self._hear(floats(checked_samples(samples)), last=False)
         return self._result()
 
     def finish(self) -> PartialResult:
@@ -171,16 +173,6 @@ def _block_samples(client: Client, segment: int, first: Signature) -> int:
     one = {"pcm": np.zeros([1, 1], np.float32), "length": np.int32([1])}
     frames = int(client.predict("encode", one)["length"][0])
     return frames * segment // first.outputs["encoded"].shape[1]
-
-
-def _checked(samples: np.ndarray) -> np.ndarray:
-    samples = np.asarray(samples)
-    if samples.ndim != 1 or samples.dtype not in (np.float32, np.int16):
-        raise ClientError(
-            "`samples` must be float32 or int16 [samples]. Received: "
-            f"{samples.dtype} {list(samples.shape)}"
-        )
-    return samples / np.float32(32768) if samples.dtype == np.int16 else samples
 
 
 def _spaced(text: str) -> str:
