@@ -384,6 +384,7 @@ def test_streams_of_a_batch_say_what_whole_utterances_do(cascade):
 
 def test_requests_to_warm_up_with(cascade):
     records = tf.data.TFRecordDataset(str(cascade.folder / WARMUP_FILE))
+    assert (cascade.folder / WARMUP_FILE).stat().st_size < 1_500_000
     answered = []
     for record in records.as_numpy_iterator():
         log = prediction_log_pb2.PredictionLog.FromString(record)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from int4_conformer import interface
@@ -15,7 +16,7 @@ from int4_conformer import interface
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 # Utterances at once, and seconds of each. Kernels are prepared once for all lengths.
 _BATCHES = (1, 4)
-_SECONDS = 2.0
+_SECONDS = 1.0
 
 
 def write_warmup(functions: Mapping[str, Any], folder: Path, sample_rate: int) -> None:
@@ -34,7 +35,7 @@ def write_warmup(functions: Mapping[str, Any], folder: Path, sample_rate: int) -
                 request = predict_pb2.PredictRequest()
                 request.model_spec.signature_name = name
                 for given, value in inputs.items():
-                    request.inputs[given].CopyFrom(tf.make_tensor_proto(value))
+                    request.inputs[given].CopyFrom(_proto(value))
                 log = prediction_log_pb2.PredictionLog(
                     predict_log=prediction_log_pb2.PredictLog(request=request)
                 )
@@ -64,3 +65,10 @@ def _inputs(function: Any, sample_rate: int) -> Iterator[dict[str, np.ndarray]]:
             else np.zeros([batch, *spec.shape[1:]], spec.dtype.as_numpy_dtype)
             for name, spec in specs.items()
         }
+
+
+def _proto(value: np.ndarray) -> tensor_pb2.TensorProto:
+    """A tensor; of zeros one alone, since states of large models are megabytes of them."""
+    if value.dtype.kind in "OUS" or value.any():
+        return tf.make_tensor_proto(value)
+    return tf.make_tensor_proto(value.dtype.type(0), shape=value.shape)
