@@ -22,12 +22,12 @@ import tensorflow as tf
 from absl import app, flags
 
 from int4_conformer.data.corpus import Utterances, normalized, read_corpus
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.biasing import PhraseBias
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.evaluation.batched import BatchedEvaluator
 from int4_conformer.evaluation.one_by_one import score
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.workdir import Workdir
 

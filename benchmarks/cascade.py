@@ -40,7 +40,7 @@ def main(_: list[str]) -> None:
         "cascaded_tiny", FLAGS.recipe, config, tokenizer=tokenizer, train=train, workdir=workdir
     )
     file = output / f"{FLAGS.recipe}.tflite"
-    export_tflite(model, tokenizer.vocabulary, file)
+    export_tflite(model, tokenizer, file)
     recognizer = Recognizer(file)
 
     def streamed(samples: np.ndarray, second_pass: bool) -> str:

@@ -27,13 +27,14 @@ import tensorflow as tf
 from absl import app, flags
 
 from int4_conformer.data.corpus import Utterances, normalized, read_corpus
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.evaluation.one_by_one import score
 from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.losses.rnnt import rnnt_loss
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.search.beam_config import BeamConfig
+from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.training.workdir import Workdir
 
@@ -67,7 +68,7 @@ def main(_: list[str]) -> None:
     model, tokenizer = Workdir(FLAGS.workdir).load()
     samples = [utterance.samples() for utterance in utterances]
     print(f"{model.config.name}, {len(samples)} utterances of {_mean_seconds(samples):.1f} s\n")
-    _print_speed(model, tokenizer.vocabulary, samples)
+    _print_speed(model, tokenizer, samples)
     print()
     _compare(model, tokenizer.vocabulary, utterances, samples)
 
@@ -115,7 +116,7 @@ def _searches(model: Transducer, widths: Sequence[int]) -> dict[str, Callable[..
     return {name: tf.function(run, jit_compile=True) for name, run in searches.items()}
 
 
-def _print_speed(model: Transducer, vocabulary: Vocabulary, samples: Sequence[np.ndarray]) -> None:
+def _print_speed(model: Transducer, tokenizer: Tokenizer, samples: Sequence[np.ndarray]) -> None:
     searches = _searches(model, FLAGS.beam)
     encode = tf.function(lambda pcm, length: model.encode(pcm, length)[-1], jit_compile=True)
     print("| search | batch | utterances/s | search alone, utterances/s |")
@@ -133,7 +134,7 @@ def _print_speed(model: Transducer, vocabulary: Vocabulary, samples: Sequence[np
             print(f"| {name} | {size} | {whole:.0f} | {alone:.0f} |")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.tflite"
-        export_tflite(model, vocabulary, file)
+        export_tflite(model, tokenizer, file)
         recognizer = Recognizer(file)
         seconds = sum(_timed(recognizer.tokens, pcm)[1] for pcm in samples)
     print(f"| greedy, the .tflite file | 1 | {len(samples) / seconds:.0f} | |")

@@ -23,6 +23,7 @@ from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.models.presets import preset
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.text.spelling import Spelling
 from int4_conformer.text.vocabulary import BLANK, Vocabulary
 
 FLAGS = flags.FLAGS
@@ -79,7 +80,7 @@ def _export(name: str, recipe: str, vocabulary: Vocabulary, file: Path) -> int:
     bias = np.zeros(vocabulary.size, np.float32)
     bias[0] = 100.0
     model.joint.output_bias.assign(bias)
-    export_tflite(model, vocabulary, file)
+    export_tflite(model, Spelling(vocabulary=vocabulary), file)
     return model.count_params()
 
 

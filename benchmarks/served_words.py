@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     utterances = normalized(read_corpus(FLAGS.manifest, FLAGS.split))
     audio = [utterance.samples() for utterance in utterances]
     with tempfile.TemporaryDirectory() as folder:
-        export_tflite(model, tokenizer.vocabulary, Path(folder) / "model.tflite")
+        export_tflite(model, tokenizer, Path(folder) / "model.tflite")
         export_saved_model(model, tokenizer, Path(folder) / "saved")
         recognizer = Recognizer(Path(folder) / "model.tflite")
         serve = tf.saved_model.load(f"{folder}/saved").signatures["serving_default"]

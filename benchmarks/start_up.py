@@ -123,11 +123,13 @@ def _train(name: str, recipe: str) -> None:
 def _export(name: str, recipe: str) -> None:
     model = _created(name, recipe)
     from int4_conformer.export.recognizer_tflite import export_tflite
+    from int4_conformer.text.spelling import Spelling
     from int4_conformer.text.vocabulary import BLANK, Vocabulary
 
     pieces = (BLANK, *(f"p{i}" for i in range(1, model.config.vocab_size)))
     with tempfile.TemporaryDirectory() as folder, _timed("export"):
-        export_tflite(model, Vocabulary(pieces=pieces), Path(folder) / "model.tflite")
+        spelling = Spelling(vocabulary=Vocabulary(pieces=pieces))
+        export_tflite(model, spelling, Path(folder) / "model.tflite")
 
 
 def _count(name: str, recipe: str) -> None:

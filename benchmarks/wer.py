@@ -45,7 +45,7 @@ def main(_: list[str]) -> None:
         model = trained("tiny", recipe, config, tokenizer=tokenizer, train=train, workdir=workdir)
         minutes = workdir.metrics()[-1]["seconds"] / 60
         file = output / f"{recipe}.tflite"
-        export_tflite(model, tokenizer.vocabulary, file)
+        export_tflite(model, tokenizer, file)
         with Progress(len(test), f"test {recipe}") as progress:
             evaluation = evaluate(Recognizer(file).transcribe, test, progress.update)
         hypotheses[recipe] = evaluation.hypotheses

@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 
 from int4_conformer.audio.geometry import FrontEndConfig
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.fields import markdown_table
 from int4_conformer.models.model_config import EncoderConfig, JointConfig, PredictorConfig
 from int4_conformer.quant.spec.quant_config import QuantConfig
+from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.training.training_config import TrainingConfig
 
 CONFIGS = {

@@ -10,6 +10,7 @@ from . import mixed_precision as mixed_precision
 from . import models as models
 from . import quant as quant
 from . import quantize as quantize
+from . import search as search
 from . import text as text
 from . import tflite as tflite
 from . import training as training

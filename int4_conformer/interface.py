@@ -9,6 +9,32 @@
          frames     int32 [capacity]           encoder frame that emitted each, from the first one
          log_probs  float32 [capacity]         logarithm of each one's probability
 
+A file of a fixed length, for runtimes that cannot size an input, has here and in `encode`
+
+    in   pcm        float32 [samples]          the utterance, padded with anything
+         length     int32 [1]                  real samples in it
+
+Other searches than the greedy one ask the parts of the model. `encode` gives what the last encoder
+makes of an utterance:
+
+    in   pcm        float32 [samples]          as above
+    out  encoded    float32 [time, dim]
+         length     int32 [1]                  real frames, in a file of a fixed length
+
+`predict` feeds the prediction network of the last pass a label more; it takes several hypotheses at
+once, as many as the shapes say:
+
+    in   label      int32 [rows]               the last label, 0 at the start
+         its state before that label, zeros at the start
+    out  predicted  float32 [rows, joint dim]
+         the state, under the names that it has as an input
+
+`join` says what may follow:
+
+    in   encoded    float32 [rows, dim]        a frame of the last pass
+         predicted  float32 [rows, joint dim]
+    out  logits     float32 [rows, vocab]      of all symbols, the blank, 0, among them
+
 `first_pass` hears a segment of a stream; recognisers whose encoders see no further than a chunk
 have it:
 
@@ -27,7 +53,11 @@ have it:
          length     int32 [1]                  real frames in it
          its state, as that of the first pass
     out  tokens, count, frames, log_probs      as those of the first pass
+         encoded    float32 [1, time, dim]     its own frames, for `join`; as many as went in
          the state
+
+States are float32 and int32, of one shape throughout, and named alike as input and output: whoever
+runs a stream hands on what came out. They begin as zeros.
 
 A SavedModel hears batches, and all that it takes and gives has the batch for its first axis:
 
@@ -83,11 +113,16 @@ TRANSCRIBE_PCM16 = "transcribe_pcm16"
 TRANSCRIBE_BYTES = "transcribe_bytes"
 BEAM = "beam"
 ENCODE = "encode"
+PREDICT = "predict"
+JOIN = "join"
 
 # Inputs and outputs.
 PCM = "pcm"
 LENGTH = "length"
 ENCODED = "encoded"
+LABEL = "label"
+PREDICTED = "predicted"
+LOGITS = "logits"
 TOKENS = "tokens"
 COUNT = "count"
 FRAMES = "frames"

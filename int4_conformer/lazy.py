@@ -17,6 +17,7 @@ def lazy_exports(
     checkers and editors find it, too. Each of its lines is
 
         from .module import Name as Name        an attribute of a submodule
+        from ..room.module import Name as Name  of a module elsewhere in the package
         from . import module as module          a submodule
 
     Args:
@@ -24,7 +25,7 @@ def lazy_exports(
         file: the package's `__file__`.
     """
     modules = {
-        alias.name: statement.module
+        alias.name: (f"{'.' * statement.level}{statement.module or alias.name}", statement.module)
         for statement in ast.parse(Path(file).with_suffix(".pyi").read_text()).body
         if isinstance(statement, ast.ImportFrom)
         for alias in statement.names
@@ -33,10 +34,10 @@ def lazy_exports(
     def getattribute(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        if modules[name] is None:
-            value = importlib.import_module(f"{package}.{name}")
-        else:
-            value = getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+        module, is_attribute = modules[name]
+        value = importlib.import_module(module, package)
+        if is_attribute:
+            value = getattr(value, name)
         # Stored so that the next access is an ordinary attribute, also where the import bound a
         # submodule of the same name over it.
         setattr(sys.modules[package], name, value)

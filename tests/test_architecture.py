@@ -22,7 +22,7 @@ FLOORS = [
     {"quant.stored_weight"},
     {"quant.deploy"},
     {"text"},
-    {"tflite"},
+    {"search", "tflite"},
     {"layers", "losses"},
     {"audio", "decoding"},
     {"lite"},

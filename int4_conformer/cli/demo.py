@@ -108,7 +108,7 @@ def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> di
         file = output / f"tiny_{name}.tflite"
         exported = quantize_model(model, "float") if name == "float32" else model
         with waiting(f"exporting {name}"):
-            export_tflite(exported, tokenizer.vocabulary, file)
+            export_tflite(exported, tokenizer, file)
         recognizer = Recognizer(file)
         with Progress(len(test), f"test {name}") as progress:
             evaluation = evaluate(recognizer.transcribe, test, progress.update)

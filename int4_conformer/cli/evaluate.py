@@ -32,12 +32,12 @@ from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import Recordings
-from int4_conformer.decoding.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation, evaluate
 from int4_conformer.fields import help_of
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.progress import Progress
+from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.text.normalize import normalize
 from int4_conformer.text.vocabulary import Vocabulary
 

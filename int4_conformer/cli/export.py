@@ -52,6 +52,14 @@ def _define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_float(
+        "fixed_seconds",
+        None,
+        "Length of whole utterances in a .tflite file, which are padded to it, for runtimes that "
+        "cannot size an input; any length if not given.",
+        lower_bound=0.01,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
         "max_seconds",
         MAX_SECONDS,
         "Longest utterance that a SavedModel recognises as a whole.",
@@ -68,6 +76,8 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     else:
         output = next_version(output)
         require_new_folder(output)
+    if values.format != "tflite" and values.fixed_seconds is not None:
+        raise UserError("--fixed_seconds is for .tflite files; leave it out.")
     recipe = None if values.recipe is None else Recipe.named(values.recipe)
     read_run_config(Path(arguments[0]))
 
@@ -84,7 +94,7 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     segment = {"segment_seconds": values.segment_seconds}
     with waiting("exporting", file=sys.stderr):
         if values.format == "tflite":
-            export_tflite(model, tokenizer.vocabulary, output, **segment)
+            export_tflite(model, tokenizer, output, fixed_seconds=values.fixed_seconds, **segment)
         else:
             export_saved_model(model, tokenizer, output, max_seconds=values.max_seconds, **segment)
     size = _size(output)

@@ -1,6 +1,6 @@
+from ..search.beam_config import BeamConfig as BeamConfig
 from .beam import BeamSearch as BeamSearch
 from .beam import NBest as NBest
-from .beam_config import BeamConfig as BeamConfig
 from .biasing import PhraseBias as PhraseBias
 from .committing import CommittingSearch as CommittingSearch
 from .greedy import Tokens as Tokens

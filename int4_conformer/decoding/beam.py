@@ -22,10 +22,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.decoding.rounds import Paths, Round, Rounds
 from int4_conformer.layers.steppable import State, where_rows
+from int4_conformer.search.beam_config import BeamConfig
 
 # The score of no hypothesis; finite, so that differences of two are no NaN.
 NOTHING = -1e30

@@ -1,4 +1,4 @@
-"""The automaton of `decoding.biasing`, made in graph: of phrases that come with a request.
+"""The automaton of `search.phrase_automaton`, made in graph: of phrases that come with a request.
 
 States are numbered by the length of what they match: 0 is in a word that matches nothing, 1 at the
 start of a word, and `1 + length * phrases + phrase` has matched so much of a phrase, the first of
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.decoding.biasing import BOUNDARY, INSIDE, START, word_beginnings
+from int4_conformer.search.phrase_automaton import BOUNDARY, INSIDE, START, word_beginnings
 from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
 
 # What stands behind the last symbol of a phrase.
@@ -25,7 +25,7 @@ class RequestBias:
     Its states are those of all utterances, one after the other.
     """
 
-    # int32 and float32 [batch * states, vocab], and float32 [batch * states], as `PhraseBias`.
+    # int32 and float32 [batch * states, vocab], and float32 [batch * states], as `PhraseAutomaton`.
     following: tf.Tensor
     added: tf.Tensor
     ended: tf.Tensor
@@ -37,8 +37,8 @@ class RequestBias:
         """The automata of utterances.
 
         Args:
-            symbols: int32 [batch, phrases, length], of phrases as `decoding.biasing` has them, with
-                a boundary behind the last word, then `NO_SYMBOL`.
+            symbols: int32 [batch, phrases, length], of phrases as `search.phrase_automaton` has
+                them, with a boundary behind the last word, then `NO_SYMBOL`.
             score: float32 [batch], bonus for each token, in nats.
             vocabulary: of the model.
         """

@@ -6,19 +6,31 @@ from typing import Any
 import tensorflow as tf
 
 from int4_conformer import interface
-from int4_conformer.layers.steppable import State
+from int4_conformer.layers.steppable import State, named, of_part
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
 
+# Hypotheses that `predict` and `join` take at once: two beams of the usual size, since a search
+# asks about frames in advance.
+ROWS = 16
 
-def signatures(model: Transducer, segment_seconds: float) -> dict[str, Any]:
+
+def signatures(
+    model: Transducer, segment_seconds: float, fixed_samples: int | None = None
+) -> dict[str, Any]:
     """A `tf.function` for each signature of a file.
 
     Args:
         model: trained.
         segment_seconds: as `TransducerStream`.
+        fixed_samples: length of whole utterances, in whole blocks; None for any.
     """
-    functions = {interface.SERVING_DEFAULT: recognition(model)}
+    functions = {
+        interface.SERVING_DEFAULT: whole(model, _recognized, fixed_samples),
+        interface.ENCODE: whole(model, _encoded, fixed_samples),
+        interface.PREDICT: _prediction(model),
+        interface.JOIN: _joint(model),
+    }
     if not model.is_streamable:
         return functions
     stream = TransducerStream(model, segment_seconds)
@@ -47,8 +59,8 @@ def stepping(
     Args:
         step: takes the inputs and a state, and returns a dictionary of outputs and the next state.
         inputs: named specs of what it takes.
-        state: the initial one, of one utterance.
-        batch: how many utterances the function takes; None for any.
+        state: the initial one, of one utterance or of `batch`.
+        batch: how many utterances or hypotheses the function takes; None for any.
 
     Returns:
         what takes the inputs and the state that came before; one flat dictionary of outputs and
@@ -83,13 +95,62 @@ def exported_name(name: str) -> str:
     return name.replace("/", "_")
 
 
-def recognition(model: Transducer) -> Any:
-    """A `tf.function` of greedy recognition of one utterance: `serving_default`."""
-    pcm = tf.TensorSpec([None], tf.float32, name=interface.PCM)
+def whole(
+    model: Transducer,
+    heard: Callable[[Transducer, tf.Tensor, tf.Tensor | None], dict[str, tf.Tensor]],
+    fixed_samples: int | None,
+) -> Any:
+    """A `tf.function` that hears one utterance: of any length, or of a fixed one with how much of
+    it is real."""
+    specs = [tf.TensorSpec([fixed_samples], tf.float32, name=interface.PCM)]
+    if fixed_samples is not None:
+        specs.append(tf.TensorSpec([1], tf.int32, name=interface.LENGTH))
 
-    @tf.function(input_signature=[pcm], autograph=False)
-    def recognize(pcm: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = model.recognize(pcm[None])
-        return {name: x[0] for name, x in as_outputs(found).items()}
+    @tf.function(input_signature=specs, autograph=False)
+    def run(pcm: tf.Tensor, length: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        return heard(model, pcm[None], length)
 
-    return recognize
+    return run
+
+
+def _recognized(
+    model: Transducer, pcm: tf.Tensor, length: tf.Tensor | None
+) -> dict[str, tf.Tensor]:
+    """`serving_default`: greedy search."""
+    found = model.recognize(pcm, length)
+    return {name: x[0] for name, x in as_outputs(found).items()}
+
+
+def _encoded(model: Transducer, pcm: tf.Tensor, length: tf.Tensor | None) -> dict[str, tf.Tensor]:
+    """`encode`: the frames of the last pass."""
+    outputs = {interface.ENCODED: model.encode(pcm, length)[-1][0]}
+    if length is not None:
+        outputs[interface.LENGTH] = model.encoded_length(length)
+    return outputs
+
+
+def _prediction(model: Transducer) -> Any:
+    """`predict`: the prediction network of the last pass."""
+    predictor = model.decoders[-1].predictor
+
+    def step(label: tf.Tensor, state: State) -> tuple[dict[str, tf.Tensor], State]:
+        predicted, after = predictor.advance_label(label, of_part(state, "predictor"))
+        return {interface.PREDICTED: predicted}, named("predictor", after)
+
+    label = tf.TensorSpec([ROWS], tf.int32, name=interface.LABEL)
+    return stepping(step, [label], named("predictor", predictor.initial_state(ROWS)), batch=ROWS)
+
+
+def _joint(model: Transducer) -> Any:
+    """`join`: the joint network of the last pass."""
+    joint, config = model.decoders[-1].joint, model.config
+    specs = [
+        tf.TensorSpec([ROWS, config.encoders[-1].dim], tf.float32, name=interface.ENCODED),
+        tf.TensorSpec([ROWS, config.joint.dim], tf.float32, name=interface.PREDICTED),
+    ]
+
+    @tf.function(input_signature=specs, autograph=False)
+    def join(encoded: tf.Tensor, predicted: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {interface.LOGITS: joint.logits(joint.project_frames(encoded), predicted)}
+
+    return join

@@ -69,7 +69,8 @@ class Span:
             )
 
     def initial_state(self, batch: int) -> State:
-        """`mask` bool [batch, left_context]: which frames before the segment there are.
+        """`mask` float32 [batch, left_context]: 1 for each frame before the segment that there is,
+        else 0. Not every runtime has booleans among a model's inputs.
 
         Raises:
             UserError: the frames see without limit.
@@ -80,7 +81,7 @@ class Span:
                 f"causal) and a `left_context`. Received: chunk={self.chunk}, "
                 f"left_context={self.left_context}"
             )
-        return {"mask": tf.zeros([batch, self.left_context], tf.bool)}
+        return {"mask": tf.zeros([batch, self.left_context])}
 
     def advance(
         self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None
@@ -104,10 +105,10 @@ class Span:
                 f"mask the padding. Received: {time} frames"
             )
         mask = tf.ones_like(x[:, :, 0], tf.bool) if padding_mask is None else padding_mask
-        seen, past = follow(state["mask"], mask, self.left_context)
+        seen, past = follow(state["mask"], tf.cast(mask, tf.float32), self.left_context)
         numbers = tf.range(seen.shape[1], dtype=tf.float32)
         bias = self._bias(tf.range(time, dtype=tf.float32), numbers, self.left_context)
-        bias = tf.minimum(bias, _bias_where(seen)[:, None, None, :])
+        bias = tf.minimum(bias, _bias_where(seen > 0.0)[:, None, None, :])
         frames = Frames(positions=self._positions(numbers), bias=bias, mask=mask)
         return frames, {"mask": past}
 

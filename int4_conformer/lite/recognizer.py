@@ -1,9 +1,10 @@
 """Speech to text with an exported `.tflite` file, without TensorFlow."""
 
+import functools
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
@@ -11,8 +12,18 @@ from ai_edge_litert import interpreter as litert
 from int4_conformer import interface
 from int4_conformer.audio.samples import MIX, as_float, require_rate, to_mono
 from int4_conformer.errors import UserError, require_at_least
-from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
+from int4_conformer.lite.endpointing import EndpointConfig
+from int4_conformer.lite.file_network import FileNetwork, Run
+from int4_conformer.lite.recognizer_stream import PartialResult, Pass, RecognizerStream
+from int4_conformer.lite.speech_activity import may_hold_speech
+from int4_conformer.lite.stream_search import StreamSearch
 from int4_conformer.lite.words import Recognition, read_tokens, timed_words
+from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
+from int4_conformer.search.closed_list import ClosedList
+from int4_conformer.search.scorer import Bias
+from int4_conformer.search.table_scorers import NGramScorer, PhraseScorer
+from int4_conformer.search.time_synchronous import Hypothesis, TimeSynchronousSearch
+from int4_conformer.text.spelling import Spelling
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite import metadata as metadata_lib
@@ -20,23 +31,37 @@ from int4_conformer.tflite.metadata import Metadata
 
 
 class Recognizer:
-    """Recognises whole utterances with a file that `int4-conformer export` wrote.
+    """Recognises speech with a file that `int4-conformer export` wrote.
 
     The file's checksum is verified first. Threads may share a recogniser: their calls take turns.
     To recognise in parallel, give each thread its own.
 
+    What may be said beside the words themselves, of `transcribe`, `recognize` and `stream`:
+
+      phrases: words to prefer, such as names; with `only`, all that may be said, in the notation
+        of `search.grammar`.
+      only: whether nothing but the phrases may be said.
+      bonus: added for each token of a preferred phrase, in nats.
+      beam: how wide to search; the defaults of `BeamConfig` if there are phrases or a language
+        model, else greedily.
+      lm: language model over the same tokens, `NGramScorer.read(path, recognizer.vocabulary)`.
+
     Args:
       path: the `.tflite` file.
       num_threads: CPU threads that one call may use.
+      gated: whether silence and steady noise have no words, whatever the model makes of them.
 
     Raises:
       UserError: the file is missing, damaged or no recogniser, or `num_threads` is not positive.
     """
 
-    def __init__(self, path: str | os.PathLike, num_threads: int = 1) -> None:
+    def __init__(
+        self, path: str | os.PathLike, num_threads: int = 1, *, gated: bool = True
+    ) -> None:
         require_at_least(1, num_threads=num_threads)
         content = flatbuffer.read_file(path)
         self._metadata = metadata_lib.read(content, str(path))
+        self._gated = gated
         self._interpreter = litert.Interpreter(
             model_content=content,
             num_threads=num_threads,
@@ -48,8 +73,11 @@ class Recognizer:
                 else litert.OpResolverType.BUILTIN
             ),
         )
-        self._recognize = self._interpreter.get_signature_runner(interface.SERVING_DEFAULT)
         self._lock = threading.Lock()
+        self._signatures = self._interpreter.get_signature_list()
+        self._recognize = self._runner(interface.SERVING_DEFAULT)
+        # Automata of long lists take a while to make.
+        self._bias = functools.lru_cache(8)(self._new_bias)
 
     @property
     def metadata(self) -> Metadata:
@@ -66,60 +94,128 @@ class Recognizer:
         """What the tokens mean."""
         return self._metadata.vocabulary
 
-    def transcribe(self, samples: np.ndarray, sample_rate: int = 16000) -> str:
+    def transcribe(
+        self,
+        samples: np.ndarray,
+        sample_rate: int = 16000,
+        *,
+        phrases: Sequence[str] = (),
+        only: bool = False,
+        bonus: float = BIAS_SCORE,
+        beam: BeamConfig | None = None,
+        lm: NGramScorer | None = None,
+    ) -> str:
         """The words of one utterance.
 
         Args:
           samples: `[samples]` or `[samples, channels]`, which are averaged, but for channels that
             cancel each other: then the loudest is heard. Float32 in [-1, 1], or int16.
           sample_rate: their rate in Hz.
+          phrases: see the class, as for all that follow.
+          only: whether nothing but the phrases may be said.
+          bonus: for each token of a preferred phrase.
+          beam: how wide to search.
+          lm: a language model.
 
         Raises:
           UserError: the samples have another type or shape, are none, are not finite or far
-            outside of [-1, 1], or the rate is not positive.
+            outside of [-1, 1], or the rate is not positive; a phrase cannot be read or spelled; the
+            file is of before it had other searches than the greedy one, or takes no utterance of
+            that length.
         """
-        return self.vocabulary.detokenize(self.tokens(samples, sample_rate).tolist())
+        search = self._search(phrases, only, bonus, beam, lm)
+        if search is None:
+            return self.vocabulary.detokenize(self._greedy_tokens(samples, sample_rate).tolist())
+        found = self._hypotheses(search, samples, sample_rate)
+        return self.vocabulary.detokenize(token.id for token in found[0].tokens) if found else ""
 
-    def recognize(self, samples: np.ndarray, sample_rate: int = 16000) -> Recognition:
+    def recognize(
+        self,
+        samples: np.ndarray,
+        sample_rate: int = 16000,
+        *,
+        phrases: Sequence[str] = (),
+        only: bool = False,
+        bonus: float = BIAS_SCORE,
+        beam: BeamConfig | None = None,
+        lm: NGramScorer | None = None,
+    ) -> Recognition:
         """The words of one utterance, with their times and confidence; arguments as `transcribe`.
 
         Raises:
           UserError: as `transcribe`, or the file is of before tokens had frames.
         """
         frame_seconds = self._frame_seconds()
-        outputs = self._outputs(samples, sample_rate)
-        words = timed_words(
-            self.vocabulary, read_tokens(outputs), frame_seconds, len(samples) / sample_rate
-        )
-        return Recognition(text=" ".join(word.text for word in words), words=words)
+        duration = len(samples) / sample_rate
+        search = self._search(phrases, only, bonus, beam, lm)
+        if search is None:
+            outputs = self._outputs(samples, sample_rate)
+            tokens = [] if outputs is None else read_tokens(outputs)
+            words = timed_words(self.vocabulary, tokens, frame_seconds, duration)
+            return Recognition(text=" ".join(word.text for word in words), words=words)
+        grammar = search.bias.grammar if isinstance(search.bias, ClosedList) else None
+        found = []
+        for hypothesis in self._hypotheses(search, samples, sample_rate):
+            words = timed_words(self.vocabulary, hypothesis.tokens, frame_seconds, duration)
+            text = " ".join(word.text for word in words)
+            match = None if grammar is None else grammar.match(text)
+            found.append(Recognition(text=text, words=words, score=hypothesis.score, match=match))
+        if not found:
+            return Recognition(text="", words=())
+        best, *others = found
+        return best.with_alternatives(others)
 
     def tokens(self, samples: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
-        """The output ids of one utterance, int32 `[tokens]`; arguments as `transcribe`."""
-        outputs = self._outputs(samples, sample_rate)
-        return outputs[interface.TOKENS][: outputs[interface.COUNT]]
+        """The output ids of one utterance, int32 `[tokens]`, by greedy search; arguments as
+        `transcribe`. Silence and noise are heard, too."""
+        return self._tokens(self._recognize(**self._whole(samples, sample_rate)))
 
-    def stream(self, sample_rate: int = 16000, second_pass: bool = True) -> RecognizerStream:
-        """Recognises an utterance while it is spoken.
+    def stream(
+        self,
+        sample_rate: int = 16000,
+        second_pass: bool = True,
+        *,
+        endpointing: EndpointConfig | None = None,
+        phrases: Sequence[str] = (),
+        only: bool = False,
+        bonus: float = BIAS_SCORE,
+        beam: BeamConfig | None = None,
+        lm: NGramScorer | None = None,
+    ) -> RecognizerStream:
+        """Recognises speech while it is spoken.
 
         Args:
           sample_rate: of the samples that the stream will be fed, in Hz.
           second_pass: whether the second of two passes runs, too. Without it words come as soon
             and cost less, and none is corrected.
+          endpointing: when an utterance ends and the next one begins; None: all is one.
+          phrases: see the class, as for all that follow. Of two passes the second heeds them.
+          only: whether nothing but the phrases may be said; then words are final at the end of an
+            utterance.
+          bonus: for each token of a preferred phrase.
+          beam: how wide to search.
+          lm: a language model.
 
         Raises:
-          UserError: the model hears whole utterances only, or the file is of before tokens had
-            frames.
+          UserError: the model hears whole utterances only, a phrase cannot be read or spelled, or
+            the file is too old for what is asked.
         """
         frame_seconds = self._frame_seconds()
-        signatures = self._interpreter.get_signature_list()
-        if interface.FIRST_PASS not in signatures:
+        if interface.FIRST_PASS not in self._signatures:
             raise UserError(
                 "This model hears whole utterances only; train one whose encoder has a chunk and a "
                 "left context, such as the preset streaming_s."
             )
         first, second = self._pass(interface.FIRST_PASS, interface.PCM), None
-        if second_pass and interface.SECOND_PASS in signatures:
-            second = self._pass(interface.SECOND_PASS, interface.ENCODED)
+        search = self._search(phrases, only, bonus, beam, lm)
+        if interface.SECOND_PASS in self._signatures:
+            if second_pass:
+                second = self._pass(interface.SECOND_PASS, interface.ENCODED)
+            elif search is not None:
+                raise UserError(
+                    "Phrases, language models and beams are for the second pass; leave "
+                    "second_pass=False out."
+                )
         return RecognizerStream(
             first,
             second,
@@ -127,12 +223,109 @@ class Recognizer:
             self._metadata.block_samples,
             frame_seconds,
             self._resampler(sample_rate),
+            sample_rate=self.sample_rate,
+            search=search and StreamSearch(search, commits=not only),
+            endpointing=endpointing,
+            gated=self._gated,
         )
 
-    def _outputs(self, samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
-        pcm = self._pcm(samples, sample_rate)
-        with self._lock:
-            return self._recognize(**{interface.PCM: pcm})
+    def listen(
+        self,
+        audio: Iterable[np.ndarray],
+        sample_rate: int = 16000,
+        *,
+        endpointing: EndpointConfig | None = None,
+        **search: object,
+    ) -> Iterator[PartialResult]:
+        """The words of what is said, utterance by utterance, while it is spoken.
+
+        Args:
+          audio: samples as they come, such as those of a microphone.
+          sample_rate: in Hz.
+          endpointing: when an utterance ends; the defaults if not given.
+          search: of `stream`.
+
+        Yields:
+          what is known after each part of the audio; a result with an `endpoint` is the last of its
+          utterance, as is the very last one.
+        """
+        stream = self.stream(sample_rate, endpointing=endpointing or EndpointConfig(), **search)
+        for samples in audio:
+            yield (result := stream.feed(samples))
+            while result.endpoint is not None:
+                yield (result := stream.feed(samples[:0]))
+        yield (result := stream.finish())
+        while result.endpoint is not None:
+            yield (result := stream.finish())
+
+    def _greedy_tokens(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
+        outputs = self._outputs(samples, sample_rate)
+        return np.zeros([0], np.int32) if outputs is None else self._tokens(outputs)
+
+    @staticmethod
+    def _tokens(outputs: dict[str, np.ndarray]) -> np.ndarray:
+        return outputs[interface.TOKENS][: outputs[interface.COUNT]]
+
+    def _outputs(self, samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray] | None:
+        """Those of greedy search; None where there is nothing to hear."""
+        inputs = self._whole(samples, sample_rate)
+        return self._recognize(**inputs) if self._is_heard(inputs) else None
+
+    def _hypotheses(
+        self, search: TimeSynchronousSearch, samples: np.ndarray, sample_rate: int
+    ) -> list[Hypothesis]:
+        inputs = self._whole(samples, sample_rate)
+        if not self._is_heard(inputs):
+            return []
+        outputs = self._runner(interface.ENCODE)(**inputs)
+        encoded = outputs[interface.ENCODED]
+        if interface.LENGTH in outputs:
+            encoded = encoded[: int(outputs[interface.LENGTH][0])]
+        return search.finish(search.advance(encoded, search.start()))
+
+    def _search(
+        self,
+        phrases: Sequence[str],
+        only: bool,
+        bonus: float,
+        beam: BeamConfig | None,
+        lm: NGramScorer | None,
+    ) -> TimeSynchronousSearch | None:
+        """What searches with a beam; None for the greedy search."""
+        if isinstance(phrases, str):
+            raise UserError(
+                f"`phrases` must be a list of phrases. Received the string {phrases!r}."
+            )
+        if only and not phrases:
+            raise UserError("With only=True nothing can be said without phrases; give some.")
+        if not phrases and beam is None and lm is None:
+            return None
+        beam = beam or BeamConfig()
+        if beam.full_sum:
+            raise UserError("A file does not hold what full_sum needs; leave it out.")
+        if self._metadata.spelling is None or interface.JOIN not in self._signatures:
+            raise UserError(
+                "This file was exported before it had other searches than the greedy one; export "
+                "the model again."
+            )
+        return TimeSynchronousSearch(
+            network=self._network,
+            max_symbols_per_frame=self._metadata.max_symbols_per_frame,
+            config=beam,
+            bias=self._bias(tuple(phrases), only, bonus) if phrases else None,
+            lm=lm,
+        )
+
+    def _new_bias(self, phrases: tuple[str, ...], only: bool, bonus: float) -> Bias:
+        spelling: Spelling = self._metadata.spelling
+        if only:
+            return ClosedList(phrases, spelling)
+        return PhraseScorer.of(phrases, spelling, bonus)
+
+    @functools.cached_property
+    def _network(self) -> FileNetwork:
+        inputs = self._interpreter.get_signature_runner(interface.PREDICT).get_input_details()
+        return FileNetwork(self._runner(interface.PREDICT), self._runner(interface.JOIN), inputs)
 
     def _frame_seconds(self) -> float:
         if self._metadata.frame_samples is None:
@@ -141,14 +334,19 @@ class Recognizer:
             )
         return self._metadata.frame_samples / self.sample_rate
 
-    def _pass(self, name: str, given: str) -> Pass:
+    def _runner(self, name: str) -> Run:
+        """A signature, which takes turns with the others."""
         runner = self._interpreter.get_signature_runner(name)
 
         def run(**inputs: np.ndarray) -> dict[str, np.ndarray]:
             with self._lock:
                 return runner(**inputs)
 
-        return Pass(run, runner.get_input_details(), given)
+        return run
+
+    def _pass(self, name: str, given: str) -> Pass:
+        inputs = self._interpreter.get_signature_runner(name).get_input_details()
+        return Pass(self._runner(name), inputs, given)
 
     def _resampler(self, sample_rate: int) -> Callable[[np.ndarray, bool], np.ndarray]:
         require_rate(sample_rate)
@@ -160,8 +358,8 @@ class Recognizer:
         resampler = StreamResampler(sample_rate, self.sample_rate)
         return lambda samples, last: resampler(samples if last else _mono(samples), last=last)
 
-    def _pcm(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        """float32 `[samples]` at the model's rate, padded with silence to whole blocks."""
+    def _whole(self, samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
+        """The inputs of a signature that hears a whole utterance, padded with silence."""
         require_rate(sample_rate)
         pcm = _mono(samples)
         if sample_rate != self.sample_rate:
@@ -169,7 +367,29 @@ class Recognizer:
             from int4_conformer.audio.audio_files import resample
 
             pcm = resample(pcm, sample_rate, self.sample_rate)
-        return np.pad(pcm, (0, -pcm.size % self._metadata.block_samples))
+        fixed = self._metadata.fixed_samples
+        if fixed is None:
+            missing = -pcm.size % self._metadata.block_samples
+            return {interface.PCM: np.pad(pcm, (0, missing))}
+        if pcm.size > fixed:
+            raise UserError(
+                f"This file hears whole utterances of {fixed / self.sample_rate:g} s at most; "
+                "export one with more --fixed_seconds, or without. Received: "
+                f"{pcm.size / self.sample_rate:.2f} s"
+            )
+        return {
+            interface.PCM: np.pad(pcm, (0, fixed - pcm.size)),
+            interface.LENGTH: np.array([pcm.size], np.int32),
+        }
+
+    def _is_heard(self, inputs: dict[str, np.ndarray]) -> bool:
+        """Whether an utterance may hold words."""
+        if not self._gated:
+            return True
+        pcm = inputs[interface.PCM]
+        if interface.LENGTH in inputs:
+            pcm = pcm[: inputs[interface.LENGTH][0]]
+        return may_hold_speech(pcm, self.sample_rate)
 
 
 def _mono(samples: np.ndarray) -> np.ndarray:

@@ -7,18 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from int4_conformer import interface
+from int4_conformer.search.grammar import Match
+from int4_conformer.search.time_synchronous import Token
 from int4_conformer.text.vocabulary import Vocabulary
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Token:
-    """A token as a search emitted it."""
-
-    id: int
-    # Encoder frame, from the start of the utterance.
-    frame: int
-    # Logarithm of its probability among all symbols and the blank.
-    log_prob: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +22,8 @@ class Word:
     # before.
     start: float
     end: float
-    # The geometric mean of its tokens' probabilities, in [0, 1].
+    # The geometric mean of its tokens' probabilities, in [0, 1]: the model's, whatever phrases and
+    # language models added to the score.
     confidence: float
 
 
@@ -41,6 +33,17 @@ class Recognition:
 
     text: str
     words: tuple[Word, ...]
+    # By which a beam search ranks it: the logarithm of its probability, with what phrases and
+    # language model have added; None of greedy search.
+    score: float | None = None
+    # What else may have been said, the best first, of a beam search that was asked for several.
+    alternatives: tuple["Recognition", ...] = ()
+    # Which phrase of a closed list it is, and what the slots of that hold.
+    match: Match | None = None
+
+    def with_alternatives(self, others: Sequence["Recognition"]) -> "Recognition":
+        """The same, with what else may have been said."""
+        return dataclasses.replace(self, alternatives=tuple(others))
 
 
 def read_tokens(outputs: Mapping[str, np.ndarray]) -> list[Token]:
@@ -113,10 +116,10 @@ class WordAssembler:
             self._whole += timed_words(self._vocabulary, self._open[:begin], self._frame_seconds)
             self._open = self._open[begin:]
 
-    @property
-    def words(self) -> tuple[Word, ...]:
-        """All words; the last one may go on."""
-        return (*self._whole, *timed_words(self._vocabulary, self._open, self._frame_seconds))
+    def words_with(self, following: Sequence[Token] = ()) -> tuple[Word, ...]:
+        """All words, and those of tokens that may follow; the last one may go on."""
+        open_tokens = [*self._open, *following]
+        return (*self._whole, *timed_words(self._vocabulary, open_tokens, self._frame_seconds))
 
     def text(self, following: Sequence[Token] = ()) -> str:
         """The text of all words, and of tokens that may follow."""

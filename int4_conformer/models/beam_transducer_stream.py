@@ -3,12 +3,12 @@
 import tensorflow as tf
 
 from int4_conformer.decoding.beam import Beam, Bias, LanguageModel
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.committing import CommittingSearch, Waiting
 from int4_conformer.layers.steppable import State, named, of_part
 from int4_conformer.models.model_config import SEGMENT_SECONDS
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
+from int4_conformer.search.beam_config import BeamConfig
 
 
 class BeamTransducerStream(TransducerStream):

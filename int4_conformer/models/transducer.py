@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig, spec_augment
 from int4_conformer.audio.features import LogMel
-from int4_conformer.decoding.beam import BeamConfig, Bias, LanguageModel, NBest
+from int4_conformer.decoding.beam import Bias, LanguageModel, NBest
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.losses.loss_config import LossConfig
@@ -20,6 +20,7 @@ from int4_conformer.models.predictors.predictor import Predictor
 from int4_conformer.models.training_step import TrainingStep
 from int4_conformer.models.transducer_decoder import TransducerDecoder
 from int4_conformer.models.variational_noise import VariationalNoise
+from int4_conformer.search.beam_config import BeamConfig
 
 
 @keras.saving.register_keras_serializable(package="int4_conformer")

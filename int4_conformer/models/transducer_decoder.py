@@ -7,7 +7,6 @@ import tensorflow as tf
 from int4_conformer.decoding.beam import (
     NOTHING,
     Beam,
-    BeamConfig,
     BeamSearch,
     Bias,
     LanguageModel,
@@ -17,6 +16,7 @@ from int4_conformer.decoding.greedy import Hypothesis, Tokens, greedy_search
 from int4_conformer.decoding.rounds import Paths
 from int4_conformer.models.joint import Joint
 from int4_conformer.models.predictors.predictor import Predictor
+from int4_conformer.search.beam_config import BeamConfig
 
 
 class TransducerDecoder:

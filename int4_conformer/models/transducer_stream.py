@@ -96,12 +96,13 @@ class TransducerStream:
             state: of the segment before.
 
         Returns:
-            `tokens`, `count`, `frames` and `log_probs` as of the first pass; the state.
+            `tokens`, `count`, `frames`, `log_probs` and `encoded` as of the first pass; the state.
         """
         mask = tf.sequence_mask(length, self.second_frames)
         encoded, encoder = self._model.second_pass.step(encoded, of_part(state, "encoder"), mask)
         found, hypothesis = self._decode(1, encoded, length, state)
-        return found, named("encoder", encoder) | hypothesis
+        outputs = found | {interface.ENCODED: encoded}
+        return outputs, named("encoder", encoder) | hypothesis
 
     def _initial_hypothesis(self, index: int, batch: int) -> State:
         label, predictor = self._model.decoders[index].initial_hypothesis(batch)

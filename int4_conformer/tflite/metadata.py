@@ -21,6 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from int4_conformer.errors import UserError, require_one_of, require_positive
 from int4_conformer.quant.spec.recipe import renamed_recipe
+from int4_conformer.text.spelling import Spelling
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.tflite import flatbuffer
 
@@ -51,11 +52,21 @@ class Metadata:
     # Samples from one frame in which tokens are emitted to the next; None in files of before tokens
     # had frames.
     frame_samples: int | None = None
+    # How texts are spelled in the vocabulary, and the most labels that a search emits in a frame;
+    # None in files of before they had other searches than the greedy one.
+    spelling: Spelling | None = None
+    max_symbols_per_frame: int | None = None
+    # Length of whole utterances in a file that does not take any length.
+    fixed_samples: int | None = None
 
     def __post_init__(self) -> None:
         require_positive(sample_rate=self.sample_rate, block_samples=self.block_samples)
-        if self.frame_samples is not None:
-            require_positive(frame_samples=self.frame_samples)
+        sizes = {
+            "frame_samples": self.frame_samples,
+            "max_symbols_per_frame": self.max_symbols_per_frame,
+            "fixed_samples": self.fixed_samples,
+        }
+        require_positive(**{name: size for name, size in sizes.items() if size is not None})
         require_one_of(DELEGATES, delegate=self.delegate)
 
 
@@ -77,6 +88,9 @@ def attach(model: schema.ModelT, metadata: Metadata) -> None:
         "delegate": metadata.delegate,
         "model": dict(metadata.model),
         "frame_samples": metadata.frame_samples,
+        "spelling": None if metadata.spelling is None else metadata.spelling.to_config(),
+        "max_symbols_per_frame": metadata.max_symbols_per_frame,
+        "fixed_samples": metadata.fixed_samples,
         "sha256": _ZEROS.decode(),
     }
     data = np.frombuffer(json.dumps(entry).encode(), np.uint8)
@@ -118,14 +132,19 @@ def find(content: bytes, source: str = "the model") -> Metadata | None:
             f"{source} has metadata of format {fields['format']} and this version reads up to "
             f"{FORMAT}; upgrade int4-conformer."
         )
+    vocabulary = Vocabulary.from_config(fields["vocabulary"])
+    spelling = fields.get("spelling")
     return Metadata(
         sample_rate=fields["sample_rate"],
         block_samples=fields["block_samples"],
-        vocabulary=Vocabulary.from_config(fields["vocabulary"]),
+        vocabulary=vocabulary,
         recipe=renamed_recipe(fields["recipe"]),
         delegate=fields["delegate"],
         model=fields["model"],
         frame_samples=fields.get("frame_samples"),
+        spelling=None if spelling is None else Spelling.from_config(spelling, vocabulary),
+        max_symbols_per_frame=fields.get("max_symbols_per_frame"),
+        fixed_samples=fields.get("fixed_samples"),
     )
 
 

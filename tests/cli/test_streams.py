@@ -17,7 +17,7 @@ def folder(tmp_path_factory):
     """A recogniser of two passes, one that hears whole utterances only, and a corpus."""
     folder = tmp_path_factory.mktemp("streams")
     model = built("cascade", "averaged", W4A8)
-    export_tflite(model, tiny.TOKENIZER.vocabulary, folder / "cascade.tflite")
+    export_tflite(model, tiny.TOKENIZER, folder / "cascade.tflite")
     (folder / "whole.tflite").write_bytes(tflite_models.recognizer())
     lines = []
     for row, length in enumerate(LENGTHS):

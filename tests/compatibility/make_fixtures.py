@@ -164,7 +164,7 @@ def write_cascade(
     trainer_of(Trainer, config, training, tokenizer, corpus, folder / "cascade", clips).train()
     shutil.rmtree(folder / "cascade" / "logs")
     model, tokenizer = Workdir(folder / "cascade").load()
-    export_tflite(model, tokenizer.vocabulary, folder / "cascade.tflite")
+    export_tflite(model, tokenizer, folder / "cascade.tflite")
     recognizer = Recognizer(folder / "cascade.tflite")
     for clip in clips:
         pcm = clip.samples()

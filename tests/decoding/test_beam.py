@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from int4_conformer.decoding.beam import BeamSearch
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.errors import UserError
+from int4_conformer.search.beam_config import BeamConfig
 from tests.decoding.networks import DIM, LENGTHS, TIME, Network
 from tests.support.examples import examples
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from int4_conformer.decoding.beam import BeamSearch
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.biasing import PhraseBias
 from int4_conformer.errors import UserError
+from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.wordpieces import Wordpieces
 from tests.decoding.networks import LENGTHS, Network

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.decoding.beam import BeamSearch
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.committing import CommittingSearch
+from int4_conformer.search.beam_config import BeamConfig
 from tests.decoding.networks import DIM, Network
 
 LENGTHS = np.int32([20, 13, 0, 8])

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.decoding import ngram
 from int4_conformer.decoding.beam import BeamSearch
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.ngram import NGram
 from int4_conformer.errors import UserError
+from int4_conformer.search import ngram_tables
+from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.text.vocabulary import Vocabulary
 from tests.decoding.networks import LENGTHS, Network
 
@@ -128,6 +128,6 @@ def test_refusals(tmp_path, monkeypatch):
     words = {(word,): (-1.0, 0.0) for word in ["<s>", "a", *map(str, range(19))]}
     with pytest.raises(UserError, match=r"knows 1 of the model's tokens among 21 words; make it"):
         NGram.read(write(noise, words), VOCABULARY)
-    monkeypatch.setattr(ngram.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(ngram_tables.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="Language models need kaldilm; install it with pip"):
         NGram.read(tmp_path / "whole.arpa", VOCABULARY)

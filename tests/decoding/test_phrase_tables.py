@@ -4,8 +4,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from int4_conformer.decoding.biasing import PhraseBias, phrase_symbols
+from int4_conformer.decoding.biasing import PhraseBias
 from int4_conformer.decoding.phrase_tables import NO_SYMBOL, RequestBias
+from int4_conformer.search.phrase_automaton import phrase_symbols
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.wordpieces import Wordpieces
 

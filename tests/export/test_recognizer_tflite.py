@@ -48,7 +48,7 @@ def exported(tmp_path_factory):
     def export(recipe):
         model = model_of(recipe)
         path = folder / f"{model.config.recipe.name}.tflite"
-        export_tflite(model, tiny.TOKENIZER.vocabulary, path)
+        export_tflite(model, tiny.TOKENIZER, path)
         return model, path
 
     return export
@@ -203,7 +203,7 @@ def test_symmetric_beside_asymmetric(tmp_path):
     )
     recipe = Recipe(name="mixed", rules=(("encoder/.*", symmetric), (".*", asymmetric)))
     with pytest.raises(UserError, match="both symmetric and asymmetric int8 activations"):
-        export_tflite(tiny.model(recipe), tiny.TOKENIZER.vocabulary, tmp_path / "mixed.tflite")
+        export_tflite(tiny.model(recipe), tiny.TOKENIZER, tmp_path / "mixed.tflite")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -216,7 +216,7 @@ def test_a_file_that_fails_the_comparison_is_not_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(write_tflite, "verify", refuse)
     with pytest.raises(UserError, match="differs"):
-        export_tflite(tiny.shared_model("float"), tiny.TOKENIZER.vocabulary, path)
+        export_tflite(tiny.shared_model("float"), tiny.TOKENIZER, path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -228,7 +228,7 @@ def test_no_place_for_the_file(exported, tmp_path):
         (Path(__file__) / "m.tflite", "is no folder; choose another path"),
     ]:
         with pytest.raises(UserError, match=complaint):
-            export_tflite(model, tiny.TOKENIZER.vocabulary, path)
+            export_tflite(model, tiny.TOKENIZER, path)
 
 
 def test_a_tied_file_has_the_values_of_the_table_fewer(tmp_path):
@@ -236,7 +236,7 @@ def test_a_tied_file_has_the_values_of_the_table_fewer(tmp_path):
     for tied in (True, False):
         model = tiny.model(tied=tied)
         path = tmp_path / f"{tied}.tflite"
-        export_tflite(model, tiny.TOKENIZER.vocabulary, path)
+        export_tflite(model, tiny.TOKENIZER, path)
         # Each buffer once, however many tensors read it.
         buffers = {c.buffer: c.size for c in constants(path) if c.dtype == "int4"}
         held.append((model.count_params(), sum(buffers.values())))
@@ -248,7 +248,7 @@ def test_a_ctc_head_is_not_exported(tmp_path):
     transducer = Transducer(dataclasses.replace(tiny.config("w4a8"), ctc=True))
     transducer.build()
     path = tmp_path / "model.tflite"
-    export_tflite(transducer, tiny.TOKENIZER.vocabulary, path)
+    export_tflite(transducer, tiny.TOKENIZER, path)
     assert not any("ctc" in constant.name for constant in constants(path))
 
 

@@ -58,7 +58,7 @@ class Exported:
         self.folder = folder / "model"
         export_saved_model(model, tiny.TOKENIZER, self.folder, max_seconds=MAX_SECONDS)
         self.signatures = tf.saved_model.load(str(self.folder)).signatures
-        export_tflite(model, tiny.TOKENIZER.vocabulary, folder / "model.tflite")
+        export_tflite(model, tiny.TOKENIZER, folder / "model.tflite")
         self.recognizer = Recognizer(folder / "model.tflite")
 
     def __call__(self, name=interface.SERVING_DEFAULT, **inputs):

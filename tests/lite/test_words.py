@@ -58,7 +58,7 @@ def test_words_that_grow_are_those_of_all_tokens(ids, size):
     for end in range(0, len(tokens) + size, size):
         assembler.add(tokens[max(0, end - size) : end])
         heard, following = tokens[:end], tokens[end : end + 2]
-        assert assembler.words == timed_words(ODD, heard, 0.04)
+        assert assembler.words_with() == timed_words(ODD, heard, 0.04)
         assert assembler.text() == ODD.detokenize(token.id for token in heard)
         assert assembler.text(following) == ODD.detokenize(token.id for token in heard + following)
 

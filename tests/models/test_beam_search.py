@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.decoding.biasing import PhraseBias
 from int4_conformer.losses.rnnt import rnnt_loss
+from int4_conformer.search.beam_config import BeamConfig
 from tests.support import tiny
 
 LENGTHS = np.int32([640 * 12, 640 * 5 + 1])

@@ -158,7 +158,7 @@ def test_a_file_gives_the_tokens_of_the_model(chunk, recipe, tmp_path):
     blank = np.eye(1, tiny.TOKENIZER.vocabulary.size, dtype=np.float32)[0]
     model.joint.output_dense.bias.assign_add(0.5 * blank)
     path = tmp_path / "lstm.tflite"
-    export_tflite(model, tiny.TOKENIZER.vocabulary, path)
+    export_tflite(model, tiny.TOKENIZER, path)
     recognizer, recognize = Recognizer(path), tiny.recognition(model)
     counts = []
     for seed, blocks in enumerate((4, 24, 60)):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.decoding.beam_config import BeamConfig
 from int4_conformer.models.beam_transducer_stream import BeamTransducerStream
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream
+from int4_conformer.search.beam_config import BeamConfig
 from tests.support import tiny
 
 CHUNKED = dataclasses.replace(tiny.ENCODER, chunk=2, left_context=4)

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.decoding.biasing import word_beginnings
 from int4_conformer.decoding.phrase_tables import NO_SYMBOL
 from int4_conformer.errors import UserError
+from int4_conformer.search.phrase_automaton import word_beginnings
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.vocabulary import WORD_BOUNDARY
 

@@ -6,7 +6,6 @@ from typing import Any
 import tensorflow as tf
 
 from int4_conformer import interface
-from int4_conformer.decoding.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.decoding.greedy import Tokens
 from int4_conformer.decoding.phrase_tables import RequestBias
 from int4_conformer.export.served.request_phrases import PhraseReader
@@ -17,6 +16,7 @@ from int4_conformer.export.served.wav_files import decode_wav
 from int4_conformer.export.signatures import stepping
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
+from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.text.tokenizer import Tokenizer
 
 Outputs = dict[str, tf.Tensor]

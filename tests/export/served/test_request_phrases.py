@@ -2,9 +2,9 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.data.sources.synthetic import synthetic_corpus
-from int4_conformer.decoding.biasing import phrase_symbols
 from int4_conformer.decoding.phrase_tables import NO_SYMBOL
 from int4_conformer.export.served.request_phrases import PhraseReader
+from int4_conformer.search.phrase_automaton import phrase_symbols
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.normalize import normalize
 from int4_conformer.text.wordpieces import Wordpieces

@@ -1,0 +1,130 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from int4_conformer.errors import UserError
+from int4_conformer.search.closed_list import ClosedList
+from int4_conformer.search.grammar import Grammar
+from int4_conformer.search.scorer import NOTHING
+from int4_conformer.text.graphemes import Graphemes
+from int4_conformer.text.spelling import Spelling
+from int4_conformer.text.spoken_numbers import spoken_number
+from int4_conformer.text.wordpieces import Wordpieces
+from tests.support.examples import examples
+
+LETTERS = Spelling(vocabulary=Graphemes().vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "not_said"),
+    [
+        ("stop", ["stop", "Stop!"], ["", "stop stop", "sto"]),
+        ("turn (on|off) the [kitchen] light", ["turn on the light", "turn off the kitchen light"],
+         ["turn the light", "turn on off the light"]),
+        ("(zero | one two)+", ["zero", "one two zero", "zero zero"], ["one", "zero one"]),
+        ("[please] [very] stop", ["please very stop", "very stop", "stop"], ["please"]),
+        ("room {1..12}", ["room one", "room twelve"], ["room", "room thirteen", "room zero"]),
+        ("page 101", ["page one hundred one"], ["page one zero one"]),
+        ("(a | (b | c) d)", ["a", "b d", "c d"], ["b", "a d"]),
+        ("it's 5 o'clock", ["it's five o'clock"], ["its five o'clock"]),
+    ],
+)  # fmt: skip
+def test_what_may_be_said(line, said, not_said):
+    grammar = Grammar.of([line])
+    closed = ClosedList([line], LETTERS)
+    for text in said:
+        assert grammar.match(text) is not None, text
+        assert allows(closed, text.lower().strip("!")), text
+    for text in not_said:
+        assert grammar.match(text) is None, text
+        assert text == "" or not allows(closed, text), text
+
+
+def allows(closed, text, spelling=LETTERS):
+    state = closed.start
+    for token in spelling.encode(text):
+        if closed.scores(np.array([state]))[0, token] < 0:
+            return False
+        state = closed.advance(state, token)
+    return closed.final(state) == 0
+
+
+def test_slots():
+    grammar = Grammar.of(
+        [
+            "timer = set a timer for {minutes:1..99} (minute | minutes) "
+            "[and {seconds: 1..59} seconds]",
+            "call {name: anna | (bob|robert) lee}",
+            "",
+        ]
+    )
+    assert grammar.match("Set a timer for twenty-five minutes").slots == {"minutes": 25}
+    found = grammar.match("set a timer for one minute and thirty seconds")
+    assert (found.phrase, found.slots) == ("timer", {"minutes": 1, "seconds": 30})
+    found = grammar.match("call robert lee")
+    assert (found.phrase, found.slots) == (
+        "call {name: anna | (bob|robert) lee}",
+        {"name": "robert lee"},
+    )
+    assert grammar.match("call lee") is None
+
+
+@settings(deadline=None, max_examples=examples(30))
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["ab", "aab", "ba", "b"]), min_size=1, max_size=3),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_list_allows_its_phrases_alone(phrases):
+    texts = {" ".join(words) for words in phrases}
+    pieces = Wordpieces.train(["ab aab ba b bab abba"] * 4, 8)
+    for spelling in (LETTERS, pieces):
+        closed = ClosedList(sorted(texts), spelling)
+        every = [
+            " ".join(words)
+            for n in (1, 2, 3)
+            for words in itertools.product(["ab", "aab", "ba", "b"], repeat=n)
+        ]
+        assert {text for text in every if allows(closed, text, spelling)} == texts
+
+
+def test_before_the_first_word_nothing_was_said():
+    closed = ClosedList(["stop"], LETTERS)
+    assert closed.final(closed.start) == 0
+    assert closed.final(closed.advance(closed.start, LETTERS.encode("s")[0])) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["turn (on|off"], r"'turn \(on\|off' cannot be read: '\)' is missing"),
+        (["stop)"], r"'\)' closes nothing"),
+        (["+ stop"], "'\\+' repeats nothing"),
+        (["[ ]"], "it has no word"),
+        (["!!"], "it has no word"),
+        (["{9..3}"], r"9\.\.3 is no range"),
+        (["", " "], "The grammar has no phrase. Received: 2 lines"),
+        (["1234567"], "Numbers are spelled from 0 to 999,999"),
+    ],
+)
+def test_refusals(lines, message):
+    with pytest.raises(UserError, match=message):
+        ClosedList(lines, LETTERS)
+
+
+def test_words_that_cannot_be_spelled():
+    with pytest.raises(UserError, match="The symbol 'é' of the text 'café' is not in the"):
+        ClosedList(["café"], LETTERS)
+
+
+def test_numbers_are_said_as_people_say_them():
+    said = {0: "zero", 13: "thirteen", 40: "forty", 99: "ninety nine", 100: "one hundred",
+            116: "one hundred sixteen", 1000: "one thousand", 20_001: "twenty thousand one",
+            999_999: "nine hundred ninety nine thousand nine hundred ninety nine"}  # fmt: skip
+    assert {number: spoken_number(number) for number in said} == said
+    assert len({spoken_number(number) for number in range(2000)}) == 2000
