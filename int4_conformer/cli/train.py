@@ -21,7 +21,7 @@ from int4_conformer.data.corpus import (
     read_corpus,
 )
 from int4_conformer.data.corpus_report import CorpusReport
-from int4_conformer.data.recordings import trainable
+from int4_conformer.data.recordings import trainable, with_noise
 from int4_conformer.data.sources.manifest import MissingSplitError
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
@@ -29,6 +29,7 @@ from int4_conformer.files import require_folder_place
 from int4_conformer.models.model_config import JointConfig
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
+from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
@@ -127,6 +128,9 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         * model_config.max_symbols_per_frame,
         report=report,
     )
+    if config.noise_share:
+        with waiting("making noise"):
+            train = with_noise(train, config.noise_share, config.seed)
     dev = corpora.decode(dev, report, title="decode dev")
     note_unspellable(dev, tokenizer.vocabulary, report)
 

@@ -10,13 +10,14 @@ import numpy as np
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.librispeech import read_librispeech
 from int4_conformer.data.sources.manifest import read_manifest, require_split
+from int4_conformer.data.sources.noise import NoiseUtterance
 from int4_conformer.data.sources.synthetic import SyntheticUtterance, synthetic_corpus
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 from int4_conformer.text.normalize import markers, normalize
 from int4_conformer.text.vocabulary import Vocabulary
 
-Utterances = Sequence[Utterance | SyntheticUtterance]
+Utterances = Sequence[Utterance | SyntheticUtterance | NoiseUtterance]
 
 SYNTHETIC = "synthetic"
 SYNTHETIC_SIZES = {"train": 2000, "dev": 200, "test": 200}

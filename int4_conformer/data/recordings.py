@@ -11,6 +11,7 @@ from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.manifest import UNREADABLE_AUDIO
+from int4_conformer.data.sources.noise import noise_utterances
 from int4_conformer.data.sources.synthetic import SyntheticUtterance
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
@@ -55,6 +56,11 @@ class Recordings(Sequence[Utterance | SyntheticUtterance]):
         if isinstance(place, slice):
             return self.at(range(len(self))[place])
         return self._utterances[place]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether all samples are in memory."""
+        return self._held is not None
 
     @property
     def seconds(self) -> float:
@@ -136,6 +142,26 @@ def decoded(
     if utterances and not kept:
         raise UserError(f"None of the recordings can be decoded. {report.first()}")
     return Recordings(kept, np.array(lengths, np.int64), held if hold else None)
+
+
+def with_noise(recordings: Recordings, share: float, seed: int) -> Recordings:
+    """The recordings, and utterances that are noise without a word.
+
+    Args:
+        recordings: of speech, of whose lengths the noise is.
+        share: of noise among all of them.
+        seed: another one gives other noise.
+    """
+    count = round(len(recordings) * share / (1.0 - share))
+    if not count:
+        return recordings
+    lengths = np.random.default_rng(seed).choice(recordings.lengths, count)
+    noise = noise_utterances(lengths / SAMPLE_RATE, list(recordings), seed)
+    held = None
+    if recordings.is_held:
+        held = [*recordings.pcm(range(len(recordings))), *map(_pcm16, noise)]
+    lengths = np.concatenate([recordings.lengths, lengths])
+    return Recordings([*recordings, *noise], lengths, held)
 
 
 def trainable(

@@ -95,6 +95,11 @@ class TrainingConfig(LossConfig):
         "WORKDIR of a trained recogniser with the same vocabulary, float or quantized, that the "
         "training learns from (`distillation_weight`).",
     )
+    noise_share: float = setting(
+        0.0,
+        "Part of the training utterances that are noise without a word, made here: silence, fans, "
+        "hum, clicks and babble, so that the model says nothing of them; such as 0.05.",
+    )
     spec_augment: bool = setting(True, "Whether SpecAugment masks the features at random.")
     evaluate_every: int = setting(
         1000, "Steps between evaluations on the dev set, each with a checkpoint."
@@ -127,6 +132,7 @@ class TrainingConfig(LossConfig):
         require_in(
             "[0, 1)",
             quantize_after=self.quantize_after,
+            noise_share=self.noise_share,
             stochastic_depth=self.stochastic_depth,
             variational_noise_after=self.variational_noise_after,
         )

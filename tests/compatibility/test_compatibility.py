@@ -49,7 +49,7 @@ def clip(request):
 
 @pytest.fixture(scope="module")
 def recognizer():
-    return Recognizer(CASCADE_FILE)
+    return Recognizer(CASCADE_FILE, gated=False)
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def test_the_demo_with_an_old_training_in_place_of_its_own(tmp_path, monkeypatch
     report = json.loads((tmp_path / "report.json").read_text())
     assert_keys(report, "demo")
     # What is exported now has the integers of what was exported then.
-    recognizer = Recognizer(report["model"])
+    recognizer = Recognizer(report["model"], gated=False)
     for clip in CLIPS:
         found = outcomes.heard(recognizer, clip.samples())
         expected = expected_of(clip, "stream of the first pass")

@@ -66,7 +66,7 @@ def named(path, name):
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: getattr(recipe, "name", recipe))
 def test_tokens_are_those_of_the_model(exported, recipe):
     model, path = exported(recipe)
-    recognizer = Recognizer(path)
+    recognizer = Recognizer(path, gated=False)
     lengths = set()
     recognize = tiny.recognition(model)
     for seed, blocks in enumerate((1, 2, 25, 60)):
@@ -90,7 +90,7 @@ def test_words_have_the_times_and_confidence_of_the_model(exported, recipe):
         )
     ]
     expected = timed_words(tiny.TOKENIZER.vocabulary, tokens, 0.04)
-    words = Recognizer(path).recognize(pcm).words
+    words = Recognizer(path, gated=False).recognize(pcm).words
     assert [(w.text, w.start, w.end) for w in words] == [(w.text, w.start, w.end) for w in expected]
     assert [w.confidence for w in words] == pytest.approx(
         [w.confidence for w in expected], abs=0.01
@@ -270,7 +270,7 @@ def test_each_tensor_has_a_name_of_its_own(exported, recipe):
         if parsed.buffers[tensor.buffer].data is None:
             tensor.name = b""
     nameless = model_modifier.ModelModifier(parsed).modify_model({})
-    assert len(nameless) < len(named) < 1.02 * len(nameless)
+    assert len(nameless) < len(named) < 1.03 * len(nameless)
 
 
 @pytest.mark.parametrize("name", ["dynamic_wi8_afp32", "dynamic_wi4_afp32"])
@@ -281,7 +281,9 @@ def test_the_float_file_can_be_given_to_ai_edge_quantizer(exported, name):
     assert ("int8" if "wi8" in name else "int4") in types
     pcm = tiny.speech(12)
     outputs, expected = (
-        litert.Interpreter(model_content=bytes(content)).get_signature_runner()(pcm=pcm)
+        litert.Interpreter(model_content=bytes(content)).get_signature_runner("serving_default")(
+            pcm=pcm
+        )
         for content in (quantized, path.read_bytes())
     )
     assert outputs["tokens"].shape == expected["tokens"].shape

@@ -59,7 +59,7 @@ class Exported:
         export_saved_model(model, tiny.TOKENIZER, self.folder, max_seconds=MAX_SECONDS)
         self.signatures = tf.saved_model.load(str(self.folder)).signatures
         export_tflite(model, tiny.TOKENIZER, folder / "model.tflite")
-        self.recognizer = Recognizer(folder / "model.tflite")
+        self.recognizer = Recognizer(folder / "model.tflite", gated=False)
 
     def __call__(self, name=interface.SERVING_DEFAULT, **inputs):
         """A signature's outputs, as NumPy has them."""

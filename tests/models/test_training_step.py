@@ -88,6 +88,24 @@ def test_parts_are_the_batch(in_floats, parts, jit_compile):
     assert_same(found, in_floats)
 
 
+@pytest.mark.parametrize("ctc_weight", [0.0, 0.5])
+def test_noise_without_a_word_is_learned_as_well(ctc_weight):
+    silent = BATCH | {
+        "pcm_length": tf.constant([8, 5, 0, 0]) * 640,
+        "labels": tf.zeros([4, 3], tf.int32),
+        "label_length": tf.zeros([4], tf.int32),
+    }
+    config = dataclasses.replace(tiny.config("float"), ctc=ctc_weight > 0)
+    model = Transducer(config)
+    model.build()
+    loss, found = gradients(model, silent, loss=LossConfig(ctc_weight=ctc_weight))
+    # All that may be said is nothing: the blank gets likelier, and every symbol less so.
+    assert np.isfinite(loss)
+    assert loss > 0
+    bias = found["joint/output_bias"]
+    assert bias[0] < 0 < bias[1:].min()
+
+
 def test_each_part_has_masks_of_its_own():
     def function(part, number):
         draw = tf.random.stateless_uniform([], SEED + tf.stack([0, number]))
