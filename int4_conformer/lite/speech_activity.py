@@ -58,7 +58,7 @@ class SpeechActivity:
         if len(self._squares) < _SMOOTHED:
             return
         level = float(_decibels(sum(self._squares) / _SMOOTHED))
-        if level < _LEAST_DB:
+        if _decibels(min(self._squares)) < _LEAST_DB:
             # Digital silence is no floor: whatever comes after it would stand out.
             return
         self._levels.append(level)
