@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         export_tflite(model, tokenizer, Path(folder) / "model.tflite")
         export_saved_model(model, tokenizer, Path(folder) / "saved")
-        recognizer = Recognizer(Path(folder) / "model.tflite")
+        recognizer = Recognizer(Path(folder) / "model.tflite", gated=False)
         serve = tf.saved_model.load(f"{folder}/saved").signatures["serving_default"]
     expected = [recognizer.transcribe(samples) for samples in audio]
     recognize = tf.function(

@@ -45,6 +45,10 @@ class ClosedList:
         self._final = [0.0 if accepted else NOTHING for accepted in accepts]
         self._final[self.start] = 0.0
 
+    def __len__(self) -> int:
+        """How many states there are."""
+        return len(self._final)
+
     def scores(self, states: np.ndarray) -> np.ndarray:
         """0 for tokens that may follow, `NOTHING` for others: int32 [rows] -> [rows, vocab]."""
         scores = np.full([len(states), self._vocab], NOTHING)

@@ -1,0 +1,202 @@
+"""When a stream finds the ends of utterances, and what it makes of noise.
+
+    python benchmarks/endpoints.py MODEL.tflite --manifest=PATH/an4 --split=dev
+
+MODEL hears streams. The split's recordings follow one another with two seconds of a quiet room
+between, in an order drawn once, and are fed in parts of 100 ms. The end of an utterance is found if
+an endpoint comes between the end of speech in its recording and the start of the next; one before
+is too early. The end of speech is where the recording's level last stands out from its noise. The
+response is counted from there: what was waited for, and what it took to compute what was fed last.
+
+Words in ten minutes of each noise are counted with and without the gate; word errors, too. With
+--hours=1 the same stream is repeated, for memory and for the times of words.
+"""
+
+import resource
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from absl import app, flags
+
+from int4_conformer.audio.audio_files import SAMPLE_RATE
+from int4_conformer.data.corpus import read_corpus
+from int4_conformer.data.sources.noise import NoiseUtterance
+from int4_conformer.lite.endpointing import EndpointConfig
+from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.lite.recognizer_stream import PartialResult, RecognizerStream
+from int4_conformer.lite.speech_activity import SpeechActivity
+from int4_conformer.text.metrics import word_errors
+from int4_conformer.text.normalize import normalize
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("manifest", None, "The corpus.", required=True)
+flags.DEFINE_string("split", "dev", "Its split.")
+flags.DEFINE_float("pause", 2.0, "Seconds between two recordings.")
+flags.DEFINE_multi_float("after_words", [0.8, 1.2], "Seconds of silence that end an utterance.")
+flags.DEFINE_float("minutes", 10.0, "Of each noise.")
+flags.DEFINE_float("hours", 0.0, "Of the stream that is repeated.")
+
+_STEP = SAMPLE_RATE // 10
+_ROOM_DB = -65.0
+
+
+def main(argv: list[str]) -> None:
+    gated, ungated = (Recognizer(argv[1], gated=is_gated) for is_gated in (True, False))
+    utterances = list(read_corpus(FLAGS.manifest, FLAGS.split))
+    utterances = [utterances[i] for i in np.random.default_rng(0).permutation(len(utterances))]
+    clips = [utterance.samples() for utterance in utterances]
+    texts = [normalize(utterance.text) for utterance in utterances]
+    _print_errors(gated, ungated, clips, texts)
+    _print_endpoints(gated, clips, texts)
+    _print_noise(gated, ungated, clips)
+    if FLAGS.hours:
+        _print_hours(gated, clips)
+
+
+def _print_errors(
+    gated: Recognizer, ungated: Recognizer, clips: Sequence[np.ndarray], texts: Sequence[str]
+) -> None:
+    print("| recordings one by one | WER |\n|---|---|")
+    for name, recognizer in (("without the gate", ungated), ("with it", gated)):
+        found = [normalize(recognizer.transcribe(clip)) for clip in clips]
+        print(f"| {name} | {100 * word_errors(texts, found).wer:.2f}% |")
+
+
+def _print_endpoints(
+    recognizer: Recognizer, clips: Sequence[np.ndarray], texts: Sequence[str]
+) -> None:
+    audio, starts, ends = _stream_of(clips)
+    print(
+        f"\n{len(clips)} utterances, {len(audio) / SAMPLE_RATE / 60:.1f} min\n\n"
+        "| after_words | found | too early | too late or never | response, median | p95 | WER |\n"
+        "|---|---|---|---|---|---|---|"
+    )
+    for seconds in FLAGS.after_words:
+        rules = EndpointConfig(after_words=seconds)
+        results = list(_heard(recognizer, audio, rules))
+        points = [(now, busy) for result, now, busy in results if result.endpoint is not None]
+        found = early = 0
+        responses = []
+        following = [*starts[1:], len(audio) / SAMPLE_RATE]
+        for start, end, later in zip(starts, ends, following, strict=True):
+            # What is reported in the 100 ms in which speech ends is not early.
+            early += sum(start < now < end for now, _ in points)
+            within = [(now, busy) for now, busy in points if end <= now <= later]
+            if within:
+                found += 1
+                responses.append(within[0][0] - end + within[0][1])
+        said = " ".join(normalize(result.text) for result, *_ in results)
+        errors = word_errors([" ".join(texts)], [said])
+        print(
+            f"| {seconds:g} s | {found} | {early} | {len(clips) - found} "
+            f"| {statistics.median(responses):.2f} s | {np.quantile(responses, 0.95):.2f} s "
+            f"| {100 * errors.wer:.2f}% |"
+        )
+
+
+def _print_noise(gated: Recognizer, ungated: Recognizer, clips: Sequence[np.ndarray]) -> None:
+    print(f"\n| {FLAGS.minutes:g} min of | words without the gate | words with it |\n|---|---|---|")
+    for kind, noise in _noises(clips).items():
+        words = [
+            sum(len(result.text.split()) for result, *_ in _heard(r, noise, EndpointConfig()))
+            for r in (ungated, gated)
+        ]
+        print(f"| {kind} | {words[0]} | {words[1]} |", flush=True)
+
+
+def _print_hours(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> None:
+    audio, *_ = _stream_of(clips)
+    rounds = max(2, round(FLAGS.hours * 3600 * SAMPLE_RATE / len(audio)))
+    stream, words, memory = recognizer.stream(endpointing=EndpointConfig()), [], []
+    begun = time.perf_counter()
+    for number in range(rounds):
+        ended = [x for x in _fed(stream, audio) if x.endpoint is not None]
+        found = [word for result in ended for word in result.final_words]
+        words.append([(w.text, w.start - number * len(audio) / SAMPLE_RATE) for w in found])
+        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    seconds = time.perf_counter() - begun
+    apart = [
+        abs(one[1] - other[1])
+        for later in words[1:-1]
+        for one, other in zip(words[0], later, strict=False)
+    ]
+    print(
+        f"\n{rounds * len(audio) / SAMPLE_RATE / 3600:.2f} h in {seconds / 60:.1f} min; "
+        f"memory after each round, MB: {', '.join(f'{x:.0f}' for x in memory)}; words of a round: "
+        f"{', '.join(str(len(x)) for x in words)}; times of words between rounds apart by "
+        f"{max(apart):.2f} s at most"
+    )
+
+
+def _fed(stream: RecognizerStream, audio: np.ndarray) -> Iterator[PartialResult]:
+    for start in range(0, len(audio), _STEP):
+        yield (result := stream.feed(audio[start : start + _STEP]))
+        while result.endpoint is not None:
+            yield (result := stream.feed(audio[:0]))
+
+
+def _heard(
+    recognizer: Recognizer, audio: np.ndarray, rules: EndpointConfig
+) -> Iterator[tuple[PartialResult, float, float]]:
+    """The last result of each utterance, the seconds of audio fed then, and what computing took."""
+    stream = recognizer.stream(endpointing=rules)
+    for start in range(0, len(audio), _STEP):
+        begun = time.perf_counter()
+        result = stream.feed(audio[start : start + _STEP])
+        while result.endpoint is not None:
+            now = min(start + _STEP, len(audio)) / SAMPLE_RATE
+            yield result, now, time.perf_counter() - begun
+            result = stream.feed(audio[:0])
+    while (result := stream.finish()).endpoint is not None:
+        yield result, len(audio) / SAMPLE_RATE, 0.0
+    yield result, len(audio) / SAMPLE_RATE, 0.0
+
+
+def _stream_of(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[float]]:
+    """The recordings with pauses, and in seconds where each begins and where its speech ends."""
+    parts, starts, ends, place = [], [], [], 0
+    for number, clip in enumerate(clips):
+        pause = _noise("white", FLAGS.pause, _ROOM_DB, number)
+        activity = SpeechActivity(SAMPLE_RATE)
+        activity.hear(clip)
+        starts.append(place / SAMPLE_RATE)
+        ends.append(place / SAMPLE_RATE + (activity.last_active or len(clip) / SAMPLE_RATE))
+        parts += [clip, pause]
+        place += len(clip) + len(pause)
+    return np.concatenate(parts), starts, ends
+
+
+def _noises(clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    seconds = FLAGS.minutes * 60
+    noises = {"digital silence": np.zeros(round(seconds * SAMPLE_RATE), np.float32)}
+    for kind in ("hum", "white", "pink", "brown"):
+        for level in (-50.0, -25.0):
+            noises[f"{kind} noise, {level:g} dB"] = _noise(kind, seconds, level, 1)
+    rng, length = np.random.default_rng(0), round(seconds * SAMPLE_RATE)
+    for voices in (4, 12):
+        total = np.zeros(length)
+        for _ in range(voices):
+            order = rng.permutation(len(clips))
+            speech = np.concatenate([clips[i] for i in order])
+            total += np.resize(speech, length) / np.sqrt(np.mean(np.square(speech)))
+        babble = 0.05 * total / np.sqrt(np.mean(np.square(total)))
+        noises[f"babble of {voices} voices"] = np.clip(babble, -1, 1).astype(np.float32)
+    return noises
+
+
+def _noise(kind: str, seconds: float, level_db: float, seed: int) -> np.ndarray:
+    """Noise of one loudness."""
+    while True:
+        noise = NoiseUtterance(kind=kind, duration=seconds, level_db=level_db, seed=seed)
+        samples = noise.samples()
+        whole = samples[: len(samples) // 10 * 10].reshape(10, -1)
+        power = np.mean(np.square(whole, dtype=np.float64), axis=1)
+        if power.max() < 2 * power.min():
+            return samples
+        seed += 1
+
+
+if __name__ == "__main__":
+    app.run(main)
