@@ -10,8 +10,8 @@ import collections
 
 import numpy as np
 
-# What the level has to stand out by, and what it has to be at least: the noise of good microphones
-# is below, the quietest speech in a room above.
+# What the level has to stand out by, and what counts as silence: the noise of good microphones is
+# below, the quietest speech in a room above.
 _MARGIN_DB = 6.0
 _LEAST_DB = -75.0
 # Blocks of 10 ms: of a level, of the noise floor, and of an utterance too short to have one.
@@ -34,8 +34,8 @@ class SpeechActivity:
 
     def __init__(self, sample_rate: int) -> None:
         self._block = sample_rate // 100
-        # The last sample, and those behind it that make no block yet.
-        self._before = np.zeros([1], np.float32)
+        # The last sample, none at the start, and those behind it that make no block yet.
+        self._before = np.zeros([0], np.float32)
         self._rest = np.zeros([0], np.float32)
         self._squares: collections.deque[float] = collections.deque(maxlen=_SMOOTHED)
         # The noise floor is the lowest of them.
@@ -48,7 +48,8 @@ class SpeechActivity:
         """Hears what follows, float32 [samples]."""
         pcm = np.concatenate([self._rest, pcm])
         whole, self._rest = np.split(pcm, [len(pcm) // self._block * self._block])
-        for square in _squares(self._before, whole, self._block).tolist():
+        before = self._before if len(self._before) else whole[:1]
+        for square in _squares(before, whole, self._block).tolist():
             self._add(square)
         self._before = np.append(self._before, whole)[-1:]
 
@@ -57,10 +58,10 @@ class SpeechActivity:
         self._squares.append(square)
         if len(self._squares) < _SMOOTHED:
             return
-        level = float(_decibels(sum(self._squares) / _SMOOTHED))
-        if _decibels(min(self._squares)) < _LEAST_DB:
-            # Digital silence is no floor: whatever comes after it would stand out.
+        if min(self._squares) == 0.0:
+            # A recorder's zeros are no floor: whatever comes after them would stand out.
             return
+        level = max(float(_decibels(sum(self._squares) / _SMOOTHED)), _LEAST_DB)
         self._levels.append(level)
         if level >= min(self._levels) + _MARGIN_DB:
             self.last_active = self._blocks * 0.01
@@ -76,15 +77,15 @@ def may_hold_speech(pcm: np.ndarray, sample_rate: int) -> bool:
         sample_rate: in Hz.
     """
     block = sample_rate // 100
-    squares = _squares(np.zeros([1], np.float32), pcm[: len(pcm) // block * block], block)
-    sums = np.cumsum(np.append(0.0, squares))
-    levels = _decibels((sums[_SMOOTHED:] - sums[:-_SMOOTHED]) / _SMOOTHED)
-    levels = levels[levels >= _LEAST_DB]
+    squares = _squares(pcm[:1], pcm[: len(pcm) // block * block], block)
     if len(squares) < _SMOOTHED:
         # Too short even for a level.
         return bool(np.max(np.abs(pcm), initial=0.0) > 0.0)
+    windows = np.lib.stride_tricks.sliding_window_view(squares, _SMOOTHED)
+    levels = np.maximum(_decibels(windows.mean(axis=1)), _LEAST_DB)
+    levels = levels[windows.min(axis=1) > 0.0]
     if len(squares) < _TOO_SHORT or not len(levels):
-        return bool(len(levels))
+        return bool(np.max(levels, initial=_LEAST_DB) > _LEAST_DB)
     # What stands out does so from a floor before it or behind it.
     starts = np.arange(0, len(levels), _REMEMBERED // 2)
     lowest = np.minimum.reduceat(levels, starts)

@@ -28,8 +28,8 @@ class ClosedList:
 
     Example:
 
-        >>> spelling = Spelling(vocabulary=Graphemes().vocabulary)
-        >>> digits = ClosedList(["(zero | one | two)+"], spelling)
+        >>> from int4_conformer.text.graphemes import Graphemes
+        >>> digits = ClosedList(["(zero | one | two)+"], Graphemes())
         >>> digits.grammar.match("two one")
         Match(phrase='(zero | one | two)+', slots={})
     """

@@ -11,8 +11,8 @@ class PhraseScorer(PhraseAutomaton):
 
     Example:
 
-        >>> letters = Spelling(vocabulary=Vocabulary(pieces=("<blank>", "\u2581", "a", "b")))
-        >>> scorer = PhraseScorer.of(["ab"], letters, 0.5)
+        >>> from int4_conformer.text.graphemes import Graphemes
+        >>> scorer = PhraseScorer.of(["ab"], Graphemes(charset=" ab"), 0.5)
         >>> scorer.scores(np.array([scorer.start]))
         array([[0. , 0. , 0.5, 0. ]], dtype=float32)
     """

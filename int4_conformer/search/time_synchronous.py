@@ -116,13 +116,10 @@ class _Offer:
 class TimeSynchronousSearch:
     """A beam search in the frames of a transducer; the blank is 0.
 
-    Example:
-
-        >>> search = TimeSynchronousSearch(
-        ...     network=network, max_symbols_per_frame=4, config=BeamConfig(beam_size=4)
-        ... )
-        >>> beam = search.advance(encoded, search.start())
-        >>> best = search.finish(beam)[0]
+    beam = search.start()
+    for segment in segments:
+        beam = search.advance(segment, beam, first_frame_of_segment)
+    best = search.finish(beam)[0]
     """
 
     network: Network

@@ -39,6 +39,7 @@ def test_steady_noise_is_no_speech(kind, level_db):
     assert not may_hold_speech(noise, RATE)
     # A recorder's zeros before it do not make it stand out.
     assert last_active(np.pad(noise, [8000, 0]), 1600) is None
+    assert not may_hold_speech(np.pad(noise, [8000, 5050]), RATE)
     # What is louder for a moment does.
     noise[50_000:54_000] *= 5
     found = last_active(noise, 1600)
