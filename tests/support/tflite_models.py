@@ -20,8 +20,11 @@ CODES = 7 * np.eye(4, dtype=np.int8).repeat(BLOCK_SAMPLES // 4, axis=1)
 
 
 def pcm(tokens, amplitude=0.5):
-    """float32 `[640 * tokens]` that the model hears as these ids."""
-    return amplitude * np.eye(4, dtype=np.float32)[tokens].repeat(BLOCK_SAMPLES // 4)
+    """float32 `[640 * tokens]` that the model hears as these ids; with a tone, so that it is more
+    than silence."""
+    loud = amplitude * np.eye(4, dtype=np.float32)[tokens].repeat(BLOCK_SAMPLES // 4)
+    tone = np.resize(np.float32([1, -1]), len(loud))
+    return loud * (1 + tone / 4) + tone / 1024
 
 
 @functools.cache
