@@ -124,13 +124,16 @@ class Progress:
 
 
 @contextlib.contextmanager
-def waiting(text: str, interval: float = 5.0, file: TextIO | None = None) -> Iterator[None]:
+def waiting(
+    text: str, interval: float = 5.0, file: TextIO | None = None, *, at_once: bool = True
+) -> Iterator[None]:
     """Says what is being done, every `interval` seconds that it still is, and how long it took.
 
     Args:
         text: such as "starting TensorFlow".
         interval: seconds between lines.
         file: gets them; stdout if not given.
+        at_once: whether also what is soon over is said.
 
     Example:
 
@@ -138,13 +141,17 @@ def waiting(text: str, interval: float = 5.0, file: TextIO | None = None) -> Ite
         ...     pass
         reading the corpus
     """
-    begun = said = time.monotonic()
-    print(text, flush=True, file=file)
+    begun = time.monotonic()
+    said = None
+    if at_once:
+        said = begun
+        print(text, flush=True, file=file)
 
     def beat() -> None:
         nonlocal said
         now = time.monotonic()
-        if now - said >= interval:
+        due = begun + _WORTH_SAYING if said is None else said + interval
+        if now >= due:
             said = now
             print(f"{text} ({duration(now - begun)} so far)", flush=True, file=file)
 
@@ -155,7 +162,7 @@ def waiting(text: str, interval: float = 5.0, file: TextIO | None = None) -> Ite
     finally:
         heartbeat.stop()
     took = time.monotonic() - begun
-    if took >= _WORTH_SAYING:
+    if said is not None and took >= _WORTH_SAYING:
         print(f"{text}: done in {duration(took)}", flush=True, file=file)
 
 

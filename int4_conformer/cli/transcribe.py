@@ -1,66 +1,284 @@
-"""Recognises audio files with a .tflite file that `int4-conformer export` wrote.
+"""Recognises speech with a .tflite file that `int4-conformer export` wrote.
 
-Prints the text of one file, or a line "file<TAB>text" for each of several. WAV, FLAC, Ogg, Opus and
-MP3 of any rate and channel count are read, to the end of the file, whatever its header says. Of
-several channels the mean is heard, or the loudest where they cancel each other; --channel=left,
-=right or a number takes one.
+Of audio files it prints the text of one, or a line "file<TAB>text" for each of several. WAV, FLAC,
+Ogg, Opus and MP3 of any rate and channel count are read, to the end of the file, whatever its
+header says. Of several channels the mean is heard, or the loudest where they cancel each other;
+--channel=left, =right or a number takes one. A file that cannot be read is told on stderr, and the
+others are recognised; then the exit status is 2. What is odd about a file, such as that it ends
+early, is told there, too.
 
-A file that cannot be read is told on stderr, and the others are recognised; then the exit status
-is 2. What is odd about a file, such as that it ends early, is told there, too.
+With --microphone it hears a microphone until Ctrl-C, with - in place of a file the standard input,
+WAV or raw PCM, as it comes. It prints a line when an utterance has ended, which silence tells. On a
+terminal its words are shown while they come, dim as long as they may be corrected. --stream hears
+files likewise; where there is no terminal, the words so far are a line "seconds<TAB>words" whenever
+they change. A model that hears whole utterances only gets those that silence parts.
 
-With --words it prints a line "start<TAB>end<TAB>confidence<TAB>word" for each word, times in
-seconds; of several files each line begins with "file<TAB>". With --json it prints a JSON object a
-file: {"audio": file, "text": text, "words": [{"text", "start", "end", "confidence"}, ...]}. The
-confidence of a word, 0 to 1, is the geometric mean of its tokens' probabilities.
+The form is one of: text; --words, a line "start<TAB>end<TAB>confidence<TAB>word" for each word,
+times in seconds, behind "file<TAB>" of several files; --json, an object a file, or with --stream,
+--microphone and - an object a line whenever words change; --srt or --vtt, subtitles. The confidence
+of a word, 0 to 1, is the geometric mean of its tokens' probabilities.
 
-With --stream the file is heard segment by segment, as from a microphone, and its words are shown
-while they come: on a terminal in one line that grows, else in a line "seconds<TAB>words" whenever
-they change.
+--phrases takes a file of phrases to prefer, one a line; with --only nothing else may be said, and
+they may be small grammars, "turn (on | off) the [kitchen] light", "{minutes:1..60} minutes". --lm
+takes an ARPA file of a language model over the model's tokens.
 """
 
-import dataclasses
-import json
+import os
 import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 from absl import flags
 
-from int4_conformer.audio import audio_files
-from int4_conformer.audio.samples import MIX, require_channel
+from int4_conformer.audio import audio_files, microphone, piped_audio
+from int4_conformer.audio.microphone import Device, Microphone
+from int4_conformer.audio.piped_audio import PcmForm, PipedAudio
+from int4_conformer.audio.samples import MAX_CHANNELS, MIX, require_channel
 from int4_conformer.cli import app
-from int4_conformer.cli.library_noise import held_back
+from int4_conformer.cli.live_words import LiveWords
+from int4_conformer.cli.recognizers import Search, new_search, open_recognizer
+from int4_conformer.cli.stopping import until_interrupted
+from int4_conformer.cli.transcripts import (
+    Form,
+    JsonForm,
+    JsonLinesForm,
+    SubtitleForm,
+    TextForm,
+    WordsForm,
+)
 from int4_conformer.errors import UserError
+from int4_conformer.fields import help_of
+from int4_conformer.files import require_folder_place, write_beside
+from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.lite.words import Recognition
+from int4_conformer.progress import waiting
+from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
+from int4_conformer.search.grammar import Grammar
 
-# Audio that a stream is fed at once.
+_STDIN = "-"
+# Audio of a file that a stream is fed at once.
 _STEP_SECONDS = 0.1
-# Goes to the start of the terminal's line and empties it.
-_CLEAR = "\r\x1b[K"
+_FORMS = ("words", "json", "srt", "vtt")
+_SUBTITLES = ("srt", "vtt")
+_RAW = ("raw_rate", "raw_format", "raw_channels")
+# Fields of `BeamConfig` that are flags of the same name.
+_BEAM_SETTINGS = ("n_best", "lm_weight", "insertion_bonus")
+# Flags that say something only beside one of others.
+_NEEDED = {
+    "only": ("phrases",),
+    "bonus": ("phrases",),
+    "lm_weight": ("lm",),
+    "insertion_bonus": ("lm",),
+    "n_best": ("json",),
+    "device": ("microphone",),
+    "output_dir": _SUBTITLES,
+}
 
 
 def _define_flags(values: flags.FlagValues) -> None:
+    def boolean(name: str, help_text: str, default: bool = False) -> None:
+        flags.DEFINE_boolean(name, default, help_text, flag_values=values)
+
+    def text(name: str, help_text: str) -> None:
+        flags.DEFINE_string(name, None, help_text, flag_values=values)
+
     flags.DEFINE_integer("num_threads", 1, "CPU threads to use.", lower_bound=1, flag_values=values)
     flags.DEFINE_string(
         "channel", MIX, "mix, left, right or a number from 1 on.", flag_values=values
     )
-    flags.DEFINE_boolean("stream", False, "Show words while they come.", flag_values=values)
-    flags.DEFINE_boolean(
-        "words", False, "Print each word with its times and confidence.", flag_values=values
+    boolean("stream", "Hear files as from a microphone, and show words while they come.")
+    boolean("microphone", "Hear a microphone.")
+    text("device", "Number of the microphone, its name or a part of that.")
+    boolean("list_devices", "List the microphones, and do nothing else.")
+    flags.DEFINE_integer(
+        "raw_rate",
+        PcmForm.rate,
+        "Rate in Hz of raw PCM.",
+        lower_bound=piped_audio.LEAST_RATE,
+        upper_bound=piped_audio.MOST_RATE,
+        flag_values=values,
     )
-    flags.DEFINE_boolean("json", False, "Print a JSON object a file.", flag_values=values)
+    flags.DEFINE_enum(
+        "raw_format",
+        PcmForm.format,
+        piped_audio.RAW_FORMATS,
+        "Form of raw PCM: signed 16-bit or 32-bit float, little-endian.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "raw_channels",
+        PcmForm.channels,
+        "Channels of raw PCM.",
+        lower_bound=1,
+        upper_bound=MAX_CHANNELS,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "endpoint_after",
+        EndpointConfig.after_words,
+        "Seconds of silence that end an utterance of what is heard live.",
+        lower_bound=0.1,
+        flag_values=values,
+    )
+    boolean("gate", "Whether silence and steady noise have no words.", default=True)
+    boolean("words", "Print each word with its times and confidence.")
+    boolean("json", "Print JSON objects, one a line.")
+    boolean("srt", "Print subtitles for SubRip files.")
+    boolean("vtt", "Print subtitles for WebVTT files.")
+    text("output_dir", "Folder for subtitles, a file NAME.srt or NAME.vtt for each audio file.")
+    text("phrases", "File of phrases to prefer, one a line.")
+    boolean("only", "Nothing but the phrases may be said; they may be small grammars.")
+    flags.DEFINE_float(
+        "bonus",
+        BIAS_SCORE,
+        "Added for each token of a preferred phrase, in nats.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "beam",
+        None,
+        f"Searches with a beam. {help_of(BeamConfig, 'beam_size')}",
+        lower_bound=1,
+        flag_values=values,
+    )
+    text("lm", "ARPA file of a language model.")
+    app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
 
 
 def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
-    if len(arguments) < 2:
+    if values.list_devices:
+        _list_devices()
+        return
+    _check(values, arguments)
+    model, *paths = arguments
+    device = None
+    if values.microphone:
+        device = microphone.choose(microphone.devices(), values.device)
+    elif paths == [_STDIN]:
+        _require_piped()
+    recognizer = open_recognizer(model, num_threads=values.num_threads, gated=values.gate)
+    search = new_search(
+        recognizer,
+        phrases=values.phrases,
+        only=values.only,
+        bonus=values.bonus,
+        lm=values.lm,
+        beam_size=values.beam,
+        settings=app.given_fields(BeamConfig, values, _BEAM_SETTINGS),
+    )
+    if values.stream:
+        # Refuses a model that hears whole utterances only.
+        recognizer.stream(**search)
+    if device is not None:
+        _hear_microphone(values, recognizer, search, device)
+    elif paths == [_STDIN]:
+        _hear_stdin(values, recognizer, search)
+    else:
+        _hear_files(values, recognizer, search, paths)
+
+
+def _check(values: flags.FlagValues, arguments: list[str]) -> None:
+    """Refuses flags and arguments that do not go together."""
+    paths, is_live = arguments[1:], values.microphone or _STDIN in arguments[1:]
+    if values.microphone and len(arguments) != 1:
+        raise UserError(
+            "transcribe --microphone takes a MODEL and no files. "
+            f"Received: {len(arguments)} arguments"
+        )
+    if not values.microphone and not paths:
         raise UserError(
             f"transcribe takes a MODEL and audio FILEs. Received: {len(arguments)} arguments"
         )
-    if values.stream + values.words + values.json > 1:
-        raise UserError("--stream, --words and --json exclude each other; give one of them.")
+    if _STDIN in paths and len(paths) > 1:
+        raise UserError("- is the standard input and stands alone; a file of that name is ./-.")
+    if sum(values[form].value for form in _FORMS) > 1:
+        *forms, last = (f"--{form}" for form in _FORMS)
+        raise UserError(f"{', '.join(forms)} and {last} exclude each other; give one of them.")
+    for flag, needed in _NEEDED.items():
+        if values[flag].present and not any(values[other].value for other in needed):
+            raise UserError(f"--{flag} needs --{' or --'.join(needed)}; give that, too.")
+    for flag in _RAW:
+        if values[flag].present and _STDIN not in paths:
+            raise UserError(f"--{flag} is of the standard input; give - in place of a file.")
+    for flag in ("n_best", "output_dir"):
+        if values[flag].present and (is_live or values.stream):
+            raise UserError(f"--{flag} is for whole files; leave it out, or what hears live.")
+    if values.endpoint_after != EndpointConfig.after_words and not (is_live or values.stream):
+        raise UserError("--endpoint_after is for --stream, --microphone and -; give one of them.")
+    if values.microphone and values.channel != MIX:
+        raise UserError("--channel is for files and the standard input; leave it out.")
     require_channel(values.channel)
-    model, *paths = arguments
-    with held_back():
-        recognizer = Recognizer(model, num_threads=values.num_threads)
+    _check_subtitles(values, paths)
+
+
+def _check_subtitles(values: flags.FlagValues, paths: list[str]) -> None:
+    if not (values.srt or values.vtt):
+        return
+    if values.output_dir is None:
+        if len(paths) > 1:
+            raise UserError(
+                "Subtitles of several files are several files; name a folder for them with "
+                "--output_dir=FOLDER."
+            )
+        return
+    require_folder_place(values.output_dir)
+    stems = [Path(path).stem for path in paths]
+    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise UserError(
+            f"Several files would have their subtitles in {twice[0]}.*; give other names, or one "
+            "after the other."
+        )
+
+
+def _list_devices() -> None:
+    for device in microphone.devices():
+        facts = f"{device.channels} channels\t{device.rate} Hz"
+        print(f"{device.number}\t{device.name}\t{facts}{chr(9) * device.is_default}", end="")
+        print("default" if device.is_default else "", flush=True)
+
+
+def _hear_microphone(
+    values: flags.FlagValues, recognizer: Recognizer, search: Search, device: Device
+) -> None:
+    live = _live(values, _live_form(values, search), has_lines=values.stream, has_meter=True)
+    heard = Microphone(device, live.tell)
+    _tell_of_whole_utterances(values, recognizer)
+    app.tell(f"hearing {device.name} at {heard.rate} Hz; Ctrl-C ends.")
+    _hear(values, recognizer, search, live, until_interrupted(heard.audio()), heard.rate)
+    if heard.overruns:
+        app.tell(f"Audio was lost {heard.overruns} times; words may be missing.")
+
+
+def _require_piped() -> None:
+    if sys.stdin is None or sys.stdin.closed:
+        raise UserError("There is no standard input; pipe audio into it, or name files.")
+    if sys.stdin.isatty():
+        raise UserError(
+            "The standard input is a terminal; pipe audio into it, such as "
+            "arecord -f S16_LE -r 16000 | int4-conformer transcribe MODEL -"
+        )
+
+
+def _hear_stdin(values: flags.FlagValues, recognizer: Recognizer, search: Search) -> None:
+    live = _live(values, _live_form(values, search), has_lines=values.stream)
+    descriptor = sys.stdin.fileno()
+    piped = PipedAudio(
+        # What there is, without waiting for more.
+        lambda most: os.read(descriptor, most),
+        PcmForm(rate=values.raw_rate, channels=values.raw_channels, format=values.raw_format),
+        is_raw=any(values[flag].present for flag in _RAW),
+        channel=values.channel,
+        on_note=live.tell,
+    )
+    _tell_of_whole_utterances(values, recognizer)
+    _hear(values, recognizer, search, live, until_interrupted(piped.audio()), piped.rate)
+
+
+def _hear_files(
+    values: flags.FlagValues, recognizer: Recognizer, search: Search, paths: list[str]
+) -> None:
     failed = 0
     for path in paths:
         try:
@@ -68,71 +286,120 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
         except UserError as error:
             app.tell(str(error))
             failed += 1
+            continue
+        name = "" if len(paths) == 1 else f"{path}\t"
+        if values.stream:
+            _hear_in_steps(values, recognizer, search, path, name, samples)
         else:
-            _print(values, recognizer, path, "" if len(paths) == 1 else f"{path}\t", samples)
+            with waiting(f"recognising {path}", file=sys.stderr, at_once=False):
+                found = _recognized(values, recognizer, search, samples)
+            _write(values, path, JsonForm(path) if values.json else _form(values, name), found)
     if failed and len(paths) > 1:
         app.tell(f"{failed} of {len(paths)} files could not be recognised.")
     if failed:
         sys.exit(2)
 
 
-def _print(
-    values: flags.FlagValues, recognizer: Recognizer, path: str, name: str, samples: np.ndarray
+def _recognized(
+    values: flags.FlagValues, recognizer: Recognizer, search: Search, samples: np.ndarray
+) -> Recognition:
+    rate = recognizer.sample_rate
+    if any(values[form].value for form in _FORMS):
+        return recognizer.recognize(samples, rate, **search)
+    # Files of before words had times have texts.
+    return Recognition(text=recognizer.transcribe(samples, rate, **search), words=())
+
+
+def _write(values: flags.FlagValues, path: str, form: Form, found: Recognition) -> None:
+    """Prints what was said in a file, or writes it beside the others."""
+    content = form.head() + form.utterance(found)
+    if values.output_dir is None:
+        print(content, end="", flush=True)
+        return
+    ending = ".srt" if values.srt else ".vtt"
+    output = Path(values.output_dir) / f"{Path(path).stem}{ending}"
+    write_beside(output, content.encode())
+    print(output, flush=True)
+
+
+def _hear_in_steps(
+    values: flags.FlagValues,
+    recognizer: Recognizer,
+    search: Search,
+    path: str,
+    name: str,
+    samples: np.ndarray,
 ) -> None:
-    """Recognises a file and prints it, each line after its name."""
+    """Hears a file as from a microphone."""
+    rate, form = recognizer.sample_rate, _form(values, name)
     if values.json:
-        print(_json(path, recognizer, samples), flush=True)
-    elif values.words:
-        for word in recognizer.recognize(samples, recognizer.sample_rate).words:
-            times = f"{word.start:.2f}\t{word.end:.2f}\t{word.confidence:.3f}"
-            print(f"{name}{times}\t{word.text}", flush=True)
-    elif values.stream:
-        print(f"{name}{_streamed(recognizer, samples)}", flush=True)
-    else:
-        text = recognizer.transcribe(samples, recognizer.sample_rate)
-        print(f"{name}{text}", flush=True)
+        form = JsonLinesForm(path, _grammar(search))
+    live = _live(values, form, has_lines=not any(values[other].value for other in _FORMS))
+    step = max(1, int(_STEP_SECONDS * rate))
+    steps = (samples[start : start + step] for start in range(0, len(samples), step))
+    _hear(values, recognizer, search, live, steps, rate)
+    if not live.utterances and isinstance(form, TextForm):
+        # A file has its line, if an empty one.
+        print(form.utterance(Recognition(text="", words=())), end="", flush=True)
 
 
-def _json(path: str, recognizer: Recognizer, samples: np.ndarray) -> str:
-    found = recognizer.recognize(samples, recognizer.sample_rate)
-    words = [
-        dataclasses.asdict(word)
-        | {
-            "start": round(word.start, 3),
-            "end": round(word.end, 3),
-            "confidence": round(word.confidence, 4),
-        }
-        for word in found.words
-    ]
-    return json.dumps({"audio": path, "text": found.text, "words": words}, ensure_ascii=False)
+def _hear(
+    values: flags.FlagValues,
+    recognizer: Recognizer,
+    search: Search,
+    live: LiveWords,
+    audio: Iterator[np.ndarray],
+    rate: int,
+) -> None:
+    """Shows the words of audio that comes bit by bit."""
+    heard: Iterable[np.ndarray] = live.hearing(audio, rate)
+    live.show(recognizer.listen(heard, rate, endpointing=_endpointing(values), **search))
 
 
-def _streamed(recognizer: Recognizer, samples: np.ndarray) -> str:
-    """The words of a file, shown while they come."""
-    stream, shown = recognizer.stream(recognizer.sample_rate), ""
-    step = max(1, int(_STEP_SECONDS * recognizer.sample_rate))
-    for start in range(0, len(samples), step):
-        partial = stream.feed(samples[start : start + step])
-        if partial.text != shown:
-            shown = partial.text
-            seconds = min(start + step, len(samples)) / recognizer.sample_rate
-            _show(shown, seconds)
-    text = stream.finish().text
-    if sys.stdout.isatty():
-        print(_CLEAR, end="")
-    return text
+def _endpointing(values: flags.FlagValues) -> EndpointConfig:
+    """The flag's silence behind words; where none came or noise hides it, as much longer."""
+    usual = EndpointConfig()
+    factor = values.endpoint_after / usual.after_words
+    return EndpointConfig(
+        after_words=values.endpoint_after,
+        in_noise=usual.in_noise * factor,
+        without_words=usual.without_words * factor,
+    )
 
 
-def _show(text: str, seconds: float) -> None:
-    if sys.stdout.isatty():
-        print(f"{_CLEAR}{text}", end="", flush=True)
-    else:
-        print(f"{seconds:.2f}\t{text}", flush=True)
+def _tell_of_whole_utterances(values: flags.FlagValues, recognizer: Recognizer) -> None:
+    if not recognizer.hears_streams:
+        app.tell(
+            "This model hears whole utterances only: words come after "
+            f"{values.endpoint_after:g} s of silence."
+        )
+
+
+def _live(
+    values: flags.FlagValues, form: Form, *, has_lines: bool, has_meter: bool = False
+) -> LiveWords:
+    return LiveWords(form, has_lines=has_lines, has_meter=has_meter)
+
+
+def _live_form(values: flags.FlagValues, search: Search) -> Form:
+    return JsonLinesForm(None, _grammar(search)) if values.json else _form(values, "")
+
+
+def _form(values: flags.FlagValues, name: str) -> Form:
+    """The form that the flags ask for, but for JSON, which differs."""
+    for subtitles in _SUBTITLES:
+        if values[subtitles].value:
+            return SubtitleForm(subtitles)
+    return WordsForm(name) if values.words else TextForm(name)
+
+
+def _grammar(search: Search) -> Grammar | None:
+    return Grammar.of(search["phrases"]) if search.get("only") else None
 
 
 COMMAND = app.Command(
     name="transcribe",
-    usage="MODEL FILE... [flags]",
+    usage="MODEL (FILE... | - | --microphone) [flags]",
     description=__doc__,
     define_flags=_define_flags,
     main=_transcribe,

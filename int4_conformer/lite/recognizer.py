@@ -1,22 +1,26 @@
 """Speech to text with an exported `.tflite` file, without TensorFlow."""
 
 import functools
+import math
 import os
 import threading
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
 from int4_conformer import interface
-from int4_conformer.audio.samples import MIX, as_float, require_rate, to_mono
+from int4_conformer.audio.samples import require_rate
 from int4_conformer.errors import UserError, require_at_least
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.file_network import FileNetwork, Run
+from int4_conformer.lite.listening import results
+from int4_conformer.lite.model_input import mono, stream_resampler
 from int4_conformer.lite.recognizer_stream import PartialResult, Pass, RecognizerStream
 from int4_conformer.lite.speech_activity import may_hold_speech
 from int4_conformer.lite.stream_search import StreamSearch
+from int4_conformer.lite.whole_utterances import WholeUtterances
 from int4_conformer.lite.words import Recognition, read_tokens, timed_words
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.search.closed_list import ClosedList
@@ -88,6 +92,11 @@ class Recognizer:
     def sample_rate(self) -> int:
         """Rate of the model's input in Hz; other rates are resampled to it."""
         return self._metadata.sample_rate
+
+    @property
+    def hears_streams(self) -> bool:
+        """Whether the model hears speech while it is spoken; else whole utterances only."""
+        return interface.FIRST_PASS in self._signatures
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -201,7 +210,7 @@ class Recognizer:
             the file is too old for what is asked.
         """
         frame_seconds = self._frame_seconds()
-        if interface.FIRST_PASS not in self._signatures:
+        if not self.hears_streams:
             raise UserError(
                 "This model hears whole utterances only; train one whose encoder has a chunk and a "
                 "left context, such as the preset streaming_s."
@@ -222,7 +231,7 @@ class Recognizer:
             self.vocabulary,
             self._metadata.block_samples,
             frame_seconds,
-            self._resampler(sample_rate),
+            stream_resampler(sample_rate, self.sample_rate),
             sample_rate=self.sample_rate,
             search=search and StreamSearch(search, commits=not only),
             endpointing=endpointing,
@@ -235,28 +244,42 @@ class Recognizer:
         sample_rate: int = 16000,
         *,
         endpointing: EndpointConfig | None = None,
-        **search: object,
+        **search: Any,
     ) -> Iterator[PartialResult]:
         """The words of what is said, utterance by utterance, while it is spoken.
+
+        A model that hears whole utterances only gets those that silence parts: their words come at
+        their ends.
 
         Args:
           audio: samples as they come, such as those of a microphone.
           sample_rate: in Hz.
           endpointing: when an utterance ends; the defaults if not given.
-          search: of `stream`.
+          search: see the class.
 
-        Yields:
+        Returns:
           what is known after each part of the audio; a result with an `endpoint` is the last of its
           utterance, as is the very last one.
+
+        Raises:
+          UserError: a phrase cannot be read or spelled, or the file is too old for what is asked.
         """
-        stream = self.stream(sample_rate, endpointing=endpointing or EndpointConfig(), **search)
-        for samples in audio:
-            yield (result := stream.feed(samples))
-            while result.endpoint is not None:
-                yield (result := stream.feed(samples[:0]))
-        yield (result := stream.finish())
-        while result.endpoint is not None:
-            yield (result := stream.finish())
+        endpointing = endpointing or EndpointConfig()
+        if self.hears_streams:
+            return results(self.stream(sample_rate, endpointing=endpointing, **search), audio)
+        # A mistake is not to wait for the end of the first utterance.
+        self._frame_seconds()
+        self._search(**search)
+        fixed = self._metadata.fixed_samples
+        listener = WholeUtterances(
+            lambda pcm: self.recognize(pcm, self.sample_rate, **search),
+            stream_resampler(sample_rate, self.sample_rate),
+            self.sample_rate,
+            endpointing,
+            gated=self._gated,
+            most_seconds=math.inf if fixed is None else fixed / self.sample_rate,
+        )
+        return results(listener, audio)
 
     def _greedy_tokens(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         outputs = self._outputs(samples, sample_rate)
@@ -285,11 +308,11 @@ class Recognizer:
 
     def _search(
         self,
-        phrases: Sequence[str],
-        only: bool,
-        bonus: float,
-        beam: BeamConfig | None,
-        lm: NGramScorer | None,
+        phrases: Sequence[str] = (),
+        only: bool = False,
+        bonus: float = BIAS_SCORE,
+        beam: BeamConfig | None = None,
+        lm: NGramScorer | None = None,
     ) -> TimeSynchronousSearch | None:
         """What searches with a beam; None for the greedy search."""
         if isinstance(phrases, str):
@@ -348,20 +371,10 @@ class Recognizer:
         inputs = self._interpreter.get_signature_runner(name).get_input_details()
         return Pass(self._runner(name), inputs, given)
 
-    def _resampler(self, sample_rate: int) -> Callable[[np.ndarray, bool], np.ndarray]:
-        require_rate(sample_rate)
-        if sample_rate == self.sample_rate:
-            return lambda samples, last: samples if last else _mono(samples)
-        # Its library loads only when needed.
-        from int4_conformer.audio.audio_files import StreamResampler
-
-        resampler = StreamResampler(sample_rate, self.sample_rate)
-        return lambda samples, last: resampler(samples if last else _mono(samples), last=last)
-
     def _whole(self, samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
         """The inputs of a signature that hears a whole utterance, padded with silence."""
         require_rate(sample_rate)
-        pcm = _mono(samples)
+        pcm = mono(samples)
         if sample_rate != self.sample_rate:
             # Training resamples with this very function; its libraries load only when needed.
             from int4_conformer.audio.audio_files import resample
@@ -390,13 +403,3 @@ class Recognizer:
         if interface.LENGTH in inputs:
             pcm = pcm[: inputs[interface.LENGTH][0]]
         return may_hold_speech(pcm, self.sample_rate)
-
-
-def _mono(samples: np.ndarray) -> np.ndarray:
-    """Checked float32 `[samples]` in [-1, 1]."""
-    pcm = as_float(samples)
-    if pcm.ndim == 2:
-        pcm, note = to_mono(pcm, MIX, "`samples`")
-        if note is not None:
-            warnings.warn(note, stacklevel=2)
-    return np.clip(pcm, -1.0, 1.0, dtype=np.float32)

@@ -13,7 +13,7 @@ from int4_conformer.lite.endpointing import Endpoint, EndpointConfig
 from int4_conformer.lite.file_network import Run
 from int4_conformer.lite.speech_activity import SpeechActivity, may_hold_speech
 from int4_conformer.lite.stream_search import StreamSearch
-from int4_conformer.lite.words import Word, WordAssembler, read_tokens
+from int4_conformer.lite.words import Word, WordAssembler, later, read_tokens
 from int4_conformer.search.time_synchronous import Token
 from int4_conformer.text.vocabulary import Vocabulary
 
@@ -34,6 +34,8 @@ class PartialResult:
     # The final words with their times, from the start of the stream, and their confidence. The last
     # one may have been heard in part: then its text still grows.
     final_words: tuple[Word, ...] = ()
+    # All words of `text`, likewise.
+    words: tuple[Word, ...] = ()
     # The rule by which the utterance has ended; all its words are final then, and what is fed next
     # begins another one. None: it goes on.
     endpoint: Endpoint | None = None
@@ -236,20 +238,17 @@ class RecognizerStream:
         """All words so far, with their times from the start of the stream."""
         begun = self._begun / self._sample_rate
         words = self._final.words_with(self._following())
-        return tuple(_later(word, begun) for word in words)
+        return tuple(later(word, begun) for word in words)
 
     def _result(self) -> PartialResult:
         begun = self._begun / self._sample_rate
         return PartialResult(
             final=self._final.text(),
             text=self._final.text(self._following()),
-            final_words=tuple(_later(word, begun) for word in self._final.words_with()),
+            final_words=tuple(later(word, begun) for word in self._final.words_with()),
+            words=self._words(),
             endpoint=self._endpoint,
         )
-
-
-def _later(word: Word, seconds: float) -> Word:
-    return dataclasses.replace(word, start=word.start + seconds, end=word.end + seconds)
 
 
 class Pass:

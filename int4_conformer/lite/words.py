@@ -27,6 +27,11 @@ class Word:
     confidence: float
 
 
+def later(word: Word, seconds: float) -> Word:
+    """The word, so much later."""
+    return dataclasses.replace(word, start=word.start + seconds, end=word.end + seconds)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recognition:
     """What was said in an utterance."""

@@ -1,0 +1,63 @@
+"""Opens .tflite files, and has their words searched for as flags say."""
+
+import sys
+from typing import Any, TypedDict
+
+from int4_conformer.cli.library_noise import held_back
+from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.progress import waiting
+from int4_conformer.search.beam_config import BeamConfig
+from int4_conformer.search.phrase_automaton import read_phrases
+from int4_conformer.search.table_scorers import NGramScorer
+
+
+class Search(TypedDict, total=False):
+    """Arguments of `Recognizer.transcribe`; none for the greedy search."""
+
+    phrases: list[str]
+    only: bool
+    bonus: float
+    beam: BeamConfig
+    lm: NGramScorer
+
+
+def open_recognizer(path: str, **settings: Any) -> Recognizer:
+    """The recogniser of a file, of which libraries say nothing, and long work says what it is."""
+    with held_back() as stderr, waiting(f"reading {path}", file=stderr, at_once=False):
+        return Recognizer(path, **settings)
+
+
+def new_search(
+    recognizer: Recognizer,
+    *,
+    phrases: str | None,
+    only: bool,
+    bonus: float,
+    lm: str | None,
+    beam_size: int | None,
+    settings: dict[str, Any],
+) -> Search:
+    """What flags ask for.
+
+    Args:
+        recognizer: of the file.
+        phrases: file of phrases to prefer.
+        only: whether nothing else may be said.
+        bonus: for each token of a preferred phrase.
+        lm: ARPA file.
+        beam_size: of the beam; its default if something else than the beam is asked for.
+        settings: more fields of `BeamConfig`.
+
+    Raises:
+        UserError: a file cannot be read, or a number is out of its range.
+    """
+    search = Search()
+    if phrases is not None:
+        search |= Search(phrases=read_phrases(phrases), only=only, bonus=bonus)
+    if lm is not None:
+        with waiting(f"reading {lm}", file=sys.stderr, at_once=False):
+            search["lm"] = NGramScorer.read(lm, recognizer.vocabulary)
+    if search or beam_size is not None:
+        size = {} if beam_size is None else {"beam_size": beam_size}
+        search["beam"] = BeamConfig(**size, **settings)
+    return search
