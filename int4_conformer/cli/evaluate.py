@@ -10,9 +10,10 @@ A rate is of the utterances that were recognised. A line of the corpus that is b
 stops the command, unless --on_error=skip leaves it out and says so. --json writes rates as
 fractions, 0.05 for 5%.
 
-With --beam a training folder is searched by a beam instead of greedily, which may ask a language
-model over the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make
-one of) and prefer the phrases of a list (--bias, one a line).
+With --beam words are searched for by a beam instead of greedily, which may ask a language model over
+the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make one of) and
+prefer the phrases of a list (--bias, one a line). Of a .tflite file, --lm and --bias have a beam of
+the usual size by themselves, and --only lets nothing but the phrases be said.
 """
 
 import json
@@ -27,7 +28,7 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
-from int4_conformer.cli.library_noise import held_back
+from int4_conformer.cli.recognizers import new_search, open_recognizer
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
@@ -48,8 +49,9 @@ if TYPE_CHECKING:
     from int4_conformer.models.transducer import Transducer
     from int4_conformer.text.tokenizer import Tokenizer
 
-# Fields of `BeamConfig` that are flags of the same name.
-_BEAM_SETTINGS = ("full_sum", "lm_weight", "insertion_bonus")
+# Fields of `BeamConfig` that are flags of the same name; those of .tflite files first.
+_LITE_BEAM_SETTINGS = ("lm_weight", "insertion_bonus")
+_BEAM_SETTINGS = ("full_sum", *_LITE_BEAM_SETTINGS)
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -86,6 +88,9 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("lm", None, "ARPA file of a language model.", flag_values=values)
     app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
     flags.DEFINE_string("bias", None, "File of phrases to prefer, one a line.", flag_values=values)
+    flags.DEFINE_boolean(
+        "only", False, "Nothing but the phrases may be said to a .tflite file.", flag_values=values
+    )
     flags.DEFINE_float(
         "bias_score",
         BIAS_SCORE,
@@ -105,16 +110,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
         raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")
     for path in filter(None, (values.json, values.hypotheses)):
         require_place(path)
-    if model.is_dir():
-        if values.stream:
-            raise UserError(f"--stream is for .tflite files; {model} is a training folder.")
-    else:
-        if values.first_pass and not values.stream:
-            raise UserError("A .tflite file has a first pass in streams alone; add --stream.")
-        for flag in ("checkpoint", "beam", "full_sum", "lm", "bias"):
-            if value := values[flag].value:
-                given = f"--{flag}" if value is True else f"--{flag}={value}"
-                raise UserError(f"{given} is for training folders; {model} is a file.")
+    (_check_folder if model.is_dir() else _check_file)(model, values)
     report = corpora.new_report(values)
     evaluate_model = _evaluate_folder if model.is_dir() else _evaluate_file
     utterances, evaluation = evaluate_model(model, values, report)
@@ -124,6 +120,31 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
     if values.hypotheses is not None:
         write_beside(values.hypotheses, _lines(utterances, evaluation).encode())
     print(_table(evaluation, report.left_out))
+
+
+def _check_folder(folder: Path, values: flags.FlagValues) -> None:
+    """Refuses flags that a training folder does not take."""
+    for flag in ("stream", "only"):
+        if values[flag].value:
+            raise UserError(f"--{flag} is for .tflite files; {folder} is a training folder.")
+    for flag in ("lm", "bias", "full_sum"):
+        if values.beam is None and values[flag].value:
+            raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")
+
+
+def _check_file(path: Path, values: flags.FlagValues) -> None:
+    """Refuses flags that a .tflite file does not take."""
+    if values.first_pass and not values.stream:
+        raise UserError("A .tflite file has a first pass in streams alone; add --stream.")
+    for flag in ("checkpoint", "full_sum"):
+        if value := values[flag].value:
+            given = f"--{flag}" if value is True else f"--{flag}={value}"
+            raise UserError(f"{given} is for training folders; {path} is a file.")
+    if values.only and values.bias is None:
+        raise UserError("--only needs --bias; give a file of the phrases that may be said.")
+    for flag in ("beam", "lm", "bias"):
+        if values.first_pass and values[flag].value:
+            raise UserError(f"The first pass of a file is greedy; leave --{flag} out.")
 
 
 def _decoded(
@@ -143,9 +164,6 @@ def _evaluate_folder(
     if values.beam is not None:
         settings = app.given_fields(BeamConfig, values, _BEAM_SETTINGS)
         beam = BeamConfig(beam_size=values.beam, **settings)
-    for flag in ("lm", "bias", "full_sum"):
-        if beam is None and values[flag].value:
-            raise UserError(f"--{flag} needs a beam search; give --beam=8, for example.")
 
     # Before TensorFlow: a mistake in the manifest should not wait for it.
     utterances = read_corpus(values.manifest, values.split, report)
@@ -196,17 +214,23 @@ def _beam_search(
 def _evaluate_file(
     path: str | os.PathLike, values: flags.FlagValues, report: CorpusReport
 ) -> tuple[Utterances, Evaluation]:
-    from int4_conformer.lite.recognizer import Recognizer
-
-    with held_back():
-        recognizer = Recognizer(path, num_threads=values.num_threads)
+    recognizer = open_recognizer(path, num_threads=values.num_threads)
+    search = new_search(
+        recognizer,
+        phrases=values.bias,
+        only=values.only,
+        bonus=values.bias_score,
+        lm=values.lm,
+        beam_size=values.beam,
+        settings=app.given_fields(BeamConfig, values, _LITE_BEAM_SETTINGS),
+    )
     utterances = read_corpus(values.manifest, values.split, report)
     utterances = _decoded(utterances, recognizer.vocabulary, report, hold=False)
 
     def transcribe(samples: np.ndarray) -> str:
         if not values.stream:
-            return recognizer.transcribe(samples, SAMPLE_RATE)
-        stream = recognizer.stream(SAMPLE_RATE, second_pass=not values.first_pass)
+            return recognizer.transcribe(samples, SAMPLE_RATE, **search)
+        stream = recognizer.stream(SAMPLE_RATE, second_pass=not values.first_pass, **search)
         stream.feed(samples)
         return stream.finish().text
 

@@ -34,7 +34,7 @@ class LiveWords:
         has_meter: whether the terminal shows how loud it is.
     """
 
-    def __init__(self, form: Form, *, has_lines: bool, has_meter: bool) -> None:
+    def __init__(self, form: Form, *, has_lines: bool, has_meter: bool = False) -> None:
         self._form = form
         self._has_lines = has_lines
         self._has_meter = has_meter
@@ -104,8 +104,8 @@ class LiveWords:
         if columns(text) > room:
             gone = _LEFT_OUT
             text = last_columns(text, max(room - len(gone), 0))
-        stays = len(os.path.commonprefix([result.final, result.text]))
-        stays = max(stays - (len(result.text) - len(text)), 0)
+        # The text begins with what is final.
+        stays = max(len(result.final) - (len(result.text) - len(text)), 0)
         waiting = text[stays:]
         if waiting and "NO_COLOR" not in os.environ:
             waiting = f"{_DIM}{waiting}{_PLAIN}"

@@ -31,11 +31,10 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from int4_conformer.audio import audio_files, microphone, piped_audio
+from int4_conformer.audio import audio_files, microphone
 from int4_conformer.audio.microphone import Device, Microphone
 from int4_conformer.audio.piped_audio import PcmForm, PipedAudio
-from int4_conformer.audio.samples import MAX_CHANNELS, MIX, require_channel
-from int4_conformer.cli import app
+from int4_conformer.cli import app, transcribe_flags
 from int4_conformer.cli.live_words import LiveWords
 from int4_conformer.cli.recognizers import Search, new_search, open_recognizer
 from int4_conformer.cli.stopping import until_interrupted
@@ -48,115 +47,28 @@ from int4_conformer.cli.transcripts import (
     WordsForm,
 )
 from int4_conformer.errors import UserError
-from int4_conformer.fields import help_of
-from int4_conformer.files import require_folder_place, write_beside
+from int4_conformer.files import write_beside
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.words import Recognition
 from int4_conformer.progress import waiting
-from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
+from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.search.grammar import Grammar
 
-_STDIN = "-"
 # Audio of a file that a stream is fed at once.
 _STEP_SECONDS = 0.1
-_FORMS = ("words", "json", "srt", "vtt")
-_SUBTITLES = ("srt", "vtt")
-_RAW = ("raw_rate", "raw_format", "raw_channels")
-# Fields of `BeamConfig` that are flags of the same name.
-_BEAM_SETTINGS = ("n_best", "lm_weight", "insertion_bonus")
-# Flags that say something only beside one of others.
-_NEEDED = {
-    "only": ("phrases",),
-    "bonus": ("phrases",),
-    "lm_weight": ("lm",),
-    "insertion_bonus": ("lm",),
-    "n_best": ("json",),
-    "device": ("microphone",),
-    "output_dir": _SUBTITLES,
-}
-
-
-def _define_flags(values: flags.FlagValues) -> None:
-    def boolean(name: str, help_text: str, default: bool = False) -> None:
-        flags.DEFINE_boolean(name, default, help_text, flag_values=values)
-
-    def text(name: str, help_text: str) -> None:
-        flags.DEFINE_string(name, None, help_text, flag_values=values)
-
-    flags.DEFINE_integer("num_threads", 1, "CPU threads to use.", lower_bound=1, flag_values=values)
-    flags.DEFINE_string(
-        "channel", MIX, "mix, left, right or a number from 1 on.", flag_values=values
-    )
-    boolean("stream", "Hear files as from a microphone, and show words while they come.")
-    boolean("microphone", "Hear a microphone.")
-    text("device", "Number of the microphone, its name or a part of that.")
-    boolean("list_devices", "List the microphones, and do nothing else.")
-    flags.DEFINE_integer(
-        "raw_rate",
-        PcmForm.rate,
-        "Rate in Hz of raw PCM.",
-        lower_bound=piped_audio.LEAST_RATE,
-        upper_bound=piped_audio.MOST_RATE,
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "raw_format",
-        PcmForm.format,
-        piped_audio.RAW_FORMATS,
-        "Form of raw PCM: signed 16-bit or 32-bit float, little-endian.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "raw_channels",
-        PcmForm.channels,
-        "Channels of raw PCM.",
-        lower_bound=1,
-        upper_bound=MAX_CHANNELS,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "endpoint_after",
-        EndpointConfig.after_words,
-        "Seconds of silence that end an utterance of what is heard live.",
-        lower_bound=0.1,
-        flag_values=values,
-    )
-    boolean("gate", "Whether silence and steady noise have no words.", default=True)
-    boolean("words", "Print each word with its times and confidence.")
-    boolean("json", "Print JSON objects, one a line.")
-    boolean("srt", "Print subtitles for SubRip files.")
-    boolean("vtt", "Print subtitles for WebVTT files.")
-    text("output_dir", "Folder for subtitles, a file NAME.srt or NAME.vtt for each audio file.")
-    text("phrases", "File of phrases to prefer, one a line.")
-    boolean("only", "Nothing but the phrases may be said; they may be small grammars.")
-    flags.DEFINE_float(
-        "bonus",
-        BIAS_SCORE,
-        "Added for each token of a preferred phrase, in nats.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "beam",
-        None,
-        f"Searches with a beam. {help_of(BeamConfig, 'beam_size')}",
-        lower_bound=1,
-        flag_values=values,
-    )
-    text("lm", "ARPA file of a language model.")
-    app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
 
 
 def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
     if values.list_devices:
         _list_devices()
         return
-    _check(values, arguments)
+    transcribe_flags.check(values, arguments)
     model, *paths = arguments
     device = None
     if values.microphone:
         device = microphone.choose(microphone.devices(), values.device)
-    elif paths == [_STDIN]:
+    elif paths == [transcribe_flags.STDIN]:
         _require_piped()
     recognizer = open_recognizer(model, num_threads=values.num_threads, gated=values.gate)
     search = new_search(
@@ -166,70 +78,17 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
         bonus=values.bonus,
         lm=values.lm,
         beam_size=values.beam,
-        settings=app.given_fields(BeamConfig, values, _BEAM_SETTINGS),
+        settings=app.given_fields(BeamConfig, values, transcribe_flags.BEAM_SETTINGS),
     )
     if values.stream:
         # Refuses a model that hears whole utterances only.
         recognizer.stream(**search)
     if device is not None:
         _hear_microphone(values, recognizer, search, device)
-    elif paths == [_STDIN]:
+    elif paths == [transcribe_flags.STDIN]:
         _hear_stdin(values, recognizer, search)
     else:
         _hear_files(values, recognizer, search, paths)
-
-
-def _check(values: flags.FlagValues, arguments: list[str]) -> None:
-    """Refuses flags and arguments that do not go together."""
-    paths, is_live = arguments[1:], values.microphone or _STDIN in arguments[1:]
-    if values.microphone and len(arguments) != 1:
-        raise UserError(
-            "transcribe --microphone takes a MODEL and no files. "
-            f"Received: {len(arguments)} arguments"
-        )
-    if not values.microphone and not paths:
-        raise UserError(
-            f"transcribe takes a MODEL and audio FILEs. Received: {len(arguments)} arguments"
-        )
-    if _STDIN in paths and len(paths) > 1:
-        raise UserError("- is the standard input and stands alone; a file of that name is ./-.")
-    if sum(values[form].value for form in _FORMS) > 1:
-        *forms, last = (f"--{form}" for form in _FORMS)
-        raise UserError(f"{', '.join(forms)} and {last} exclude each other; give one of them.")
-    for flag, needed in _NEEDED.items():
-        if values[flag].present and not any(values[other].value for other in needed):
-            raise UserError(f"--{flag} needs --{' or --'.join(needed)}; give that, too.")
-    for flag in _RAW:
-        if values[flag].present and _STDIN not in paths:
-            raise UserError(f"--{flag} is of the standard input; give - in place of a file.")
-    for flag in ("n_best", "output_dir"):
-        if values[flag].present and (is_live or values.stream):
-            raise UserError(f"--{flag} is for whole files; leave it out, or what hears live.")
-    if values.endpoint_after != EndpointConfig.after_words and not (is_live or values.stream):
-        raise UserError("--endpoint_after is for --stream, --microphone and -; give one of them.")
-    if values.microphone and values.channel != MIX:
-        raise UserError("--channel is for files and the standard input; leave it out.")
-    require_channel(values.channel)
-    _check_subtitles(values, paths)
-
-
-def _check_subtitles(values: flags.FlagValues, paths: list[str]) -> None:
-    if not (values.srt or values.vtt):
-        return
-    if values.output_dir is None:
-        if len(paths) > 1:
-            raise UserError(
-                "Subtitles of several files are several files; name a folder for them with "
-                "--output_dir=FOLDER."
-            )
-        return
-    require_folder_place(values.output_dir)
-    stems = [Path(path).stem for path in paths]
-    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
-        raise UserError(
-            f"Several files would have their subtitles in {twice[0]}.*; give other names, or one "
-            "after the other."
-        )
 
 
 def _list_devices() -> None:
@@ -242,7 +101,7 @@ def _list_devices() -> None:
 def _hear_microphone(
     values: flags.FlagValues, recognizer: Recognizer, search: Search, device: Device
 ) -> None:
-    live = _live(values, _live_form(values, search), has_lines=values.stream, has_meter=True)
+    live = LiveWords(_live_form(values, search), has_lines=values.stream, has_meter=True)
     heard = Microphone(device, live.tell)
     _tell_of_whole_utterances(values, recognizer)
     app.tell(f"hearing {device.name} at {heard.rate} Hz; Ctrl-C ends.")
@@ -262,13 +121,13 @@ def _require_piped() -> None:
 
 
 def _hear_stdin(values: flags.FlagValues, recognizer: Recognizer, search: Search) -> None:
-    live = _live(values, _live_form(values, search), has_lines=values.stream)
+    live = LiveWords(_live_form(values, search), has_lines=values.stream)
     descriptor = sys.stdin.fileno()
     piped = PipedAudio(
         # What there is, without waiting for more.
         lambda most: os.read(descriptor, most),
         PcmForm(rate=values.raw_rate, channels=values.raw_channels, format=values.raw_format),
-        is_raw=any(values[flag].present for flag in _RAW),
+        is_raw=any(values[flag].present for flag in transcribe_flags.RAW),
         channel=values.channel,
         on_note=live.tell,
     )
@@ -304,7 +163,7 @@ def _recognized(
     values: flags.FlagValues, recognizer: Recognizer, search: Search, samples: np.ndarray
 ) -> Recognition:
     rate = recognizer.sample_rate
-    if any(values[form].value for form in _FORMS):
+    if any(values[form].value for form in transcribe_flags.FORMS):
         return recognizer.recognize(samples, rate, **search)
     # Files of before words had times have texts.
     return Recognition(text=recognizer.transcribe(samples, rate, **search), words=())
@@ -334,7 +193,9 @@ def _hear_in_steps(
     rate, form = recognizer.sample_rate, _form(values, name)
     if values.json:
         form = JsonLinesForm(path, _grammar(search))
-    live = _live(values, form, has_lines=not any(values[other].value for other in _FORMS))
+    live = LiveWords(
+        form, has_lines=not any(values[other].value for other in transcribe_flags.FORMS)
+    )
     step = max(1, int(_STEP_SECONDS * rate))
     steps = (samples[start : start + step] for start in range(0, len(samples), step))
     _hear(values, recognizer, search, live, steps, rate)
@@ -375,19 +236,13 @@ def _tell_of_whole_utterances(values: flags.FlagValues, recognizer: Recognizer) 
         )
 
 
-def _live(
-    values: flags.FlagValues, form: Form, *, has_lines: bool, has_meter: bool = False
-) -> LiveWords:
-    return LiveWords(form, has_lines=has_lines, has_meter=has_meter)
-
-
 def _live_form(values: flags.FlagValues, search: Search) -> Form:
     return JsonLinesForm(None, _grammar(search)) if values.json else _form(values, "")
 
 
 def _form(values: flags.FlagValues, name: str) -> Form:
     """The form that the flags ask for, but for JSON, which differs."""
-    for subtitles in _SUBTITLES:
+    for subtitles in transcribe_flags.SUBTITLES:
         if values[subtitles].value:
             return SubtitleForm(subtitles)
     return WordsForm(name) if values.words else TextForm(name)
@@ -401,7 +256,7 @@ COMMAND = app.Command(
     name="transcribe",
     usage="MODEL (FILE... | - | --microphone) [flags]",
     description=__doc__,
-    define_flags=_define_flags,
+    define_flags=transcribe_flags.define_flags,
     main=_transcribe,
 )
 
