@@ -10,10 +10,10 @@ A rate is of the utterances that were recognised. A line of the corpus that is b
 stops the command, unless --on_error=skip leaves it out and says so. --json writes rates as
 fractions, 0.05 for 5%.
 
-With --beam words are searched for by a beam instead of greedily, which may ask a language model over
-the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make one of) and
-prefer the phrases of a list (--bias, one a line). Of a .tflite file, --lm and --bias have a beam of
-the usual size by themselves, and --only lets nothing but the phrases be said.
+With --beam words are searched for by a beam instead of greedily, which may ask a language model
+over the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make one
+of) and prefer the phrases of a list (--bias, one a line). Of a .tflite file, --lm and --bias have
+a beam of the usual size by themselves, and --only lets nothing but the phrases be said.
 """
 
 import json
@@ -215,6 +215,7 @@ def _evaluate_file(
     path: str | os.PathLike, values: flags.FlagValues, report: CorpusReport
 ) -> tuple[Utterances, Evaluation]:
     recognizer = open_recognizer(path, num_threads=values.num_threads)
+    utterances = read_corpus(values.manifest, values.split, report)
     search = new_search(
         recognizer,
         phrases=values.bias,
@@ -224,7 +225,6 @@ def _evaluate_file(
         beam_size=values.beam,
         settings=app.given_fields(BeamConfig, values, _LITE_BEAM_SETTINGS),
     )
-    utterances = read_corpus(values.manifest, values.split, report)
     utterances = _decoded(utterances, recognizer.vocabulary, report, hold=False)
 
     def transcribe(samples: np.ndarray) -> str:
