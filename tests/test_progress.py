@@ -131,3 +131,22 @@ def test_without_rich_a_terminal_gets_lines(terminal, capsys, monkeypatch):
     with Progress(50, "train") as progress:
         progress.line("step 20")
     assert capsys.readouterr().out == "step 20\n"
+
+
+def test_short_waiting_may_be_quiet(capsys, clock, monkeypatch):
+    beats = []
+    monkeypatch.setattr(
+        "int4_conformer.progress._Heartbeat.start", lambda heartbeat: beats.append(heartbeat._beat)
+    )
+    monkeypatch.setattr("int4_conformer.progress._Heartbeat.stop", lambda heartbeat: None)
+    with waiting("reading", at_once=False):
+        clock[0] += 1.0
+        beats[-1]()
+    assert capsys.readouterr().out == ""
+    with waiting("reading", at_once=False):
+        for _ in range(8):
+            clock[0] += 1.0
+            beats[-1]()
+    assert capsys.readouterr().out == (
+        "reading (2 s so far)\nreading (7 s so far)\nreading: done in 8 s\n"
+    )

@@ -214,7 +214,7 @@ def _beam_search(
 def _evaluate_file(
     path: str | os.PathLike, values: flags.FlagValues, report: CorpusReport
 ) -> tuple[Utterances, Evaluation]:
-    recognizer = open_recognizer(path, num_threads=values.num_threads)
+    recognizer = open_recognizer(path, live=values.stream, num_threads=values.num_threads)
     utterances = read_corpus(values.manifest, values.split, report)
     search = new_search(
         recognizer,

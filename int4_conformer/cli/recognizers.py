@@ -1,7 +1,10 @@
 """Opens .tflite files, and has their words searched for as flags say."""
 
+import os
 import sys
 from typing import Any, TypedDict
+
+import numpy as np
 
 from int4_conformer.cli.library_noise import held_back
 from int4_conformer.lite.recognizer import Recognizer
@@ -21,10 +24,28 @@ class Search(TypedDict, total=False):
     lm: NGramScorer
 
 
-def open_recognizer(path: str, **settings: Any) -> Recognizer:
-    """The recogniser of a file, of which libraries say nothing, and long work says what it is."""
+def open_recognizer(path: str | os.PathLike, *, live: bool = False, **settings: Any) -> Recognizer:
+    """The recogniser of a file, ready to hear.
+
+    The first run makes kernels, which libraries tell of on stderr; it is made here, where that is
+    held back, and not in the middle of what is heard.
+
+    Args:
+        path: the file.
+        live: whether it will hear streams, if it can.
+        settings: of `Recognizer`.
+    """
     with held_back() as stderr, waiting(f"reading {path}", file=stderr, at_once=False):
-        return Recognizer(path, **settings)
+        recognizer = Recognizer(path, **settings)
+        # Too short to be taken for noise.
+        click = np.resize(np.float32([0.1, -0.1]), recognizer.sample_rate // 10)
+        if live and recognizer.hears_streams:
+            stream = recognizer.stream(recognizer.sample_rate)
+            stream.feed(click)
+            stream.finish()
+        else:
+            recognizer.transcribe(click, recognizer.sample_rate)
+    return recognizer
 
 
 def new_search(

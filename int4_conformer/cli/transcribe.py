@@ -34,10 +34,19 @@ from absl import flags
 from int4_conformer.audio import audio_files, microphone
 from int4_conformer.audio.microphone import Device, Microphone
 from int4_conformer.audio.piped_audio import PcmForm, PipedAudio
-from int4_conformer.cli import app, transcribe_flags
+from int4_conformer.cli import app
 from int4_conformer.cli.live_words import LiveWords
 from int4_conformer.cli.recognizers import Search, new_search, open_recognizer
 from int4_conformer.cli.stopping import until_interrupted
+from int4_conformer.cli.transcribe_flags import (
+    BEAM_SETTINGS,
+    FORMS,
+    RAW,
+    STDIN,
+    SUBTITLES,
+    check,
+    define_flags,
+)
 from int4_conformer.cli.transcripts import (
     Form,
     JsonForm,
@@ -63,14 +72,19 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
     if values.list_devices:
         _list_devices()
         return
-    transcribe_flags.check(values, arguments)
+    check(values, arguments)
     model, *paths = arguments
     device = None
     if values.microphone:
         device = microphone.choose(microphone.devices(), values.device)
-    elif paths == [transcribe_flags.STDIN]:
+    elif paths == [STDIN]:
         _require_piped()
-    recognizer = open_recognizer(model, num_threads=values.num_threads, gated=values.gate)
+    recognizer = open_recognizer(
+        model,
+        live=values.stream or values.microphone or paths == [STDIN],
+        num_threads=values.num_threads,
+        gated=values.gate,
+    )
     search = new_search(
         recognizer,
         phrases=values.phrases,
@@ -78,14 +92,14 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
         bonus=values.bonus,
         lm=values.lm,
         beam_size=values.beam,
-        settings=app.given_fields(BeamConfig, values, transcribe_flags.BEAM_SETTINGS),
+        settings=app.given_fields(BeamConfig, values, BEAM_SETTINGS),
     )
     if values.stream:
         # Refuses a model that hears whole utterances only.
         recognizer.stream(**search)
     if device is not None:
         _hear_microphone(values, recognizer, search, device)
-    elif paths == [transcribe_flags.STDIN]:
+    elif paths == [STDIN]:
         _hear_stdin(values, recognizer, search)
     else:
         _hear_files(values, recognizer, search, paths)
@@ -127,7 +141,7 @@ def _hear_stdin(values: flags.FlagValues, recognizer: Recognizer, search: Search
         # What there is, without waiting for more.
         lambda most: os.read(descriptor, most),
         PcmForm(rate=values.raw_rate, channels=values.raw_channels, format=values.raw_format),
-        is_raw=any(values[flag].present for flag in transcribe_flags.RAW),
+        is_raw=any(values[flag].present for flag in RAW),
         channel=values.channel,
         on_note=live.tell,
     )
@@ -163,7 +177,7 @@ def _recognized(
     values: flags.FlagValues, recognizer: Recognizer, search: Search, samples: np.ndarray
 ) -> Recognition:
     rate = recognizer.sample_rate
-    if any(values[form].value for form in transcribe_flags.FORMS):
+    if any(values[form].value for form in FORMS):
         return recognizer.recognize(samples, rate, **search)
     # Files of before words had times have texts.
     return Recognition(text=recognizer.transcribe(samples, rate, **search), words=())
@@ -193,9 +207,7 @@ def _hear_in_steps(
     rate, form = recognizer.sample_rate, _form(values, name)
     if values.json:
         form = JsonLinesForm(path, _grammar(search))
-    live = LiveWords(
-        form, has_lines=not any(values[other].value for other in transcribe_flags.FORMS)
-    )
+    live = LiveWords(form, has_lines=not any(values[other].value for other in FORMS))
     step = max(1, int(_STEP_SECONDS * rate))
     steps = (samples[start : start + step] for start in range(0, len(samples), step))
     _hear(values, recognizer, search, live, steps, rate)
@@ -242,7 +254,7 @@ def _live_form(values: flags.FlagValues, search: Search) -> Form:
 
 def _form(values: flags.FlagValues, name: str) -> Form:
     """The form that the flags ask for, but for JSON, which differs."""
-    for subtitles in transcribe_flags.SUBTITLES:
+    for subtitles in SUBTITLES:
         if values[subtitles].value:
             return SubtitleForm(subtitles)
     return WordsForm(name) if values.words else TextForm(name)
@@ -256,7 +268,7 @@ COMMAND = app.Command(
     name="transcribe",
     usage="MODEL (FILE... | - | --microphone) [flags]",
     description=__doc__,
-    define_flags=transcribe_flags.define_flags,
+    define_flags=define_flags,
     main=_transcribe,
 )
 

@@ -1,6 +1,7 @@
 """Commands that hear a file's two passes segment by segment."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import soundfile
 
 from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
-from tests.support import commands, tflite_models, tiny
+from tests.support import commands, sound_device, tflite_models, tiny
 from tests.support.pairs import LENGTHS, PCM, W4A8, built
 
 
@@ -69,6 +70,67 @@ def test_streams_are_evaluated(folder, tmp_path, spoken):
     assert evaluated(folder, tmp_path, "--stream") == whole
     first = evaluated(folder, tmp_path, "--stream", "--first_pass")
     assert [first[0], whole[0]] == spoken
+
+
+@pytest.fixture(scope="module")
+def lists(folder):
+    """Flags that name a list of phrases, a grammar and a language model."""
+    (folder / "phrases.txt").write_text("ba ab\n")
+    (folder / "grammar.txt").write_text("first = a {what: b | c}\nsecond = (d | e)+\n")
+    words = "".join(f"-0.7\t{word}\n" for word in ("<s>", "</s>", "a", "b", "\u2581"))
+    (folder / "lm.arpa").write_text(
+        f"\\data\\\nngram 1=5\n\n\\1-grams:\n{words}\n\\end\\\n", "utf-8"
+    )
+    return [
+        [f"--phrases={folder}/phrases.txt", "--bonus=3"],
+        [f"--phrases={folder}/grammar.txt", "--only"],
+        [f"--lm={folder}/lm.arpa", "--lm_weight=2"],
+    ]
+
+
+def test_searches_of_transcribe(folder, lists):
+    def transcribed(*flags):
+        result = commands.run("transcribe", folder / "cascade.tflite", folder / "0.wav", *flags)
+        assert result.status == 0, result.err
+        return result.out
+
+    greedy = transcribed()
+    assert transcribed("--beam=1") == greedy
+    phrases, grammar, lm = lists
+    assert len({greedy, transcribed(*phrases), transcribed(*grammar), transcribed(*lm)}) == 4
+    found = json.loads(transcribed("--json", "--beam=4", "--n_best=3"))
+    assert len(found["alternatives"]) == 2
+    scores = [found["score"], *(other["score"] for other in found["alternatives"])]
+    assert scores == sorted(scores, reverse=True)
+    found = json.loads(transcribed("--json", *grammar))
+    assert found["phrase"] in ("first", "second")
+    *_, last = transcribed("--stream", "--json", *grammar).splitlines()
+    streamed = json.loads(last)
+    assert streamed["text"] == found["text"]
+    assert (streamed["phrase"], streamed["slots"]) == (found["phrase"], found["slots"])
+
+
+def test_searches_of_evaluate(folder, tmp_path, lists, spoken):
+    phrases, grammar, lm = (
+        [flag.replace("phrases=", "bias=").replace("bonus=", "bias_score=") for flag in flags]
+        for flags in lists
+    )
+    _, both = spoken
+    assert evaluated(folder, tmp_path, "--beam=1")[0] == both
+    for flags in (phrases, grammar, lm):
+        heard = evaluated(folder, tmp_path, *flags, "--beam=4")
+        assert heard[0] != both
+        assert evaluated(folder, tmp_path, *flags, "--beam=4", "--stream") == heard
+
+
+def test_a_model_of_whole_utterances_hears_a_microphone(folder, monkeypatch):
+    samples = np.concatenate([np.zeros(16000), tflite_models.pcm([1, 2, 3] * 4), np.zeros(32000)])
+    module = sound_device.module(samples, devices=[sound_device.device("Desk")], default=0)
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    result = commands.run("transcribe", folder / "whole.tflite", "--microphone", "--nogate")
+    assert result.status == 0, result.err
+    assert result.out.strip()
+    assert "hears whole utterances only: words come after 1.2 s of silence" in result.err
 
 
 def test_refusals(folder, trained):

@@ -80,8 +80,8 @@ def test_refusals(capsys, folder):
         ([model, model], "recognizer.tflite cannot be decoded as audio"),
         ([model, folder / "one.wav", "--num_threads=0"], "flag --num_threads=0"),
         (
-            [model, folder / "one.wav", "--stream", "--json"],
-            "--stream, --words and --json exclude each other; give one of them.",
+            [model, folder / "one.wav", "--words", "--json"],
+            "--words, --json, --srt and --vtt exclude each other; give one of them.",
         ),
     ]:
         assert run(*arguments) == 2

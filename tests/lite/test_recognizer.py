@@ -188,3 +188,14 @@ def test_the_kernels_are_those_of_training(tmp_path, delegate, delegated):
     recognizer.tokens(tflite_models.pcm([1]))
     operators = {details["op_name"] for details in recognizer._interpreter._get_ops_details()}
     assert ("DELEGATE" in operators) == delegated
+
+
+def test_whole_utterances_are_cut_out_of_what_is_heard(path):
+    recognizer = Recognizer(path, gated=False)
+    assert not recognizer.hears_streams
+    audio = np.concatenate([tflite_models.pcm([1, 2, 3] * 8), np.zeros(32000, np.float32)])
+    said = list(recognizer.listen(np.array_split(audio, 8)))
+    ended = [(result.text, result.endpoint) for result in said if result.endpoint]
+    assert ended == [(" ".join(["ab c"] * 8), "after_words"), ("", "without_words")]
+    with pytest.raises(UserError, match="exported before it had other searches"):
+        recognizer.listen([], phrases=["ab"])
