@@ -70,7 +70,8 @@ def new_search(
         settings: more fields of `BeamConfig`.
 
     Raises:
-        UserError: a file cannot be read, or a number is out of its range.
+        UserError: a file cannot be read, a number is out of its range, a phrase cannot be spelled, or
+            the recogniser's file has no such search.
     """
     search = Search()
     if phrases is not None:
@@ -81,4 +82,6 @@ def new_search(
     if search or beam_size is not None:
         size = {} if beam_size is None else {"beam_size": beam_size}
         search["beam"] = BeamConfig(**size, **settings)
+        # What the file cannot search is refused before long work.
+        recognizer.listen((), **search)
     return search

@@ -96,7 +96,7 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
     )
     if values.stream:
         # Refuses a model that hears whole utterances only.
-        recognizer.stream(**search)
+        recognizer.stream()
     if device is not None:
         _hear_microphone(values, recognizer, search, device)
     elif paths == [STDIN]:

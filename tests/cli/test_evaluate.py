@@ -166,7 +166,10 @@ def test_refused_searches(trained, tmp_path):
         (["--beam=4", "--lm=absent.arpa"], "There is no language model absent.arpa"),
         (["--beam=4", f"--lm={tmp_path}/noise.arpa"], "noise.arpa is no ARPA file"),
         (["--beam=4", "--bias=absent.txt"], "absent.txt cannot be read as text"),
-        (["--beam=4", f"--bias={tmp_path}/empty.txt"], "The list of phrases holds no word"),
+        (
+            ["--beam=4", f"--bias={tmp_path}/empty.txt"],
+            "empty.txt is empty; give a file with a phrase",
+        ),
         (["--beam=4", f"--bias={tmp_path}/foreign.txt"], "The symbol 'z' of the text 'z'"),
         (
             ["--beam=4", f"--bias={tmp_path}/foreign.txt", "--bias_score=0"],

@@ -75,8 +75,8 @@ def test_streams_are_evaluated(folder, tmp_path, spoken):
 @pytest.fixture(scope="module")
 def lists(folder):
     """Flags that name a list of phrases, a grammar and a language model."""
-    (folder / "phrases.txt").write_text("ba ab\n")
-    (folder / "grammar.txt").write_text("first = a {what: b | c}\nsecond = (d | e)+\n")
+    (folder / "phrases.txt").write_text("ab ab\n")
+    (folder / "grammar.txt").write_text("first = b {what: a | b}\nsecond = (d | e)+\n")
     words = "".join(f"-0.7\t{word}\n" for word in ("<s>", "</s>", "a", "b", "\u2581"))
     (folder / "lm.arpa").write_text(
         f"\\data\\\nngram 1=5\n\n\\1-grams:\n{words}\n\\end\\\n", "utf-8"

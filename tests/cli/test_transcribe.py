@@ -155,6 +155,14 @@ def test_a_channel_is_chosen(capsys, folder, tmp_path):
     assert "`channel` must be mix, left, right or a number" in capsys.readouterr().err
 
 
+def test_steady_noise_has_words_without_the_gate(capsys, folder, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tflite_models.pcm([1] * 25), 16000)
+    for flags, text in (([], ""), (["--nogate"], " ".join("a" * 25))):
+        assert not run(folder / "recognizer.tflite", path, *flags)
+        assert capsys.readouterr() == (f"{text}\n", "")
+
+
 def test_folders_in_place_of_a_model(capsys, folder, tmp_path):
     (tmp_path / "my run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "served").mkdir()

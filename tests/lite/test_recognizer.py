@@ -5,7 +5,7 @@ import pytest
 
 from int4_conformer.audio import audio_files
 from int4_conformer.errors import UserError
-from int4_conformer.lite import recognizer as recognizer_lib
+from int4_conformer.lite import model_input
 from int4_conformer.lite.recognizer import Recognizer
 from tests.support import tflite_models
 
@@ -88,7 +88,7 @@ def test_int16_sounds_as_its_float32(recognizer):
     pcm16 = (samples * 32767).astype(np.int16)
     assert recognizer.tokens(pcm16).tolist() == [1, 3, 2]
     np.testing.assert_array_equal(
-        recognizer_lib._mono(np.array([-32768, 16384], np.int16)), np.float32([-1.0, 0.5])
+        model_input.mono(np.array([-32768, 16384], np.int16)), np.float32([-1.0, 0.5])
     )
 
 
@@ -102,12 +102,12 @@ def test_channels_that_cancel_each_other_are_not_mixed(recognizer):
     # Its pulses are of one sign, and would be an offset without the silence between them.
     stereo = np.stack([0.5 * samples, -samples], axis=1)
     with pytest.warns(UserWarning, match="`samples` has channels that cancel each other"):
-        pcm = recognizer_lib._mono(stereo)
+        pcm = model_input.mono(stereo)
     np.testing.assert_array_equal(pcm, -samples)
 
 
 def test_overshoot_is_clipped():
-    pcm = recognizer_lib._mono(np.float32([1.5, -1.01, 0.25]))
+    pcm = model_input.mono(np.float32([1.5, -1.01, 0.25]))
     np.testing.assert_array_equal(pcm, np.float32([1, -1, 0.25]))
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import io
+import os
+from unittest import mock
 
 import pytest
 
@@ -18,10 +20,12 @@ class Result:
     err: str
 
 
-def run(*arguments):
-    """Runs `int4-conformer ARGUMENTS`."""
+def run(*arguments, given=None):
+    """Runs `int4-conformer ARGUMENTS < GIVEN`."""
     out, err = io.StringIO(), io.StringIO()
     with (
+        open(given or os.devnull) as stdin,
+        mock.patch("sys.stdin", stdin),
         pytest.raises(SystemExit) as exit_info,
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

@@ -94,7 +94,7 @@ def _run_line(line):
         assert program == "int4-conformer", line
         if arguments[0] == "train":
             arguments += SHORT
-        result = commands.run(*arguments)
+        result = commands.run(*arguments, given=given)
         assert result.status == 0, f"{line}\n{result.err}"
         printed = result.out
     if output is not None:
