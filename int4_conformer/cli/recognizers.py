@@ -70,8 +70,8 @@ def new_search(
         settings: more fields of `BeamConfig`.
 
     Raises:
-        UserError: a file cannot be read, a number is out of its range, a phrase cannot be spelled, or
-            the recogniser's file has no such search.
+        UserError: a file cannot be read, a number is out of its range, a phrase cannot be spelled,
+            or the recogniser's file has no such search.
     """
     search = Search()
     if phrases is not None:

@@ -238,12 +238,10 @@ def test_refusals(talk, tmp_path, microphone):
     )
 
 
-def test_refused_standard_inputs(tmp_path):
+def test_refused_standard_inputs():
     _, terminal = pty.openpty()
-    folder = os.open(tmp_path, os.O_RDONLY)
     for stdin, complaint in [
         (terminal, "The standard input is a terminal; pipe audio into it, such as arecord"),
-        (folder, "Standard input cannot be read (Is a directory); check the pipe"),
         (subprocess.DEVNULL, "Standard input holds no audio samples; does the program before it"),
     ]:
         result = subprocess.run(
