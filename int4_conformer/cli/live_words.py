@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from int4_conformer.cli import app
-from int4_conformer.cli.transcripts import Form, JsonLinesForm
+from int4_conformer.cli.transcripts import Form, JsonLinesForm, TextForm
 from int4_conformer.lite.recognizer_stream import PartialResult
 from int4_conformer.lite.words import Recognition
 from int4_conformer.text.columns import columns, last_columns
@@ -30,13 +30,14 @@ class LiveWords:
 
     Args:
         form: of utterances that have ended.
-        has_lines: whether words that may change are lines, where there is no terminal.
+        has_lines: whether words that may change are lines among those of the text, where there is no
+            terminal.
         has_meter: whether the terminal shows how loud it is.
     """
 
     def __init__(self, form: Form, *, has_lines: bool, has_meter: bool = False) -> None:
         self._form = form
-        self._has_lines = has_lines
+        self._has_lines = has_lines and isinstance(form, TextForm)
         self._has_meter = has_meter
         self._is_screen = (
             sys.stdout.isatty()

@@ -107,9 +107,8 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
 
 def _list_devices() -> None:
     for device in microphone.devices():
-        facts = f"{device.channels} channels\t{device.rate} Hz"
-        print(f"{device.number}\t{device.name}\t{facts}{chr(9) * device.is_default}", end="")
-        print("default" if device.is_default else "", flush=True)
+        facts = [device.number, device.name, f"{device.channels} channels", f"{device.rate} Hz"]
+        print(*facts, *(["default"] if device.is_default else []), sep="\t", flush=True)
 
 
 def _hear_microphone(
@@ -207,7 +206,7 @@ def _hear_in_steps(
     rate, form = recognizer.sample_rate, _form(values, name)
     if values.json:
         form = JsonLinesForm(path, _grammar(search))
-    live = LiveWords(form, has_lines=not any(values[other].value for other in FORMS))
+    live = LiveWords(form, has_lines=True)
     step = max(1, int(_STEP_SECONDS * rate))
     steps = (samples[start : start + step] for start in range(0, len(samples), step))
     _hear(values, recognizer, search, live, steps, rate)

@@ -129,6 +129,6 @@ def test_json_lines(shown):
 
 
 def test_subtitles_come_as_utterances_end(shown):
-    assert shown([*SPOKEN[:5], SPOKEN[-1]], SubtitleForm("vtt")) == (
+    assert shown([*SPOKEN[:5], SPOKEN[-1]], SubtitleForm("vtt"), has_lines=True) == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.800\nno bag\n\n00:00:01.800 --> 00:00:02.800\nyes\n\n"
     )
