@@ -30,8 +30,8 @@ class LiveWords:
 
     Args:
         form: of utterances that have ended.
-        has_lines: whether words that may change are lines among those of the text, where there is no
-            terminal.
+        has_lines: whether words that may change are lines among those of the text, where there is
+            no terminal.
         has_meter: whether the terminal shows how loud it is.
     """
 
