@@ -21,7 +21,11 @@ def held_back() -> Iterator[TextIO]:
         return
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as written, open(stderr, "w", closefd=False) as seen:
+    with (
+        tempfile.TemporaryFile() as written,
+        # Names of files may hold bytes that are no text.
+        open(stderr, "w", closefd=False, errors="backslashreplace") as seen,
+    ):
         os.dup2(written.fileno(), 2)
         try:
             yield seen

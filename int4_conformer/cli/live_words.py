@@ -63,15 +63,17 @@ class LiveWords:
     def show(self, results: Iterable[PartialResult]) -> None:
         """Shows results as they come, to the last one."""
         self._print(self._form.head())
-        for result in results:
-            self._open = result
-            if result.endpoint is None:
-                self._show_partial(result)
-            else:
-                self._end(result)
-        if self._open is not None and self._open.text:
-            self._end(self._open)
-        self._clear()
+        try:
+            for result in results:
+                self._open = result
+                if result.endpoint is None:
+                    self._show_partial(result)
+                else:
+                    self._end(result)
+            if self._open is not None and self._open.text:
+                self._end(self._open)
+        finally:
+            self._clear()
 
     def tell(self, note: str) -> None:
         """Tells the user something beside the words."""

@@ -89,9 +89,12 @@ def module(
                 self._settings["callback"](block, len(block), None, status)
                 time.sleep(pause)
             if then == "interrupt":
-                # Not before what was heard has been fetched.
-                time.sleep(0.5)
-                os.kill(os.getpid(), signal.SIGINT)
+                # Not before all has been fetched.
+                waiting = self._settings["callback"].__self__._blocks
+                while not (waiting.empty() or self._closed):
+                    time.sleep(0.01)
+                if not self._closed:
+                    os.kill(os.getpid(), signal.SIGINT)
             else:
                 self.active = False
 
