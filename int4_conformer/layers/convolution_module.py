@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.layers.branch_kernel import branch_initializer
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.steppable import State, Steppable, follow
@@ -28,6 +29,7 @@ class ConvolutionModule(Steppable, keras.layers.Layer):
         chunk: as in `layers.frames`. A causal kernel ends with its frame; others are centred on
             it, and see nothing beyond its chunk.
         dropout: rate at the end.
+        branch_scale: factor of the first values of its last kernel (`layers.branch_kernel`).
         quant: how its dense layers are quantized (`as_recipe`), by the names `up` and `down`.
 
     Call: float [batch, time, dim], padding_mask bool [batch, time] (False: padding) or None ->
@@ -48,6 +50,7 @@ class ConvolutionModule(Steppable, keras.layers.Layer):
         *,
         chunk: int | None = None,
         dropout: float = 0.0,
+        branch_scale: float = 1.0,
         quant: Quant = None,
         **kwargs: Any,
     ):
@@ -55,6 +58,7 @@ class ConvolutionModule(Steppable, keras.layers.Layer):
         self.dim = dim
         self.kernel_size = kernel_size
         self.chunk = chunk
+        self.branch_scale = branch_scale
         self.recipe = as_recipe(quant)
         # Frames under the kernel before the one it is for. An even kernel looks ahead once more
         # than back.
@@ -62,7 +66,12 @@ class ConvolutionModule(Steppable, keras.layers.Layer):
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
         self.up = QuantDense(2 * dim, quant=self.recipe.at("up"), name="up")
         self.depthwise_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="depthwise_norm")
-        self.down = QuantDense(dim, quant=self.recipe.at("down"), name="down")
+        self.down = QuantDense(
+            dim,
+            kernel_initializer=branch_initializer(branch_scale),
+            quant=self.recipe.at("down"),
+            name="down",
+        )
         self.dropout = Dropout(dropout)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -109,6 +118,7 @@ class ConvolutionModule(Steppable, keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "chunk": self.chunk,
             "dropout": self.dropout.rate,
+            "branch_scale": self.branch_scale,
             "quant": self.recipe.to_config(),
         }
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.layers.branch_kernel import branch_initializer
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.quant.spec.recipe import Quant, as_recipe
@@ -18,6 +19,7 @@ class FeedForward(keras.layers.Layer):
         dim: width of input and output.
         hidden_dim: width between the two matmuls.
         dropout: rate after each matmul.
+        branch_scale: factor of the first values of its last kernel (`layers.branch_kernel`).
         quant: how its dense layers are quantized (`as_recipe`), by the names `up` and `down`.
 
     Call: float [batch, time, dim] -> the same shape, without the residual.
@@ -31,15 +33,28 @@ class FeedForward(keras.layers.Layer):
     """
 
     def __init__(
-        self, dim: int, hidden_dim: int, *, dropout: float = 0.0, quant: Quant = None, **kwargs: Any
+        self,
+        dim: int,
+        hidden_dim: int,
+        *,
+        dropout: float = 0.0,
+        branch_scale: float = 1.0,
+        quant: Quant = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.dim = dim
         self.hidden_dim = hidden_dim
+        self.branch_scale = branch_scale
         self.recipe = as_recipe(quant)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
         self.up = QuantDense(hidden_dim, "silu", quant=self.recipe.at("up"), name="up")
-        self.down = QuantDense(dim, quant=self.recipe.at("down"), name="down")
+        self.down = QuantDense(
+            dim,
+            kernel_initializer=branch_initializer(branch_scale),
+            quant=self.recipe.at("down"),
+            name="down",
+        )
         self.dropout = Dropout(dropout)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -56,5 +71,6 @@ class FeedForward(keras.layers.Layer):
             "dim": self.dim,
             "hidden_dim": self.hidden_dim,
             "dropout": self.dropout.rate,
+            "branch_scale": self.branch_scale,
             "quant": self.recipe.to_config(),
         }

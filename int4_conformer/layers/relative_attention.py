@@ -21,6 +21,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.layers.branch_kernel import branch_initializer
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.frames import Frames, Positions, SeesFrames, Span
 from int4_conformer.layers.quant_dense import QuantDense
@@ -40,6 +41,7 @@ class RelativeAttention(SeesFrames, keras.layers.Layer):
         heads: number of heads.
         chunk, left_context: which frames a frame sees (`layers.frames`); None: all.
         dropout: rate at the end.
+        branch_scale: factor of the first values of its last kernel (`layers.branch_kernel`).
         quant: how its dense layers are quantized (`as_recipe`), by the names `query`, `position`,
             `key`, `value` and `output`.
 
@@ -62,6 +64,7 @@ class RelativeAttention(SeesFrames, keras.layers.Layer):
         chunk: int | None = None,
         left_context: int | None = None,
         dropout: float = 0.0,
+        branch_scale: float = 1.0,
         quant: Quant = None,
         **kwargs: Any,
     ):
@@ -69,12 +72,19 @@ class RelativeAttention(SeesFrames, keras.layers.Layer):
         self.dim = dim
         self.heads = heads
         self.head_dim = dim // heads
+        self.branch_scale = branch_scale
         self.span = Span(dim=self.head_dim, chunk=chunk, left_context=left_context)
         self.recipe = as_recipe(quant)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
         for name in _DENSE_NAMES:
             # A bias on the key shifts all scores of a query alike, which softmax ignores.
-            layer = QuantDense(dim, use_bias=name != "key", quant=self.recipe.at(name), name=name)
+            layer = QuantDense(
+                dim,
+                use_bias=name != "key",
+                kernel_initializer=branch_initializer(branch_scale if name == "output" else 1.0),
+                quant=self.recipe.at(name),
+                name=name,
+            )
             setattr(self, f"{name}_dense", layer)
         self.dropout = Dropout(dropout)
 
@@ -137,5 +147,6 @@ class RelativeAttention(SeesFrames, keras.layers.Layer):
             "chunk": self.span.chunk,
             "left_context": self.span.left_context,
             "dropout": self.dropout.rate,
+            "branch_scale": self.branch_scale,
             "quant": self.recipe.to_config(),
         }

@@ -24,6 +24,8 @@ class ConformerBlock(SeesFrames, keras.layers.Layer):
         expansion: hidden width of the feed-forward modules, in units of `dim`.
         chunk, left_context: which frames a frame sees (`layers.frames`); None: all.
         dropout: rate of every module.
+        branch_scale: factor of the first values of the kernels that end residual branches
+            (`layers.branch_kernel`).
         quant: how its dense layers are quantized (`as_recipe`), by names such as `ffn_start/up`,
             `attention/query` and `convolution/down`.
 
@@ -48,6 +50,7 @@ class ConformerBlock(SeesFrames, keras.layers.Layer):
         chunk: int | None = None,
         left_context: int | None = None,
         dropout: float = 0.0,
+        branch_scale: float = 1.0,
         quant: Quant = None,
         **kwargs: Any,
     ):
@@ -57,11 +60,17 @@ class ConformerBlock(SeesFrames, keras.layers.Layer):
         self.kernel_size = kernel_size
         self.expansion = expansion
         self.dropout_rate = dropout
+        self.branch_scale = branch_scale
         self.recipe = as_recipe(quant)
         self.span = Span(dim=dim // max(1, heads), chunk=chunk, left_context=left_context)
         self.ffn_start, self.ffn_end = (
             FeedForward(
-                dim, expansion * dim, dropout=dropout, quant=self.recipe.at(name), name=name
+                dim,
+                expansion * dim,
+                dropout=dropout,
+                branch_scale=branch_scale,
+                quant=self.recipe.at(name),
+                name=name,
             )
             for name in ("ffn_start", "ffn_end")
         )
@@ -73,6 +82,7 @@ class ConformerBlock(SeesFrames, keras.layers.Layer):
                 chunk=chunk,
                 left_context=left_context,
                 dropout=dropout,
+                branch_scale=branch_scale,
                 quant=self.recipe.at("attention"),
                 name="attention",
             )
@@ -81,6 +91,7 @@ class ConformerBlock(SeesFrames, keras.layers.Layer):
             kernel_size,
             chunk=chunk,
             dropout=dropout,
+            branch_scale=branch_scale,
             quant=self.recipe.at("convolution"),
             name="convolution",
         )
@@ -125,5 +136,6 @@ class ConformerBlock(SeesFrames, keras.layers.Layer):
             "chunk": self.span.chunk,
             "left_context": self.span.left_context,
             "dropout": self.dropout_rate,
+            "branch_scale": self.branch_scale,
             "quant": self.recipe.to_config(),
         }

@@ -19,6 +19,9 @@ from int4_conformer.models.transformer_block import TransformerBlock
 from int4_conformer.quant.spec.recipe import Quant, Recipe, as_recipe
 from int4_conformer.shapes import sizes
 
+# Residual branches of a block.
+_BRANCHES = {"conformer": 4, "transformer": 2}
+
 
 @keras.saving.register_keras_serializable(package="int4_conformer")
 class Encoder(Steppable, keras.layers.Layer):
@@ -179,10 +182,19 @@ class Encoder(Steppable, keras.layers.Layer):
 
     def _block(self, i: int, recipe: Recipe, name: str) -> keras.layers.Layer:
         config, span = self.config, self.spans[self._rate(i)]
-        common = {"chunk": span.chunk, "dropout": config.dropout, "quant": recipe, "name": name}
+        common = {
+            "chunk": span.chunk,
+            "dropout": config.dropout,
+            "quant": recipe,
+            "name": name,
+        }
         if config.kind == "lstm":
             return LSTMBlock(config.dim, config.expansion * config.dim, **common)
-        common |= {"left_context": span.left_context, "expansion": config.expansion}
+        common |= {
+            "left_context": span.left_context,
+            "expansion": config.expansion,
+            "branch_scale": (_BRANCHES[config.kind] * config.blocks) ** -0.5,
+        }
         if config.kind == "transformer":
             return TransformerBlock(config.dim, config.heads, **common)
         heads = config.heads if i >= config.convolution_blocks else 0

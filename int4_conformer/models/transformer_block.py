@@ -22,6 +22,8 @@ class TransformerBlock(SeesFrames, keras.layers.Layer):
         expansion: hidden width of the feed-forward module, in units of `dim`.
         chunk, left_context: which frames a frame sees (`layers.frames`); None: all.
         dropout: rate of every module.
+        branch_scale: factor of the first values of the kernels that end residual branches
+            (`layers.branch_kernel`).
         quant: how its dense layers are quantized (`as_recipe`), by names such as `attention/query`
             and `ffn/up`.
 
@@ -45,6 +47,7 @@ class TransformerBlock(SeesFrames, keras.layers.Layer):
         chunk: int | None = None,
         left_context: int | None = None,
         dropout: float = 0.0,
+        branch_scale: float = 1.0,
         quant: Quant = None,
         **kwargs: Any,
     ):
@@ -53,6 +56,7 @@ class TransformerBlock(SeesFrames, keras.layers.Layer):
         self.heads = heads
         self.expansion = expansion
         self.dropout_rate = dropout
+        self.branch_scale = branch_scale
         self.recipe = as_recipe(quant)
         self.attention = RelativeAttention(
             dim,
@@ -60,12 +64,18 @@ class TransformerBlock(SeesFrames, keras.layers.Layer):
             chunk=chunk,
             left_context=left_context,
             dropout=dropout,
+            branch_scale=branch_scale,
             quant=self.recipe.at("attention"),
             name="attention",
         )
         self.span = self.attention.span
         self.ffn = FeedForward(
-            dim, expansion * dim, dropout=dropout, quant=self.recipe.at("ffn"), name="ffn"
+            dim,
+            expansion * dim,
+            dropout=dropout,
+            branch_scale=branch_scale,
+            quant=self.recipe.at("ffn"),
+            name="ffn",
         )
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
 
@@ -92,5 +102,6 @@ class TransformerBlock(SeesFrames, keras.layers.Layer):
             "chunk": self.span.chunk,
             "left_context": self.span.left_context,
             "dropout": self.dropout_rate,
+            "branch_scale": self.branch_scale,
             "quant": self.recipe.to_config(),
         }

@@ -338,3 +338,24 @@ def test_stochastic_depth_leaves_blocks_out_in_training_alone(kind):
 def test_without_stochastic_depth_there_is_no_random_state_of_it():
     count = len(encoder().variables)
     assert len(encoder(stochastic_depth=0.1).variables) == count + CONFIG.blocks
+
+
+@pytest.mark.parametrize("kind", ["conformer", "transformer"])
+def test_deep_stacks_begin_close_to_the_identity(kind):
+    # What comes out of a stack still tells frames apart, as what goes in does, however deep it is.
+    x = np.random.default_rng(0).standard_normal([1, 40, 4, 8]).astype(np.float32)
+    kept = []
+    for blocks in (2, 16):
+        keras.utils.set_random_seed(1)
+        config = dataclasses.replace(
+            CONFIG, kind=kind, dim=32, blocks=blocks, chunk=None, left_context=None
+        )
+        layer = Encoder(config, stack=4, bins=8)
+        features = x.reshape(1, 160, 8)
+        layer.build(features.shape)
+        inputs = layer.input_norm(layer.input_dense(features.reshape(1, 40, 32)))
+        outputs = layer(features)
+        inputs, outputs = (y[0] - np.mean(y[0], axis=0) for y in (inputs, outputs))
+        kept.append(np.sum(inputs * outputs) / np.linalg.norm(inputs) / np.linalg.norm(outputs))
+    assert min(kept) > 0.6
+    assert kept[1] > kept[0] - 0.15
