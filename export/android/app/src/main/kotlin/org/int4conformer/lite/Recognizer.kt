@@ -1,5 +1,6 @@
 package org.int4conformer.lite
 
+import java.io.Closeable
 import org.int4conformer.lite.file.Metadata
 import org.int4conformer.lite.file.ModelFile
 import org.int4conformer.lite.search.BIAS_SCORE
@@ -51,7 +52,7 @@ class Recognizer(
     private val file: ModelFile,
     private val runner: SignatureRunner,
     private val gated: Boolean = true
-) : AutoCloseable {
+) : Closeable {
     val metadata: Metadata
         get() = file.metadata
 

@@ -33,7 +33,7 @@ class ClosedList(phrases: List<String>, spelling: Spelling) : Bias {
             throw UserError("The phrase '$phrase' is no plain phrase; write words, and numbers as words.")
         }
         val text = normalize(phrase)
-        if (text.isEmpty()) throw UserError("The phrase '$phrase' has no word.")
+        if (text == "") throw UserError("The phrase '$phrase' has no word.")
         var state = start
         for ((place, word) in text.split(' ').withIndex()) {
             for (id in ids(word, spelling, isFirst = place == 0)) {

@@ -29,7 +29,7 @@ class Vocabulary(val pieces: List<String>) {
         for ((place, id) in ids.withIndex()) {
             for ((number, part) in parts(id).withIndex()) {
                 inside = inside && number == 0
-                if (part.isEmpty()) continue
+                if (part == "") continue
                 if (inside) {
                     val begun = words.removeAt(words.size - 1)
                     words.add(SpelledWord(begun.text + part, begun.places + place))
