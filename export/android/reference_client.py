@@ -1,7 +1,4 @@
-"""Hears a WAV file segment by segment, with the calls that the app makes, in their order.
-
-    python reference_client.py recognizer.tflite speech.wav
-"""
+"""python reference_client.py MODEL.tflite SPEECH.wav: the app's calls, in the app's order."""
 
 import json
 import sys
@@ -12,28 +9,20 @@ from ai_edge_litert import interpreter as litert
 from ai_edge_litert import schema_py_generated as schema
 
 
-def metadata(content):
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    (entry,) = [entry for entry in model.metadata if entry.name == b"int4_conformer"]
-    return json.loads(model.buffers[entry.buffer].data.tobytes())
-
-
+# A signature and its state, which begins as zeros.
 class Pass:
-    """A signature and its state, which begins as zeros."""
-
     def __init__(self, interpreter, name, given):
         self.run, self.given = interpreter.get_signature_runner(name), given
-        inputs = self.run.get_input_details()
-        self.state = {key: np.zeros(x["shape"], x["dtype"]) for key, x in inputs.items()}
-        self.segment, self.waiting = inputs[given]["shape"][1], self.state.pop(given)[0, :0]
-        del self.state["length"]
+        inputs = self.run.get_input_details().items()
+        self.state = {key: np.zeros(x["shape"], x["dtype"]) for key, x in inputs if key != "length"}
+        self.nothing = self.waiting = self.state[given][0, :0]
+        self.segment = self.state.pop(given).shape[1]
 
     def hear(self, values, last):
         self.waiting = np.concatenate([self.waiting, values])
         # A stream ends with a segment that is not full, if one of padding alone.
-        while len(self.waiting) >= self.segment or last is not None:
+        for _ in range(len(self.waiting) // self.segment + last):
             part, self.waiting = np.split(self.waiting, [self.segment])
-            last = last if len(part) == self.segment else None
             padding = [(0, self.segment - len(part))] + [(0, 0)] * (part.ndim - 1)
             heard = {self.given: np.pad(part, padding)[None], "length": np.int32([len(part)])}
             outputs = self.run(**heard, **self.state)
@@ -41,23 +30,31 @@ class Pass:
             yield outputs
 
 
+def hear(passes, values, last, tokens):
+    for outputs in passes[0].hear(values, last):
+        if passes[1:]:
+            hear(passes[1:], outputs["encoded"][0, : outputs["length"][0]], False, tokens)
+        else:
+            tokens += outputs["tokens"][0, : outputs["count"][0]].tolist()
+    if last and passes[1:]:
+        hear(passes[1:], passes[1].nothing, True, tokens)
+
+
 def transcribe(content, pcm):
-    facts = metadata(content)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    (entry,) = (entry for entry in model.metadata if entry.name == b"int4_conformer")
+    facts = json.loads(model.buffers[entry.buffer].data.tobytes())
     kernels = "BUILTIN" if facts["delegate"] == "xnnpack" else "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
-    resolver = getattr(litert.OpResolverType, kernels)
+    resolver, tokens = litert.OpResolverType[kernels], []
     interpreter = litert.Interpreter(model_content=content, experimental_op_resolver_type=resolver)
-    pcm = np.pad(pcm, (0, -len(pcm) % facts["block_samples"]))
-    results = list(Pass(interpreter, "first_pass", "pcm").hear(pcm, True))
-    if "second_pass" in interpreter.get_signature_list():
-        encoded = np.concatenate([x["encoded"][0, : x["length"][0]] for x in results])
-        results = list(Pass(interpreter, "second_pass", "encoded").hear(encoded, True))
-    tokens = np.concatenate([x["tokens"][0, : x["count"][0]] for x in results])
-    pieces = facts["vocabulary"]["pieces"]
-    return " ".join("".join(pieces[token] for token in tokens).replace("\u2581", " ").split())
+    given, names = {"first_pass": "pcm", "second_pass": "encoded"}, interpreter.get_signature_list()
+    passes = [Pass(interpreter, name, given[name]) for name in given if name in names]
+    hear(passes, np.pad(pcm, (0, -len(pcm) % facts["block_samples"])), True, tokens)
+    pieces = [facts["vocabulary"]["pieces"][token] for token in tokens]
+    return " ".join("".join(pieces).replace("\u2581", " ").split())
 
 
 if __name__ == "__main__":
-    with wave.open(sys.argv[2]) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-    with open(sys.argv[1], "rb") as file:
-        print(transcribe(file.read(), samples.astype(np.float32) / 32768))
+    with open(sys.argv[1], "rb") as model_file, wave.open(sys.argv[2]) as speech_file:
+        samples = np.frombuffer(speech_file.readframes(speech_file.getnframes()), np.int16)
+        print(transcribe(model_file.read(), samples.astype(np.float32) / 32768))

@@ -26,7 +26,10 @@ def sources():
     """The kit, its stubs of Android's and LiteRT's API, and the program that runs cases."""
     folders = (MAIN / "kotlin", HERE / "stubs", HERE / "driver")
     return sorted(
-        path for folder in folders for suffix in ("kt", "java") for path in folder.rglob(f"*.{suffix}")
+        path
+        for folder in folders
+        for suffix in ("kt", "java")
+        for path in folder.rglob(f"*.{suffix}")
     )
 
 
@@ -71,7 +74,9 @@ def compiled():
             text=True,
             check=False,
         )
-        complaints = re.findall(r"^.*\.kt:.*$|^error: .*$|^warning: .*$", result.stderr, re.MULTILINE)
+        complaints = re.findall(
+            r"^.*\.kt:.*$|^error: .*$|^warning: .*$", result.stderr, re.MULTILINE
+        )
         if result.returncode or complaints:
             raise RuntimeError("\n".join(complaints) or result.stderr)
         made.rename(jar)

@@ -18,9 +18,6 @@ private val LN_10 = ln(10.0)
  *
  *     log p(token | history) = log_prob(history, token)         where there is such an n-gram,
  *                              backoff(history) + log p(token | history without its first token)
- *
- * A history that nothing follows is no state: what backing off from it costs is paid by the token
- * that leads to it.
  */
 class NGramScorer private constructor(
     override val start: Int,
@@ -103,16 +100,12 @@ class NGramScorer private constructor(
     }
 
     private class Builder(private val ngrams: NGrams, private val vocabulary: Vocabulary) {
-        private val leading = HashSet<List<String>>()
-        private val numbers = LinkedHashMap<List<String>, Int>()
+        private val states = LinkedHashMap<List<String>, Int>()
 
         init {
-            for (ngram in ngrams.entries.keys) leading.add(ngram.dropLast(1))
-            numbers[emptyList()] = 0
+            states[emptyList()] = 0
             for (ngram in ngrams.entries.keys) {
-                if (ngram.size < ngrams.order && ngram.last() != END && ngram in leading) {
-                    numbers[ngram] = numbers.size
-                }
+                if (ngram.size < ngrams.order && ngram.last() != END) states[ngram] = states.size
             }
         }
 
@@ -120,39 +113,37 @@ class NGramScorer private constructor(
             val arcs = HashMap<List<String>, HashMap<Int, Arc>>()
             for ((ngram, entry) in ngrams.entries) {
                 val label = vocabulary.ids[ngram.last()] ?: continue
-                val (state, cost) = reached(ngram)
-                val history = ngram.dropLast(1)
-                arcs.getOrPut(history) { HashMap() }[label] = Arc(state, (entry.logProb + cost).toFloat())
+                val ofHistory = arcs.getOrPut(ngram.dropLast(1)) { HashMap() }
+                ofHistory[label] = Arc(state(ngram), entry.logProb.toFloat())
             }
-            val histories = numbers.keys.map { history ->
-                val (shorter, cost) = if (history.isEmpty()) 0 to 0.0 else reached(history.drop(1))
-                val backoff = (ngrams.entries[history]?.backoff ?: 0.0) + cost
-                History(shorter, backoff.toFloat(), arcs[history] ?: HashMap(), ended(history).toFloat())
+            val histories = states.keys.map { history ->
+                History(
+                    shorter = if (history.isEmpty()) 0 else state(history.drop(1)),
+                    backoff = backoff(history).toFloat(),
+                    arcs = arcs[history] ?: HashMap(),
+                    ended = ended(history).toFloat()
+                )
             }
-            val least = (arcs[emptyList()] ?: HashMap()).values.fold(Float.MAX_VALUE) { least, arc ->
-                minOf(least, arc.logProb)
-            }
-            val unknown = ngrams.entries[listOf(UNKNOWN)]?.let { (it.logProb + reached(listOf(UNKNOWN)).second).toFloat() }
-            return NGramScorer(reached(listOf(BEGIN)).first, histories, unknown ?: least)
+            val least = histories[0].arcs.values.fold(Float.MAX_VALUE) { least, arc -> minOf(least, arc.logProb) }
+            val unknown = ngrams.entries[listOf(UNKNOWN)]?.logProb?.toFloat() ?: least
+            return NGramScorer(state(listOf(BEGIN)), histories, unknown)
         }
 
-        /** The state after some tokens, and what backing off to it from all of them costs. */
-        private fun reached(tokens: List<String>): Pair<Int, Double> {
-            var cost = 0.0
-            var history = if (tokens.size < ngrams.order) tokens else tokens.drop(1)
-            while (history !in numbers) {
-                cost += ngrams.entries[history]?.backoff ?: 0.0
-                history = history.drop(1)
-            }
-            return numbers.getValue(history) to cost
+        /** The state after some tokens: the longest of their ends that is one. */
+        private fun state(tokens: List<String>): Int {
+            var history = tokens
+            while (history !in states) history = history.drop(1)
+            return states.getValue(history)
         }
+
+        private fun backoff(history: List<String>): Double = ngrams.entries[history]?.backoff ?: 0.0
 
         /** Log-probability of the text's end after a history. */
         private fun ended(history: List<String>): Double {
             val end = ngrams.entries[history + END]
             if (end != null) return end.logProb
             if (history.isEmpty()) return 0.0
-            return (ngrams.entries[history]?.backoff ?: 0.0) + ended(history.drop(1))
+            return backoff(history) + ended(history.drop(1))
         }
     }
 }

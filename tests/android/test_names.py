@@ -1,0 +1,123 @@
+"""The Android kit's names and files agree with the package's."""
+
+import ast
+import inspect
+import re
+import runpy
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from ai_edge_litert import interpreter as litert
+
+from int4_conformer import interface
+from int4_conformer.export.recognizer_tflite import export_tflite
+from int4_conformer.lite.endpointing import Endpoint, EndpointConfig
+from int4_conformer.tflite import metadata
+from tests.android.kotlin_kit import KIT, MAIN, RecordedRecognizer
+from tests.support import tiny
+from tests.support.pairs import W4A8, built
+
+KOTLIN = MAIN / "kotlin" / "org" / "int4conformer"
+CLIENT = KIT / "reference_client.py"
+
+
+def constants(path):
+    """Text and whole-number constants of a Kotlin file."""
+    found = re.findall(r'const val (\w+) = ("[^"]*"|\d+)', path.read_text())
+    return {name: ast.literal_eval(value) for name, value in found}
+
+
+def test_names_are_those_of_the_interface():
+    names = constants(KOTLIN / "lite" / "Names.kt")
+    assert len(names) == 16
+    for name, value in names.items():
+        assert getattr(interface, name) == value
+    # Each name that a file of this runtime has is there, and each stands in one place.
+    for path in KOTLIN.rglob("*.kt"):
+        if path.name not in ("Names.kt", "Metadata.kt"):
+            literals = set(re.findall(r'"([^"]*)"', path.read_text()))
+            assert not literals & set(names.values()), path.name
+
+
+def test_names_of_the_metadata():
+    found = constants(KOTLIN / "lite" / "file" / "Metadata.kt")
+    assert (found.pop("NAME"), found.pop("FORMAT")) == (metadata.NAME, metadata.FORMAT)
+    fields = set(inspect.signature(metadata.Metadata).parameters)
+    spelling = {"pieces", "piece_scores", "marks_first_word"}
+    # People alone read the model's configuration.
+    assert set(found.values()) == (fields - {"model"}) | spelling
+    delegates = re.findall(
+        r'(?:XNNPACK|NONE)\("(\w+)"\)', (KOTLIN / "lite/file/Metadata.kt").read_text()
+    )
+    assert tuple(delegates) == metadata.DELEGATES
+
+
+def test_rules_of_endpoints():
+    source = (KOTLIN / "lite" / "Endpointing.kt").read_text()
+    assert tuple(re.findall(r'[A-Z_]+\("(\w+)"\)', source)) == Endpoint.__args__
+    defaults = [float(x) for x in re.findall(r"val \w+: Double = ([\d.]+)", source)]
+    assert defaults == list(vars(EndpointConfig()).values())
+
+
+def test_resources_are_well_formed_and_complete():
+    files = list(MAIN.rglob("*.xml"))
+    assert len(files) >= 6
+    for path in files:
+        ElementTree.parse(path)
+    app = "".join(path.read_text() for path in [*KOTLIN.rglob("*.kt"), *files])
+    used = set(re.findall(r"(?:R\.string\.|@string/)(\w+)", app))
+    strings = ElementTree.parse(MAIN / "res" / "values" / "strings.xml").iter("string")
+    assert {node.get("name") for node in strings} == used
+    manifest = (MAIN / "AndroidManifest.xml").read_text()
+    assert "android.permission.RECORD_AUDIO" in manifest
+
+
+def test_the_logic_is_free_of_android():
+    for path in (KOTLIN / "lite").rglob("*.kt"):
+        assert not re.search(r"import (android|com\.google|org\.tensorflow)\b", path.read_text())
+
+
+@pytest.fixture(scope="module")
+def cascade(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cascade") / "cascade.tflite"
+    export_tflite(built("cascade", "averaged", W4A8), tiny.TOKENIZER, path)
+    return path
+
+
+def recording(calls):
+    """LiteRT's interpreter, which adds the calls of signatures to a list."""
+
+    class RecordingInterpreter(litert.Interpreter):
+        def get_signature_runner(self, name):
+            runner = super().get_signature_runner(name)
+
+            class Recorded:
+                get_input_details = runner.get_input_details
+
+                def __call__(self, **inputs):
+                    calls.append((name, inputs))
+                    return runner(**inputs)
+
+            return Recorded()
+
+    return RecordingInterpreter
+
+
+@pytest.mark.parametrize("blocks", [1, 13, 40, 64])
+def test_the_reference_client_makes_the_calls_of_a_stream(cascade, monkeypatch, blocks):
+    assert len(CLIENT.read_text().splitlines()) <= 60
+    client, calls = runpy.run_path(str(CLIENT)), []
+    pcm = tiny.speech(blocks, seed=1)[100:]
+    with monkeypatch.context() as patch:
+        patch.setattr(client["litert"], "Interpreter", recording(calls))
+        text = client["transcribe"](cascade.read_bytes(), pcm)
+    recognizer = RecordedRecognizer(cascade, gated=False)
+    stream = recognizer.stream()
+    stream.feed(pcm)
+    assert stream.finish().text == text
+    assert [name for name, _ in calls] == [name for name, *_ in recognizer.calls]
+    for (_, given), (_, expected, _) in zip(calls, recognizer.calls, strict=True):
+        assert given.keys() == expected.keys()
+        for name in given:
+            np.testing.assert_array_equal(given[name], expected[name])
