@@ -237,9 +237,11 @@ def test_streams(jar, models, arpa, tmp_path, name, gated, endpointing, second_p
             for result in expected
         ],
     )
+    if "only" in settings:
+        return
     # The comparison is of something.
     assert any(result.text for result in expected)
-    if endpointing and "only" not in settings:
+    if endpointing:
         assert any(result.endpoint for result in expected)
     if name == "cascade" and second_pass:
         assert any(result.final != result.text for result in expected)
