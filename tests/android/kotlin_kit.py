@@ -108,16 +108,26 @@ class Case:
         """Adds fields."""
         self._fields |= fields
 
-    def run(self, jar, folder):
-        """Carries it out; returns what the driver found."""
+    def write(self, folder):
+        """Writes it for the driver."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "case.json").write_text(json.dumps(self._fields))
         (folder / "values.bin").write_bytes(self._values)
-        classpath = f"{jar}{os.pathsep}{library()}"
-        subprocess.run(
-            ["java", *_QUICK.split(), "-cp", classpath, "DriverKt", str(folder)], check=True
-        )
-        return json.loads((folder / "result.json").read_text())
+
+    def run(self, jar, folder):
+        """Carries it out; returns what the driver found."""
+        return run(jar, folder, [self])[0]
+
+
+def run(jar, folder, cases):
+    """Carries out several cases; returns what the driver found of each."""
+    folders = [folder / f"case {number}" for number in range(len(cases))]
+    for case, place in zip(cases, folders, strict=True):
+        case.write(place)
+    classpath = f"{jar}{os.pathsep}{library()}"
+    command = ["java", *_QUICK.split(), "-cp", classpath, "DriverKt", *map(str, folders)]
+    subprocess.run(command, check=True)
+    return [json.loads((place / "result.json").read_text()) for place in folders]
 
 
 class RecordedRecognizer(Recognizer):

@@ -3,23 +3,15 @@
 import ast
 import inspect
 import re
-import runpy
 import xml.etree.ElementTree as ElementTree
 
-import numpy as np
-import pytest
-from ai_edge_litert import interpreter as litert
 
 from int4_conformer import interface
-from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.endpointing import Endpoint, EndpointConfig
 from int4_conformer.tflite import metadata
-from tests.android.kotlin_kit import KIT, MAIN, RecordedRecognizer
-from tests.support import tiny
-from tests.support.pairs import W4A8, built
+from tests.android.kotlin_kit import MAIN
 
 KOTLIN = MAIN / "kotlin" / "org" / "int4conformer"
-CLIENT = KIT / "reference_client.py"
 
 
 def constants(path):
@@ -76,48 +68,3 @@ def test_resources_are_well_formed_and_complete():
 def test_the_logic_is_free_of_android():
     for path in (KOTLIN / "lite").rglob("*.kt"):
         assert not re.search(r"import (android|com\.google|org\.tensorflow)\b", path.read_text())
-
-
-@pytest.fixture(scope="module")
-def cascade(tmp_path_factory):
-    path = tmp_path_factory.mktemp("cascade") / "cascade.tflite"
-    export_tflite(built("cascade", "averaged", W4A8), tiny.TOKENIZER, path)
-    return path
-
-
-def recording(calls):
-    """LiteRT's interpreter, which adds the calls of signatures to a list."""
-
-    class RecordingInterpreter(litert.Interpreter):
-        def get_signature_runner(self, name):
-            runner = super().get_signature_runner(name)
-
-            class Recorded:
-                get_input_details = runner.get_input_details
-
-                def __call__(self, **inputs):
-                    calls.append((name, inputs))
-                    return runner(**inputs)
-
-            return Recorded()
-
-    return RecordingInterpreter
-
-
-@pytest.mark.parametrize("blocks", [1, 13, 40, 64])
-def test_the_reference_client_makes_the_calls_of_a_stream(cascade, monkeypatch, blocks):
-    assert len(CLIENT.read_text().splitlines()) <= 60
-    client, calls = runpy.run_path(str(CLIENT)), []
-    pcm = tiny.speech(blocks, seed=1)[100:]
-    with monkeypatch.context() as patch:
-        patch.setattr(client["litert"], "Interpreter", recording(calls))
-        text = client["transcribe"](cascade.read_bytes(), pcm)
-    recognizer = RecordedRecognizer(cascade, gated=False)
-    stream = recognizer.stream()
-    stream.feed(pcm)
-    assert stream.finish().text == text
-    assert [name for name, _ in calls] == [name for name, *_ in recognizer.calls]
-    for (_, given), (_, expected, _) in zip(calls, recognizer.calls, strict=True):
-        assert given.keys() == expected.keys()
-        for name in given:
-            np.testing.assert_array_equal(given[name], expected[name])

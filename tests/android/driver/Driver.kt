@@ -22,9 +22,10 @@ import org.int4conformer.lite.text.Spelling
 import org.int4conformer.lite.text.Vocabulary
 import org.int4conformer.lite.text.normalize
 
-/** Carries out the case of a folder, `case.json` with `values.bin`, and leaves `result.json`. */
-fun main(arguments: Array<String>) {
-    val folder = File(arguments[0])
+/** Carries out the cases of folders, `case.json` with `values.bin`, and leaves a `result.json` in each. */
+fun main(arguments: Array<String>) = arguments.forEach { carryOut(File(it)) }
+
+private fun carryOut(folder: File) {
     val fields = Fields(Json.parse(File(folder, "case.json").readText()), Values(File(folder, "values.bin")))
     val result =
         try {
