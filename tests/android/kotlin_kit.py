@@ -62,8 +62,7 @@ def compiled():
     jar = folder / f"{digest.hexdigest()[:16]}.jar"
     if jar.exists():
         return jar
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         (Path(scratch) / "R.kt").write_text(generated)
         made = Path(scratch) / jar.name

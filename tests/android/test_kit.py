@@ -189,20 +189,22 @@ def test_bad_files_are_refused(jar, models, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "gated", "endpointing", "second_pass", "settings"),
+    ("name", "gated", "endpointing", "second_pass", "settings", "runtime"),
     [
-        ("single", True, True, True, {}),
-        ("single", False, False, True, {}),
-        ("single", True, True, True, {"phrases": ["gd a", "afdf"]}),
-        ("single", False, True, True, {"phrases": ["dd g", "a"], "only": True}),
-        ("cascade", True, True, True, {}),
-        ("cascade", False, True, True, {}),
-        ("cascade", True, True, False, {}),
-        ("cascade", False, False, True, {"beam": {"beam_size": 4, "n_best": 1}}),
-        ("cascade", True, True, True, {"phrases": ["iia", "gd"], "lm": True}),
+        ("single", True, True, True, {}, "interpreter"),
+        ("single", False, False, True, {}, "compiled_model"),
+        ("single", True, True, True, {"phrases": ["gd a", "afdf"]}, "interpreter"),
+        ("single", False, True, True, {"phrases": ["dd g", "a"], "only": True}, None),
+        ("cascade", True, True, True, {}, "compiled_model"),
+        ("cascade", False, True, True, {}, None),
+        ("cascade", True, True, False, {}, "interpreter"),
+        ("cascade", False, False, True, {"beam": {"beam_size": 4, "n_best": 1}}, None),
+        ("cascade", True, True, True, {"phrases": ["iia", "gd"], "lm": True}, "compiled_model"),
     ],
 )
-def test_streams(jar, models, arpa, tmp_path, name, gated, endpointing, second_pass, settings):
+def test_streams(
+    jar, models, arpa, tmp_path, name, gated, endpointing, second_pass, settings, runtime
+):
     path = models / f"{name}.tflite"
     recognizer = RecordedRecognizer(path, gated=gated)
     search = dict(settings)
@@ -226,6 +228,8 @@ def test_streams(jar, models, arpa, tmp_path, name, gated, endpointing, second_p
     tell(stream.finish, stream.finish)
 
     case = Case("stream", model=str(path), gated=gated, endpointing=endpointing)
+    # The app's two ways to LiteRT, or the recording itself.
+    case.set(runtime=runtime)
     case.set(second_pass=second_pass, only=settings.get("only", False))
     case.set(phrases=settings.get("phrases", []), beam=settings.get("beam"))
     case.set(lm=str(arpa) if "lm" in settings else None)

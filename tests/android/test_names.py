@@ -2,14 +2,14 @@
 
 import ast
 import inspect
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
-
 
 from int4_conformer import interface
 from int4_conformer.lite.endpointing import Endpoint, EndpointConfig
 from int4_conformer.tflite import metadata
-from tests.android.kotlin_kit import MAIN
+from tests.android.kotlin_kit import KIT, MAIN
 
 KOTLIN = MAIN / "kotlin" / "org" / "int4conformer"
 
@@ -68,3 +68,18 @@ def test_resources_are_well_formed_and_complete():
 def test_the_logic_is_free_of_android():
     for path in (KOTLIN / "lite").rglob("*.kt"):
         assert not re.search(r"import (android|com\.google|org\.tensorflow)\b", path.read_text())
+
+
+def test_names_in_swift():
+    source = (KIT.parent / "ios" / "ReferenceClient.swift").read_text()
+    asked = set(re.findall(r'(?:named: |ints\(|floats\(|!= |toInputNamed: )"(\w+)"', source))
+    passes = set(itertools.chain(*re.findall(r'\("(\w+_pass)", "(\w+)"\)', source)))
+    assert asked == {interface.LENGTH, interface.COUNT, interface.TOKENS, interface.ENCODED}
+    assert passes == {
+        *(interface.FIRST_PASS, interface.PCM),
+        *(interface.SECOND_PASS, interface.ENCODED),
+    }
+    fields = set(re.findall(r"    let (\w+): \w+\n", source.split("struct FlatBuffer")[0]))
+    known = set(inspect.signature(metadata.Metadata).parameters)
+    assert fields - {"sentence", "format", "pieces"} <= known
+    assert f'"{metadata.NAME}"' in source

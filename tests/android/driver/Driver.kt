@@ -95,7 +95,7 @@ private fun typeName(spec: TensorSpec) = if (spec.type == TensorSpec.Type.INT32)
 
 private fun recognizer(case: Fields, recording: Recording): Recognizer {
     val file = ModelFile.read(File(case.text("model")))
-    return Recognizer(file, recording, gated = case.flag("gated"))
+    return Recognizer(file, runner(case["runtime"], file, recording), gated = case.flag("gated"))
 }
 
 private fun options(case: Fields, vocabulary: Vocabulary): SearchOptions {
