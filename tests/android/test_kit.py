@@ -425,8 +425,27 @@ def test_phrases(jar, tmp_path, vocabulary, marks, phrases, only):
     same(case.run(jar, tmp_path), expected)
 
 
-def test_language_models(jar, arpa, tmp_path):
+# Unigrams alone, with a probability for tokens that are not among them.
+UNIGRAMS = """\\data\\
+ngram 1=5
+
+\\1-grams:
+-99\t<s>
+-0.7\t</s>
+-1.5\t<unk>
+-0.9\ta
+-0.4\tb
+
+\\end\\
+"""
+
+
+@pytest.mark.parametrize("order", [1, 4])
+def test_language_models(jar, arpa, tmp_path, order):
     rng = np.random.default_rng(0)
+    if order == 1:
+        arpa = tmp_path / "unigrams.arpa"
+        arpa.write_text(UNIGRAMS)
     scorer = NGramScorer.read(arpa, LETTERS)
     labels = [rng.integers(1, LETTERS.size, 10).tolist() for _ in range(30)]
     labels += [rng.choice([1, 2, 3, 5, 7, 8], 10).tolist() for _ in range(100)]
