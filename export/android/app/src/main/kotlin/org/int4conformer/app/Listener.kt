@@ -1,7 +1,6 @@
 package org.int4conformer.app
 
 import org.int4conformer.lite.PartialResult
-import org.int4conformer.lite.UserError
 import org.int4conformer.lite.level
 
 /** What [Listener] tells, on its own thread. */
@@ -42,10 +41,8 @@ class Listener(
         val reason =
             try {
                 listen()
-            } catch (error: UserError) {
-                Reason.Failure(error.message ?: "")
-            } catch (error: RuntimeException) {
-                // LiteRT says so where it cannot run a file.
+            } catch (error: Exception) {
+                // Of this kit, whose sentence is for people, or of LiteRT where it cannot run a file.
                 Reason.Failure(error.message ?: error.javaClass.name)
             }
         hearing.onEnded(reason)

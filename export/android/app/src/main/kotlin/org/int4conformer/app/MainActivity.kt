@@ -54,6 +54,8 @@ class MainActivity : Activity() {
         super.onRequestPermissionsResult(request, permissions, results)
         when {
             isAllowed() -> listen()
+            // The question was taken away before there was an answer.
+            results.isEmpty() -> Unit
             // Android asks no more once it was refused twice.
             shouldShowRequestPermissionRationale(Manifest.permission.RECORD_AUDIO) ->
                 show(getString(R.string.permission_needed), R.string.start) { listen() }
