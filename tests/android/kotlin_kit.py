@@ -120,7 +120,7 @@ class Case:
 
 def run(jar, folder, cases):
     """Carries out several cases; returns what the driver found of each."""
-    folders = [folder / f"case {number}" for number in range(len(cases))]
+    folders = [folder / f"case_{number}" for number in range(len(cases))]
     for case, place in zip(cases, folders, strict=True):
         case.write(place)
     classpath = f"{jar}{os.pathsep}{library()}"
