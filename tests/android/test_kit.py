@@ -21,7 +21,7 @@ from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.tflite import flatbuffer, metadata
 from tests.android import kotlin_kit
 from tests.android.kotlin_kit import Case, RecordedRecognizer
-from tests.support import tiny
+from tests.support import tflite_models, tiny
 from tests.support.pairs import VOCAB, W4A8, built
 
 RATE = 16000
@@ -186,6 +186,39 @@ def test_bad_files_are_refused(jar, models, tmp_path):
         kotlin_kit.run(jar, tmp_path, cases), refusals.values(), strict=True
     ):
         assert complaint in found["refused"]
+
+
+def test_files_of_other_kinds(jar, tmp_path):
+    kinds = {
+        # Its buffers lie behind the flatbuffer, the metadata among them.
+        "large": tflite_models.recognizer(table_rows=20000),
+        "symmetric": tflite_models.recognizer("none"),
+        "old": tflite_models.recognizer(timed=False),
+    }
+    for name, content in kinds.items():
+        (tmp_path / name).write_bytes(content)
+    cases = [
+        Case("read", model=str(tmp_path / name), runtime=runtime)
+        for name, runtime in [
+            ("large", "compiled_model"),
+            ("symmetric", "interpreter"),
+            ("symmetric", "compiled_model"),
+            ("old", None),
+        ]
+    ]
+    whole = Case("stream", model=str(tmp_path / "large"), gated=True, endpointing=True, calls=[])
+    whole.set(second_pass=True, only=False, phrases=[], beam=None, lm=None, parts=[])
+    large, *found = kotlin_kit.run(jar, tmp_path, [*cases, whole])
+    assert tuple(large["pieces"]) == tflite_models.VOCABULARY.pieces
+    interpreted, *refused = found
+    assert interpreted["delegate"] == "none"
+    complaints = (
+        "kernels that CompiledModel does not have",
+        "before words had times",
+        "whole utterances only",
+    )
+    for one, complaint in zip(refused, complaints, strict=True):
+        assert complaint in one["refused"]
 
 
 @pytest.mark.parametrize(

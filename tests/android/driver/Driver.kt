@@ -73,6 +73,7 @@ private fun done(case: Fields): Any? =
 private fun read(case: Fields): Any? {
     val file = ModelFile.read(File(case.text("model")))
     val facts = file.metadata
+    runner(case["runtime"], file, Recording(emptyList<Any>(), case.values)).close()
     return mapOf(
         "signatures" to file.signatures.mapValues { specs(it.value) },
         "sample_rate" to facts.sampleRate,
