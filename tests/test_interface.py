@@ -11,7 +11,7 @@ def test_names_in_files_that_exist_stay():
         *("tokens", "count", "frames", "log_probs"),
         *("transcribe_pcm16", "transcribe_bytes", "beam", "encode", "audio_bytes", "phrases"),
         *("bonus", "text", "words", "word_count", "starts", "ends", "confidences", "score"),
-        *("error", "texts", "scores"),
+        *("error", "texts", "scores", "predict", "join", "label", "predicted", "logits"),
     }
 
 

@@ -1,0 +1,5 @@
+package android.text.style;
+
+public class ForegroundColorSpan {
+    public ForegroundColorSpan(int color) {}
+}
