@@ -280,12 +280,11 @@ def test_the_float_file_can_be_given_to_ai_edge_quantizer(exported, name):
     types = {c.dtype for c in flatbuffer.constants(flatbuffer.load(bytes(quantized)))}
     assert ("int8" if "wi8" in name else "int4") in types
     pcm = tiny.speech(12)
-    outputs, expected = (
-        litert.Interpreter(model_content=bytes(content)).get_signature_runner("serving_default")(
-            pcm=pcm
-        )
+    encoded, expected = (
+        litert.Interpreter(model_content=bytes(content)).get_signature_runner("encode")(pcm=pcm)[
+            "encoded"
+        ]
         for content in (quantized, path.read_bytes())
     )
-    assert outputs["tokens"].shape == expected["tokens"].shape
-    if "wi8" in name:
-        np.testing.assert_array_equal(outputs["tokens"], expected["tokens"])
+    error = np.linalg.norm(encoded - expected) / np.linalg.norm(expected)
+    assert 0 < error < (0.3 if "wi8" in name else 1.0)

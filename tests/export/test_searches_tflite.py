@@ -12,6 +12,7 @@ from int4_conformer.decoding.biasing import PhraseBias
 from int4_conformer.errors import UserError
 from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.search.table_scorers import NGramScorer
 from int4_conformer.tflite import flatbuffer
@@ -24,10 +25,17 @@ BEAM = BeamConfig(beam_size=4, n_best=4)
 VOCABULARY = tiny.TOKENIZER.vocabulary
 
 
-@pytest.fixture(scope="module", params=["conformer-averaged", "cascade-lstm"])
+FLOAT = Recipe.preset("float")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("conformer", "averaged", FLOAT), ("cascade", "lstm", W4A8)],
+    ids=["float", "integers"],
+)
 def exported(request, tmp_path_factory):
     """A model, its file, and the recogniser of that."""
-    model = built(*request.param.split("-"), W4A8)
+    model = built(*request.param)
     path = tmp_path_factory.mktemp("searches") / "model.tflite"
     export_tflite(model, tiny.TOKENIZER, path)
     return model, path, Recognizer(path, gated=False)
@@ -60,8 +68,10 @@ def test_hypotheses_are_those_of_the_model(exported):
             ]
             every = [found, *found.alternatives]
             assert [x.text for x in every] == texts[: len(every)]
+            # A float's last bit seldom moves a code, and then a score by what that is worth.
+            tolerance = 1e-3 if model.config.recipe is FLOAT else 0.2
             np.testing.assert_allclose(
-                [x.score for x in every], expected.scores[0, : len(every)], rtol=1e-3, atol=1e-3
+                [x.score for x in every], expected.scores[0, : len(every)], atol=tolerance
             )
             assert recognizer.transcribe(pcm, beam=BEAM, bonus=2.0, **asked) == texts[0]
             said.add(texts[0])
