@@ -2,14 +2,14 @@
 
     python benchmarks/endpoints.py MODEL.tflite --manifest=PATH/an4 --split=dev
 
-MODEL hears streams. The split's recordings follow one another with two seconds of a quiet room
-between, in an order drawn once, and are fed in parts of 100 ms. The end of an utterance is found if
-an endpoint comes between the end of speech in its recording and the start of the next; one before
-is too early. The end of speech is where the recording's level last stands out from its noise. The
-response is counted from there: what was waited for, and what it took to compute what was fed last.
+The split's recordings follow one another in an order drawn once, with two seconds of the room's own
+noise between, and are fed in parts of 100 ms. The end of an utterance is found if an endpoint comes
+between the end of speech in its recording and the start of the next; one before is too early. The end of speech is where the recording's level last stands out from its noise. The response
+is counted from there: what was waited for, and what it took to compute what was fed last.
 
-Words in ten minutes of each noise are counted with and without the gate; word errors, too. With
---hours=1 the same stream is repeated, for memory and for the times of words.
+Words in ten minutes of each noise are counted with and without the gate; word errors, too. Last the
+same stream is repeated for an hour, for memory and for the times of words. --parts=noise measures
+that alone, also of a model that hears whole utterances only.
 """
 
 import resource
@@ -36,10 +36,11 @@ flags.DEFINE_string("split", "dev", "Its split.")
 flags.DEFINE_float("pause", 2.0, "Seconds between two recordings.")
 flags.DEFINE_multi_float("after_words", [0.8, 1.2], "Seconds of silence that end an utterance.")
 flags.DEFINE_float("minutes", 10.0, "Of each noise.")
-flags.DEFINE_float("hours", 0.0, "Of the stream that is repeated.")
+flags.DEFINE_float("hours", 1.0, "Of the stream that is repeated.")
+_PARTS = ["errors", "endpoints", "noise", "hours"]
+flags.DEFINE_multi_enum("parts", _PARTS, _PARTS, "What to measure.")
 
 _STEP = SAMPLE_RATE // 10
-_ROOM_DB = -65.0
 
 
 def main(argv: list[str]) -> None:
@@ -48,10 +49,13 @@ def main(argv: list[str]) -> None:
     utterances = [utterances[i] for i in np.random.default_rng(0).permutation(len(utterances))]
     clips = [utterance.samples() for utterance in utterances]
     texts = [normalize(utterance.text) for utterance in utterances]
-    _print_errors(gated, ungated, clips, texts)
-    _print_endpoints(gated, clips, texts)
-    _print_noise(gated, ungated, clips)
-    if FLAGS.hours:
+    if "errors" in FLAGS.parts:
+        _print_errors(gated, ungated, clips, texts)
+    if "endpoints" in FLAGS.parts:
+        _print_endpoints(gated, clips, texts)
+    if "noise" in FLAGS.parts:
+        _print_noise(gated, ungated, clips)
+    if "hours" in FLAGS.parts:
         _print_hours(gated, clips)
 
 
@@ -141,24 +145,26 @@ def _heard(
     recognizer: Recognizer, audio: np.ndarray, rules: EndpointConfig
 ) -> Iterator[tuple[PartialResult, float, float]]:
     """The last result of each utterance, the seconds of audio fed then, and what computing took."""
-    stream = recognizer.stream(endpointing=rules)
-    for start in range(0, len(audio), _STEP):
-        begun = time.perf_counter()
-        result = stream.feed(audio[start : start + _STEP])
-        while result.endpoint is not None:
-            now = min(start + _STEP, len(audio)) / SAMPLE_RATE
+    now = begun = 0.0
+
+    def parts() -> Iterator[np.ndarray]:
+        nonlocal now, begun
+        for start in range(0, len(audio), _STEP):
+            now, begun = min(start + _STEP, len(audio)) / SAMPLE_RATE, time.perf_counter()
+            yield audio[start : start + _STEP]
+
+    result = None
+    for result in recognizer.listen(parts(), endpointing=rules):
+        if result.endpoint is not None:
             yield result, now, time.perf_counter() - begun
-            result = stream.feed(audio[:0])
-    while (result := stream.finish()).endpoint is not None:
-        yield result, len(audio) / SAMPLE_RATE, 0.0
-    yield result, len(audio) / SAMPLE_RATE, 0.0
+    yield result, now, 0.0
 
 
 def _stream_of(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], list[float]]:
     """The recordings with pauses, and in seconds where each begins and where its speech ends."""
     parts, starts, ends, place = [], [], [], 0
     for number, clip in enumerate(clips):
-        pause = _noise("white", FLAGS.pause, _ROOM_DB, number)
+        pause = _room(clip, FLAGS.pause, number)
         activity = SpeechActivity(SAMPLE_RATE)
         activity.hear(clip)
         starts.append(place / SAMPLE_RATE)
@@ -166,6 +172,19 @@ def _stream_of(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], li
         parts += [clip, pause]
         place += len(clip) + len(pause)
     return np.concatenate(parts), starts, ends
+
+
+def _room(clip: np.ndarray, seconds: float, seed: int) -> np.ndarray:
+    """Noise as that of the quietest tenth of a second of a recording."""
+    size = SAMPLE_RATE // 10
+    power = np.convolve(np.square(clip, dtype=np.float64), np.ones(size), "valid")
+    quietest = clip[(start := int(np.argmin(power))) : start + size]
+    spectrum = np.abs(np.fft.rfft(quietest * np.hanning(size)))
+    count = round(seconds * SAMPLE_RATE)
+    white = np.fft.rfft(np.random.default_rng(seed).standard_normal(count))
+    shape = np.interp(np.linspace(0, 1, len(white)), np.linspace(0, 1, len(spectrum)), spectrum)
+    noise = np.fft.irfft(white * shape, count)
+    return (noise * np.std(quietest) / np.std(noise)).astype(np.float32)
 
 
 def _noises(clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 The level of speech goes up and down by 20 dB and more within a second; that of a fan, of hum or of
 a radio between stations stays within 3 dB. So a stretch of audio is active where its level stands
-out from the lowest one of the last seconds, the noise floor. Levels are those of 50 ms, of the
+out from the lowest one of the last 1.5 s, the noise floor. Levels are those of 50 ms, of the
 differences of neighbouring samples: thereby what rumbles is quiet.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 _MARGIN_DB = 6.0
 _LEAST_DB = -75.0
 # Blocks of 10 ms: of a level, of the noise floor, and of an utterance too short to have one.
-_SMOOTHED, _REMEMBERED, _TOO_SHORT = 5, 300, 60
+_SMOOTHED, _REMEMBERED, _TOO_SHORT = 5, 150, 60
 
 
 class SpeechActivity:

@@ -9,14 +9,14 @@ private const val LEAST_DB = -75.0
 
 // Blocks of 10 ms: of a level, of the noise floor, and of an utterance too short to have one.
 private const val SMOOTHED = 5
-private const val REMEMBERED = 300
+private const val REMEMBERED = 150
 private const val TOO_SHORT = 60
 
 /**
  * Hears a stream, and says when there was last what may be speech.
  *
  * Speech goes up and down by 20 dB within a second; steady noise stays within 3 dB. So audio is
- * active where its level stands out from the lowest one of the last three seconds. Levels are those
+ * active where its level stands out from the lowest one of the last one and a half. Levels are those
  * of the differences of neighbouring samples: thereby what rumbles is quiet.
  */
 class SpeechActivity(sampleRate: Int) {
