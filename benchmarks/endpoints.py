@@ -4,8 +4,9 @@
 
 The split's recordings follow one another in an order drawn once, with two seconds of the room's own
 noise between, and are fed in parts of 100 ms. The end of an utterance is found if an endpoint comes
-between the end of speech in its recording and the start of the next; one before is too early. The end of speech is where the recording's level last stands out from its noise. The response
-is counted from there: what was waited for, and what it took to compute what was fed last.
+between the end of speech in its recording and the start of the next; one before is too early. The
+end of speech is where the recording's level last stands out from its noise. The response is counted
+from there: what was waited for, and what it took to compute what was fed last.
 
 Words in ten minutes of each noise are counted with and without the gate; word errors, too. Last the
 same stream is repeated for an hour, for memory and for the times of words. --parts=noise measures

@@ -244,6 +244,7 @@ def test_transcripts_in_json():
     assert report["text"] == CLIPS[0].text
 
 
+@pytest.mark.heavy
 def test_the_demo_with_an_old_training_in_place_of_its_own(tmp_path, monkeypatch):
     def train(trainer):
         """Copies the first pass of the cascade, which is exported sooner than both."""

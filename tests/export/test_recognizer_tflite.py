@@ -25,7 +25,10 @@ from int4_conformer.tflite.verification import verify
 from tests.quant import reference
 from tests.support import tiny
 
-RECIPES = ["w4a8", "w8a8", "float", "w4a4sym", "w4", "w4a8sym", tiny.ENCODER_ALONE]
+RECIPES = [
+    *("w4a8", "w8a8", "float", "w4a8sym", tiny.ENCODER_ALONE),
+    *(pytest.param(recipe, marks=pytest.mark.heavy) for recipe in ("w4a4sym", "w4")),
+]
 # One recogniser has an output layer of its own.
 UNTIED = "w8a8"
 TABLE = "predictor/embedding/embeddings"

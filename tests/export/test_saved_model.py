@@ -120,7 +120,7 @@ def assert_same(found, expected):
             np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-@pytest.mark.parametrize("which", ["whole", "cascade"])
+@pytest.mark.parametrize("which", [pytest.param("whole", marks=pytest.mark.heavy), "cascade"])
 def test_a_row_is_what_it_is_alone(which, request):
     exported = request.getfixturevalue(which)
     alone = [row(exported(pcm=pcm[None]), 0) for pcm in UTTERANCES]

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.decoding.biasing import PhraseBias
 from int4_conformer.losses.rnnt import rnnt_loss
+from int4_conformer.models.model_config import PredictorKind
 from int4_conformer.search.beam_config import BeamConfig
 from tests.support import tiny
 
@@ -17,8 +19,8 @@ WIDE = BeamConfig(beam_size=4, n_best=4)
 @pytest.mark.parametrize(
     "kind",
     [
-        *("averaged", "lstm"),
-        *(pytest.param(k, marks=pytest.mark.heavy) for k in ("lookup", "transformer", "conformer")),
+        "averaged",
+        *(pytest.param(k, marks=pytest.mark.heavy) for k in get_args(PredictorKind)[1:]),
     ],
 )
 def test_every_prediction_network_is_searched(kind):

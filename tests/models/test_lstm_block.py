@@ -23,6 +23,7 @@ DIM, TIME = 6, 24
 X = np.random.default_rng(0).standard_normal([2, TIME, DIM]).astype(np.float32)
 LENGTHS = np.array([TIME, 13])
 MASK = np.arange(TIME) < LENGTHS[:, None]
+RECIPES = ["w8a8", pytest.param("float", marks=pytest.mark.heavy)]
 CHUNKS = [1, 4, None]
 
 
@@ -122,7 +123,7 @@ def test_segments_are_the_whole(chunk):
     verify_steppable(block(chunk), X, LENGTHS, segments=(1, 3))
 
 
-@pytest.mark.parametrize("recipe", ["float", "w8a8"])
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize(("chunk", "segments"), [(1, (1, 3, 8)), (3, (1,)), (4, (2,)), (8, (1,))])
 def test_segments_of_an_encoder_are_the_whole(chunk, segments, recipe):
     keras.utils.set_random_seed(0)
@@ -138,7 +139,7 @@ def test_it_streams_without_a_left_context():
     }
 
 
-@pytest.mark.parametrize("recipe", ["float", "w8a8"])
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_a_file_gives_the_tokens_of_the_model(chunk, recipe, tmp_path):
     keras.utils.set_random_seed(0)

@@ -60,6 +60,7 @@ def compiled(dataset, **changes):
     return model
 
 
+@pytest.mark.heavy
 def test_fit_and_the_loop_give_the_same_weights(corpus, dataset, tmp_path):
     trainer = Trainer(
         tiny.config(RECIPE),

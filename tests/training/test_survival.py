@@ -77,11 +77,9 @@ def kill_at(monkeypatch, module, name, call):
 
 # Within a step, and within checkpoints: before their files are in place, between them, before they
 # are sealed, and before an old one is removed.
-MOMENTS = [
-    (Trainer, "_save", 3),
-    (checkpoints.os, "replace", 6),
-]
+MOMENTS = [(checkpoints.os, "replace", 6)]
 OTHERS = [
+    (Trainer, "_save", 3),
     (Trainer, "_save", 1),
     (checkpoints, "write_beside", 2),
     (checkpoints.Checkpoints, "_forget", 3),
