@@ -13,6 +13,7 @@ same stream is repeated for an hour, for memory and for the times of words. --pa
 that alone, also of a model that hears whole utterances only.
 """
 
+import difflib
 import resource
 import statistics
 import time
@@ -122,17 +123,24 @@ def _print_hours(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> None:
         words.append([(w.text, w.start - number * len(audio) / SAMPLE_RATE) for w in found])
         memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     seconds = time.perf_counter() - begun
-    apart = [
-        abs(one[1] - other[1])
-        for later in words[1:-1]
-        for one, other in zip(words[0], later, strict=False)
-    ]
+    apart = [x for later in words[1:-1] for x in _apart(words[0], later)]
     print(
         f"\n{rounds * len(audio) / SAMPLE_RATE / 3600:.2f} h in {seconds / 60:.1f} min; "
         f"memory after each round, MB: {', '.join(f'{x:.0f}' for x in memory)}; words of a round: "
         f"{', '.join(str(len(x)) for x in words)}; times of words between rounds apart by "
         f"{max(apart):.2f} s at most"
     )
+
+
+def _apart(one: Sequence[tuple[str, float]], other: Sequence[tuple[str, float]]) -> list[float]:
+    """By how much the times of words differ that two rounds have in common."""
+    texts = ([text for text, _ in words] for words in (one, other))
+    blocks = difflib.SequenceMatcher(None, *texts, autojunk=False).get_matching_blocks()
+    return [
+        abs(one[block.a + place][1] - other[block.b + place][1])
+        for block in blocks
+        for place in range(block.size)
+    ]
 
 
 def _fed(stream: RecognizerStream, audio: np.ndarray) -> Iterator[PartialResult]:

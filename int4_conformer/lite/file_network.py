@@ -66,5 +66,7 @@ class FileNetwork:
 
     def _padded(self, values: np.ndarray) -> np.ndarray:
         """With rows of zeros up to the size of a call."""
-        missing = self.rows - len(values)
-        return np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))
+        # Not by np.pad, which takes as long as the network does.
+        padded = np.zeros([self.rows, *values.shape[1:]], values.dtype)
+        padded[: len(values)] = values
+        return padded

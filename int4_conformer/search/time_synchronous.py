@@ -275,14 +275,14 @@ class TimeSynchronousSearch:
             # The rows of a call that are left hear the frames that follow.
             ahead = max(1, self.network.rows // len(missing))
             following = frames[time : time + ahead]
-            pairs = np.tile(following, [len(missing), 1])
-            outputs = np.repeat(np.stack([p.output for p in missing]), len(following), axis=0)
+            pairs = np.concatenate([following] * len(missing))
+            outputs = np.array([p.output for p in missing]).repeat(len(following), axis=0)
             scores = _log_softmax(self.network.logits(pairs, outputs))
-            parts = np.split(scores, len(missing))
-            for prediction, part in zip(missing, parts, strict=True):
+            for place, prediction in enumerate(missing):
+                part = scores[place * len(following) : (place + 1) * len(following)]
                 prediction.first_frame, prediction.log_probs = time, part
         known = (hypothesis.prediction for hypothesis in active)
-        return np.stack([p.log_probs[time - p.first_frame] for p in known])
+        return np.array([p.log_probs[time - p.first_frame] for p in known])
 
 
 def commit(beam: Beam, room: int) -> tuple[list[Token], Beam]:
@@ -357,8 +357,8 @@ def _largest(values: np.ndarray, count: int) -> np.ndarray:
         return np.argsort(-values, axis=1, kind="stable")
     places = np.argpartition(-values, count - 1, axis=1)[:, :count]
     places.sort(axis=1)
-    order = np.argsort(-np.take_along_axis(values, places, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(places, order, axis=1)
+    rows = np.arange(len(values))[:, None]
+    return places[rows, np.argsort(-values[rows, places], axis=1, kind="stable")]
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:
