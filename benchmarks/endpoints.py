@@ -14,6 +14,7 @@ that alone, also of a model that hears whole utterances only.
 """
 
 import difflib
+import itertools
 import resource
 import statistics
 import time
@@ -200,8 +201,9 @@ def _noises(clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     seconds = FLAGS.minutes * 60
     noises = {"digital silence": np.zeros(round(seconds * SAMPLE_RATE), np.float32)}
     for kind in ("hum", "white", "pink", "brown"):
-        for level in (-50.0, -25.0):
-            noises[f"{kind} noise, {level:g} dB"] = _noise(kind, seconds, level, 1)
+        for steady in (True, False):
+            name = f"{kind} noise, {'steady' if steady else 'swelling'}"
+            noises[name] = _noise(kind, seconds, steady=steady)
     rng, length = np.random.default_rng(0), round(seconds * SAMPLE_RATE)
     for voices in (4, 12):
         total = np.zeros(length)
@@ -214,16 +216,16 @@ def _noises(clips: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     return noises
 
 
-def _noise(kind: str, seconds: float, level_db: float, seed: int) -> np.ndarray:
-    """Noise of one loudness."""
-    while True:
-        noise = NoiseUtterance(kind=kind, duration=seconds, level_db=level_db, seed=seed)
+def _noise(kind: str, seconds: float, *, steady: bool) -> np.ndarray:
+    """Noise at -25 dB of full scale, of one loudness or of one that goes up and down."""
+    for seed in itertools.count():
+        noise = NoiseUtterance(kind=kind, duration=seconds, level_db=-25.0, seed=seed)
         samples = noise.samples()
-        whole = samples[: len(samples) // 10 * 10].reshape(10, -1)
+        whole = samples[: len(samples) // SAMPLE_RATE * SAMPLE_RATE].reshape(-1, SAMPLE_RATE)
         power = np.mean(np.square(whole, dtype=np.float64), axis=1)
-        if power.max() < 2 * power.min():
+        if (power.max() < 2 * power.min()) == steady:
             return samples
-        seed += 1
+    raise AssertionError
 
 
 if __name__ == "__main__":

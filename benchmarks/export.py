@@ -40,7 +40,7 @@ from int4_conformer.lite import Recognizer
 imported = time.perf_counter()
 import numpy as np
 samples = np.random.default_rng(0).normal(scale=0.1, size=5 * 16000).astype(np.float32)
-Recognizer(sys.argv[1]).transcribe(samples)
+Recognizer(sys.argv[1], gated=False).transcribe(samples)
 print(imported - start, time.perf_counter() - start)
 """
 

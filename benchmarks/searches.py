@@ -5,7 +5,7 @@
 exports a training folder and recognises each utterance of the split by the file and by TensorFlow,
 greedily, with a beam, with phrases to prefer and with a closed list: the distinct transcripts of
 the split. Prints in how many utterances the two differ, the word errors, and the time by utterance.
-With --phrases=FILE that list is used.
+With --phrases=FILE that list is used; --distractors makes it longer.
 """
 
 import tempfile
@@ -33,6 +33,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("manifest", None, "The corpus.", required=True)
 flags.DEFINE_string("split", "dev", "Its part.")
 flags.DEFINE_string("phrases", None, "File of phrases; the split's transcripts if not given.")
+flags.DEFINE_integer("distractors", 0, "Transcripts of the training split that join the phrases.")
 flags.DEFINE_integer("beam", 4, "Width of the beam.")
 flags.DEFINE_integer("utterances", 0, "The first so many alone; 0: all.")
 flags.DEFINE_bool("tensorflow", True, "Whether to compare with TensorFlow, which takes minutes.")
@@ -45,6 +46,9 @@ def main(argv: list[str]) -> None:
     audio = [utterance.samples() for utterance in utterances]
     texts = [utterance.text for utterance in utterances]
     phrases = sorted(set(texts)) if FLAGS.phrases is None else read_phrases(FLAGS.phrases)
+    if FLAGS.distractors:
+        others = {x.text for x in normalized(read_corpus(FLAGS.manifest, "train"))} - set(phrases)
+        phrases = sorted([*phrases, *sorted(others)[: FLAGS.distractors]])
     with tempfile.TemporaryDirectory() as folder:
         export_tflite(model, tokenizer, Path(folder) / "model.tflite")
         recognizer = Recognizer(Path(folder) / "model.tflite", gated=False)
