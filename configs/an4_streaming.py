@@ -1,5 +1,5 @@
-"""AN4 for a device that listens: `tiny` in chunks of 320 ms, which hears noise without words, too; in
-an hour on two cores.
+"""AN4 for a device that listens: `tiny` in chunks of 320 ms, which hears noise without words, too;
+in an hour on two cores.
 
     int4-conformer train --config=configs/an4_streaming.py --manifest=an4/manifest.jsonl \\
         --workdir=runs/an4_streaming
