@@ -28,14 +28,13 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
-from int4_conformer.cli.recognizers import new_search, open_recognizer
+from int4_conformer.cli.recognizers import define_beam, new_search, open_recognizer
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import Recordings
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation, evaluate
-from int4_conformer.fields import help_of
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.progress import Progress
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
@@ -78,14 +77,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "stream", False, "Feed a .tflite file segment by segment.", flag_values=values
     )
-    flags.DEFINE_integer(
-        "beam",
-        None,
-        f"Searches with a beam. {help_of(BeamConfig, 'beam_size')}",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_string("lm", None, "ARPA file of a language model.", flag_values=values)
+    define_beam(values)
     app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
     flags.DEFINE_string("bias", None, "File of phrases to prefer, one a line.", flag_values=values)
     flags.DEFINE_boolean(

@@ -5,8 +5,10 @@ import sys
 from typing import Any, TypedDict
 
 import numpy as np
+from absl import flags
 
 from int4_conformer.cli.library_noise import held_back
+from int4_conformer.fields import help_of
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.progress import waiting
 from int4_conformer.search.beam_config import BeamConfig
@@ -46,6 +48,18 @@ def open_recognizer(path: str | os.PathLike, *, live: bool = False, **settings: 
         else:
             recognizer.transcribe(click, recognizer.sample_rate)
     return recognizer
+
+
+def define_beam(values: flags.FlagValues) -> None:
+    """Defines --beam and --lm."""
+    flags.DEFINE_integer(
+        "beam",
+        None,
+        f"Searches with a beam. {help_of(BeamConfig, 'beam_size')}",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_string("lm", None, "ARPA file of a language model.", flag_values=values)
 
 
 def new_search(

@@ -8,8 +8,8 @@ from int4_conformer.audio import piped_audio
 from int4_conformer.audio.piped_audio import PcmForm
 from int4_conformer.audio.samples import MAX_CHANNELS, MIX, require_channel
 from int4_conformer.cli import app
+from int4_conformer.cli.recognizers import define_beam
 from int4_conformer.errors import UserError
-from int4_conformer.fields import help_of
 from int4_conformer.files import require_folder_place
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
@@ -93,14 +93,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "Added for each token of a preferred phrase, in nats.",
         flag_values=values,
     )
-    flags.DEFINE_integer(
-        "beam",
-        None,
-        f"Searches with a beam. {help_of(BeamConfig, 'beam_size')}",
-        lower_bound=1,
-        flag_values=values,
-    )
-    text("lm", "ARPA file of a language model.")
+    define_beam(values)
     app.define_fields(BeamConfig, values, BEAM_SETTINGS)
 
 

@@ -1,5 +1,6 @@
 """Speech to text with an exported `.tflite` file, without TensorFlow."""
 
+import dataclasses
 import functools
 import math
 import os
@@ -172,7 +173,7 @@ class Recognizer:
         if not found:
             return Recognition(text="", words=())
         best, *others = found
-        return best.with_alternatives(others)
+        return dataclasses.replace(best, alternatives=tuple(others))
 
     def tokens(self, samples: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
         """The output ids of one utterance, int32 `[tokens]`, by greedy search; arguments as

@@ -18,9 +18,9 @@ from int4_conformer.search.time_synchronous import Token
 from int4_conformer.text.vocabulary import Vocabulary
 
 # Audio that is kept of before speech was noticed.
-_KEPT_SECONDS = 1.0
+KEPT_SECONDS = 1.0
 # Audio after which the rules of endpoints are looked at.
-_STEP_SECONDS = 0.1
+STEP_SECONDS = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ class RecognizerStream:
         """Hears what waits, up to an endpoint."""
         if self._endpoint is not None:
             self._begin()
-        step = int(_STEP_SECONDS * self._sample_rate)
+        step = int(STEP_SECONDS * self._sample_rate)
         if self._endpointing is None and not self._gated:
             step = max(len(self._waiting), 1)
         while len(self._waiting):
@@ -178,7 +178,7 @@ class RecognizerStream:
             self._kept = None
             self._hear(kept, last=False)
             return
-        most = int(_KEPT_SECONDS * self._sample_rate)
+        most = int(KEPT_SECONDS * self._sample_rate)
         # In whole blocks, so that frames are where they would be if all were heard.
         dropped = max(len(kept) - most, 0) // self._block_samples * self._block_samples
         self._begun += dropped

@@ -8,14 +8,9 @@ import numpy as np
 
 from int4_conformer.audio.samples import as_array
 from int4_conformer.lite.endpointing import Endpoint, EndpointConfig
-from int4_conformer.lite.recognizer_stream import PartialResult
+from int4_conformer.lite.recognizer_stream import KEPT_SECONDS, STEP_SECONDS, PartialResult
 from int4_conformer.lite.speech_activity import SpeechActivity
 from int4_conformer.lite.words import Recognition, later
-
-# Audio that is kept of before speech was noticed.
-_KEPT_SECONDS = 1.0
-# Audio after which it is looked at whether an utterance has begun or ended.
-_STEP_SECONDS = 0.1
 
 
 class WholeUtterances:
@@ -47,10 +42,10 @@ class WholeUtterances:
         self._to_pcm = to_pcm
         self._sample_rate = sample_rate
         # The last step may go so far beyond it.
-        longest = max(_STEP_SECONDS, min(endpointing.longest, most_seconds - _STEP_SECONDS))
+        longest = max(STEP_SECONDS, min(endpointing.longest, most_seconds - STEP_SECONDS))
         self._endpointing = dataclasses.replace(endpointing, longest=longest)
         self._gated = gated
-        self._most_kept = int(min(_KEPT_SECONDS, longest / 2) * sample_rate)
+        self._most_kept = int(min(KEPT_SECONDS, longest / 2) * sample_rate)
         self._activity = SpeechActivity(sample_rate)
         self._waiting = np.zeros([0], np.float32)
         self._samples = 0
@@ -83,7 +78,7 @@ class WholeUtterances:
 
     def _go_on(self) -> PartialResult:
         """Hears what waits, up to an endpoint."""
-        step = int(_STEP_SECONDS * self._sample_rate)
+        step = int(STEP_SECONDS * self._sample_rate)
         while len(self._waiting):
             pcm, self._waiting = np.split(self._waiting, [step])
             self._samples += len(pcm)

@@ -46,10 +46,6 @@ class Recognition:
     # Which phrase of a closed list it is, and what the slots of that hold.
     match: Match | None = None
 
-    def with_alternatives(self, others: Sequence["Recognition"]) -> "Recognition":
-        """The same, with what else may have been said."""
-        return dataclasses.replace(self, alternatives=tuple(others))
-
 
 def read_tokens(outputs: Mapping[str, np.ndarray]) -> list[Token]:
     """The tokens in a signature's outputs of one utterance, with or without a batch dimension."""
