@@ -8,8 +8,12 @@ between the end of speech in its recording and the start of the next; one before
 end of speech is where the recording's level last stands out from its noise. The response is counted
 from there: what was waited for, and what it took to compute what was fed last.
 
-Words in ten minutes of each noise are counted with and without the gate; word errors, too. Last the
-same stream is repeated for an hour, for memory and for the times of words. --parts=noise measures
+With --pause_noise the pauses are of another noise, as much louder than the room as --pause_db says:
+something that sets in where the speaker stops.
+
+Words in ten minutes of each noise are counted with and without the gate; word errors, too. So are
+recordings that the gate holds back when a noise as loud as the voice lies over them. Last the same
+stream is repeated for an hour, for memory and for the times of words. --parts=noise measures
 that alone, also of a model that hears whole utterances only.
 """
 
@@ -29,7 +33,7 @@ from int4_conformer.data.sources.noise import NoiseUtterance
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.recognizer_stream import PartialResult, RecognizerStream
-from int4_conformer.lite.speech_activity import SpeechActivity
+from int4_conformer.lite.speech_activity import SpeechActivity, may_hold_speech
 from int4_conformer.text.metrics import word_errors
 from int4_conformer.text.normalize import normalize
 
@@ -37,10 +41,12 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("manifest", None, "The corpus.", required=True)
 flags.DEFINE_string("split", "dev", "Its split.")
 flags.DEFINE_float("pause", 2.0, "Seconds between two recordings.")
+flags.DEFINE_enum("pause_noise", None, ["white", "pink"], "In the pauses; else the room's.")
+flags.DEFINE_float("pause_db", 10.0, "By how much it is louder than the room.")
 flags.DEFINE_multi_float("after_words", [0.8, 1.2], "Seconds of silence that end an utterance.")
 flags.DEFINE_float("minutes", 10.0, "Of each noise.")
 flags.DEFINE_float("hours", 1.0, "Of the stream that is repeated.")
-_PARTS = ["errors", "endpoints", "noise", "hours"]
+_PARTS = ["errors", "endpoints", "noise", "voices", "hours"]
 flags.DEFINE_multi_enum("parts", _PARTS, _PARTS, "What to measure.")
 
 _STEP = SAMPLE_RATE // 10
@@ -58,6 +64,8 @@ def main(argv: list[str]) -> None:
         _print_endpoints(gated, clips, texts)
     if "noise" in FLAGS.parts:
         _print_noise(gated, ungated, clips)
+    if "voices" in FLAGS.parts:
+        _print_voices(clips)
     if "hours" in FLAGS.parts:
         _print_hours(gated, clips)
 
@@ -111,6 +119,41 @@ def _print_noise(gated: Recognizer, ungated: Recognizer, clips: Sequence[np.ndar
             for r in (ungated, gated)
         ]
         print(f"| {kind} | {words[0]} | {words[1]} |", flush=True)
+
+
+def _print_voices(clips: Sequence[np.ndarray]) -> None:
+    ratios = (10.0, 5.0, 0.0)
+    print(
+        f"\n| recordings held back, of {len(clips)} | {' | '.join(f'{x:g} dB' for x in ratios)} |"
+    )
+    print("|---|---|---|---|")
+    for kind in ("white", "pink", "brown"):
+        held = [
+            sum(
+                not may_hold_speech(_in_noise(clip, kind, ratio, number), SAMPLE_RATE)
+                for number, clip in enumerate(clips)
+            )
+            for ratio in ratios
+        ]
+        print(f"| {kind} noise | {' | '.join(map(str, held))} |")
+
+
+def _in_noise(clip: np.ndarray, kind: str, ratio_db: float, seed: int) -> np.ndarray:
+    """A recording in noise, the louder half of its 20 ms so many dB above it."""
+    blocks = clip[: len(clip) // 320 * 320].reshape(-1, 320)
+    powers = np.sort(np.mean(np.square(blocks, dtype=np.float64), axis=1))
+    power = np.mean(powers[len(powers) // 2 :])
+    noise = _colored(kind, len(clip), seed)
+    return (clip + noise * np.sqrt(power) * 10 ** (-ratio_db / 20)).astype(np.float32)
+
+
+def _colored(kind: str, count: int, seed: int) -> np.ndarray:
+    """Noise of deviation 1."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(count))
+    hertz = np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE), 40.0)
+    spectrum *= hertz ** {"white": 0.0, "pink": -0.5, "brown": -1.0}[kind]
+    noise = np.fft.irfft(spectrum, count)
+    return noise / np.std(noise)
 
 
 def _print_hours(recognizer: Recognizer, clips: Sequence[np.ndarray]) -> None:
@@ -185,12 +228,15 @@ def _stream_of(clips: Sequence[np.ndarray]) -> tuple[np.ndarray, list[float], li
 
 
 def _room(clip: np.ndarray, seconds: float, seed: int) -> np.ndarray:
-    """Noise as that of the quietest tenth of a second of a recording."""
+    """As that of the quietest tenth of a second of a recording, or what --pause_noise says."""
     size = SAMPLE_RATE // 10
     power = np.convolve(np.square(clip, dtype=np.float64), np.ones(size), "valid")
     quietest = clip[(start := int(np.argmin(power))) : start + size]
-    spectrum = np.abs(np.fft.rfft(quietest * np.hanning(size)))
     count = round(seconds * SAMPLE_RATE)
+    if FLAGS.pause_noise:
+        level = max(float(np.std(quietest)), 1e-4) * 10 ** (FLAGS.pause_db / 20)
+        return (level * _colored(FLAGS.pause_noise, count, seed)).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(quietest * np.hanning(size)))
     white = np.fft.rfft(np.random.default_rng(seed).standard_normal(count))
     shape = np.interp(np.linspace(0, 1, len(white)), np.linspace(0, 1, len(spectrum)), spectrum)
     noise = np.fft.irfft(white * shape, count)

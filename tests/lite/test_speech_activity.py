@@ -47,6 +47,40 @@ def test_steady_noise_is_no_speech(kind, level_db):
     assert may_hold_speech(noise, RATE)
 
 
+@pytest.mark.parametrize("kind", ["white", "pink", "brown"])
+def test_a_voice_is_heard_in_noise_as_loud_as_itself(kind):
+    noise = steady(kind, 10.0, -30.0)[: 4 * RATE]
+    # Syllables of a vowel, four times a second.
+    times = np.arange(len(noise)) / RATE
+    voice = sum(np.sin(2 * np.pi * 120 * n * times) / abs(n - 4.5) for n in range(1, 30))
+    voice = voice * np.clip(np.sin(2 * np.pi * 4 * times), 0, None) * (abs(times - 2) < 1)
+    voice *= np.sqrt(np.mean(np.square(noise)) / np.mean(np.square(voice[RATE : 3 * RATE])))
+    heard = (noise + voice).astype(np.float32)
+    assert 2.75 <= last_active(heard, 1600) <= 3.1
+    assert may_hold_speech(heard, RATE)
+
+
+@pytest.mark.parametrize("kind", ["white", "pink", "hum"])
+def test_noise_that_sets_in_is_soon_the_floor(kind):
+    noise = steady(kind, 4.0, -20.0)
+    noise[: 2 * RATE] *= 0.01
+    assert 2.0 <= last_active(noise, 1600) <= 2.7
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 48000])
+def test_other_rates(rate):
+    times = np.arange(3 * rate) / rate
+    # Without clicks, which have something of all frequencies.
+    loud = 0.1 * np.exp(-np.square((times - 1.5) / 0.3))
+    activity = SpeechActivity(rate)
+    activity.hear((loud * np.sin(2 * np.pi * 500 * times)).astype(np.float32))
+    assert 1.4 <= activity.last_active <= 1.8
+    # Nothing of it lies between 300 and 1000 Hz.
+    activity = SpeechActivity(rate)
+    activity.hear((loud * np.sin(2 * np.pi * 2500 * times)).astype(np.float32))
+    assert activity.last_active is None
+
+
 def test_silence_is_no_speech():
     for samples in (np.zeros(RATE), np.resize([0, 1 / 32768], RATE), np.full(RATE, 0.2)):
         samples = samples.astype(np.float32)
@@ -57,7 +91,7 @@ def test_silence_is_no_speech():
 
 
 def test_of_a_short_utterance_only_the_loudness_counts():
-    tone = (0.1 * np.sin(np.arange(8000))).astype(np.float32)
+    tone = (0.1 * np.sin(0.25 * np.arange(8000))).astype(np.float32)
     assert may_hold_speech(tone, RATE)
     assert not may_hold_speech(np.tile(tone, 4), RATE)
     assert not may_hold_speech(tone * 1e-4, RATE)

@@ -15,7 +15,10 @@ def quiet(seconds):
 
 
 def loud(seconds):
-    return RNG.normal(0, 0.1, int(seconds * RATE)).astype(np.float32)
+    """Noise with syllables, the last of which ends at the end."""
+    noise = RNG.normal(0, 0.1, int(seconds * RATE)).astype(np.float32)
+    syllables = np.where(np.arange(len(noise))[::-1] % 4000 < 3000, 1, 0.1)
+    return noise * syllables.astype(np.float32)
 
 
 def heard(parts, config=None, step=0.05, says="word", **settings):

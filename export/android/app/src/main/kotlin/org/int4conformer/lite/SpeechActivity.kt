@@ -1,29 +1,40 @@
 package org.int4conformer.lite
 
 import java.util.ArrayDeque
+import kotlin.math.PI
+import kotlin.math.cos
 import kotlin.math.log10
+import kotlin.math.roundToInt
+import kotlin.math.sin
+import kotlin.math.sqrt
 
 // What a level has to stand out by from the noise floor, and what counts as silence.
-private const val MARGIN_DB = 6.0
-private const val LEAST_DB = -75.0
+private const val MARGIN_DB = 7.0
+private const val LEAST_DB = -85.0
 
-// Blocks of 10 ms: of a level, of the noise floor, and of an utterance too short to have one.
+// Blocks of 10 ms: of a spectrum, of a level, of the noise floor, and of an utterance too short to
+// have one.
+private const val WINDOW = 2
 private const val SMOOTHED = 5
-private const val REMEMBERED = 150
+private const val REMEMBERED = 60
 private const val TOO_SHORT = 60
+
+private const val LOWEST_HZ = 300.0
+private const val HIGHEST_HZ = 1000.0
 
 /**
  * Hears a stream, and says when there was last what may be speech.
  *
- * Speech goes up and down by 20 dB within a second; steady noise stays within 3 dB. So audio is
- * active where its level stands out from the lowest one of the last one and a half. Levels are those
- * of the differences of neighbouring samples: thereby what rumbles is quiet.
+ * The level of speech between 300 and 1000 Hz goes up and down by 20 dB with each syllable; that of
+ * steady noise stays within 3 dB. So audio is active where this level stands out from the lowest one
+ * of the last 0.6 s. It is measured in the differences of neighbouring samples, in which rumble is
+ * quiet as well.
  */
 class SpeechActivity(sampleRate: Int) {
-    private val block = sampleRate / 100
-    // The last sample; null at the start.
+    private val band = Band(sampleRate / 100)
+    // The last sample, null at the start, and the differences that further windows begin with.
     private var before: Float? = null
-    private var rest = FloatArray(0)
+    private var rest = DoubleArray(0)
     private val squares = ArrayDeque<Double>()
     private val levels = ArrayDeque<Double>()
     private var blocks = 0
@@ -34,11 +45,12 @@ class SpeechActivity(sampleRate: Int) {
 
     /** Hears what follows. */
     fun hear(pcm: FloatArray) {
-        val all = rest + pcm
-        val whole = all.size / block * block
-        if (whole > 0) for (square in squares(before ?: all[0], all, block)) add(square)
-        if (whole > 0) before = all[whole - 1]
-        rest = all.copyOfRange(whole, all.size)
+        if (pcm.isEmpty()) return
+        val all = rest + differences(before ?: pcm[0], pcm)
+        val squares = band.squares(all)
+        before = pcm.last()
+        rest = all.copyOfRange(squares.size * band.block, all.size)
+        for (square in squares) add(square)
     }
 
     private fun add(square: Double) {
@@ -50,7 +62,7 @@ class SpeechActivity(sampleRate: Int) {
         val level = maxOf(decibels(squares.sum() / SMOOTHED), LEAST_DB)
         keep(levels, level, REMEMBERED)
         val floor = levels.fold(level) { lowest, other -> minOf(lowest, other) }
-        if (level >= floor + MARGIN_DB) lastActive = blocks * 0.01
+        if (level >= floor + MARGIN_DB) lastActive = (blocks + WINDOW - 1) * 0.01
     }
 
     private fun keep(queue: ArrayDeque<Double>, value: Double, most: Int) {
@@ -65,7 +77,8 @@ class SpeechActivity(sampleRate: Int) {
  * Of less than 0.6 s, where all may be one vowel, only the loudness counts.
  */
 fun mayHoldSpeech(pcm: FloatArray, sampleRate: Int): Boolean {
-    val squares = squares(if (pcm.isEmpty()) 0.0f else pcm[0], pcm, sampleRate / 100)
+    val differences = if (pcm.isEmpty()) DoubleArray(0) else differences(pcm[0], pcm)
+    val squares = Band(sampleRate / 100).squares(differences)
     // Too short even for a level.
     if (squares.size < SMOOTHED) return pcm.any { it != 0.0f }
     val levels = squares.toList().windowed(SMOOTHED)
@@ -82,15 +95,42 @@ fun mayHoldSpeech(pcm: FloatArray, sampleRate: Int): Boolean {
     }
 }
 
-/** Mean square of the differences of neighbours in each whole block. */
-private fun squares(before: Float, pcm: FloatArray, block: Int): DoubleArray =
-    DoubleArray(pcm.size / block) { number ->
-        var sum = 0.0
-        for (place in number * block until (number + 1) * block) {
-            val step = (pcm[place] - (if (place == 0) before else pcm[place - 1])).toDouble()
-            sum += step * step
-        }
-        sum / block
+/** Of each sample from the one before it. */
+private fun differences(before: Float, pcm: FloatArray): DoubleArray =
+    DoubleArray(pcm.size) { place ->
+        (pcm[place] - (if (place == 0) before else pcm[place - 1])).toDouble()
     }
+
+/** What lies between 300 and 1000 Hz. */
+private class Band(val block: Int) {
+    private val size = WINDOW * block
+    private val waves: List<DoubleArray>
+
+    init {
+        val hann = DoubleArray(size) { 0.5 - 0.5 * cos(2.0 * PI * it / size) }
+        // So that the sum of squares of all waves up to half the rate would be the mean square.
+        val scale = sqrt(2.0 / size / hann.map { it * it }.sum())
+        // A window of 20 ms holds whole periods of every multiple of 50 Hz.
+        val step = 100.0 / WINDOW
+        val cycles = (LOWEST_HZ / step).roundToInt()..(HIGHEST_HZ / step).roundToInt()
+        waves = listOf<(Double) -> Double>(::cos, ::sin).flatMap { wave ->
+            cycles.map { cycle ->
+                DoubleArray(size) { scale * hann[it] * wave(2.0 * PI * it * cycle / size) }
+            }
+        }
+    }
+
+    /** Mean square of the band in each window of 20 ms, one every 10 ms. */
+    fun squares(differences: DoubleArray): DoubleArray {
+        val windows = maxOf(differences.size / block - WINDOW + 1, 0)
+        return DoubleArray(windows) { number ->
+            waves.map { wave ->
+                var sum = 0.0
+                for (place in 0 until size) sum += wave[place] * differences[number * block + place]
+                sum * sum
+            }.sum()
+        }
+    }
+}
 
 private fun decibels(square: Double): Double = 10.0 * log10(square + 1e-12)
