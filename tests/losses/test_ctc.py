@@ -86,3 +86,15 @@ def test_bfloat16_logits():
     loss, gradient = loss_and_gradient(rounded, *rest)
     assert (loss.dtype, gradient.dtype) == (tf.float32, tf.bfloat16)
     np.testing.assert_allclose(loss, ctc_loss(tf.cast(rounded, tf.float32), *rest), rtol=1e-6)
+
+
+def test_nothing_is_complained_of_when_it_is_traced_for_several_shapes(capfd):
+    step = tf.function(loss_and_gradient)
+    for batch, time, labels in ((4, 20, 5), (6, 12, 3)):
+        step(
+            tf.zeros([batch, time, 10]),
+            tf.ones([batch, labels], tf.int32),
+            tf.fill([batch], time),
+            tf.fill([batch], labels),
+        )
+    assert "not compatible" not in capfd.readouterr().err
