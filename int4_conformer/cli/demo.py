@@ -13,6 +13,8 @@ from typing import Any
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.library_noise import held_back
+from int4_conformer.cli.recognizers import open_recognizer
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import normalized
 from int4_conformer.data.sources.synthetic import synthetic_corpus
@@ -95,7 +97,6 @@ def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> di
     """Exports both formats, evaluates them on unseen voices, prints the table."""
     from int4_conformer.evaluation.one_by_one import evaluate
     from int4_conformer.export.recognizer_tflite import export_tflite
-    from int4_conformer.lite.recognizer import Recognizer
     from int4_conformer.progress import Progress, waiting
     from int4_conformer.quantize import quantize_model
 
@@ -107,9 +108,9 @@ def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> di
     for name in _FORMATS:
         file = output / f"tiny_{name}.tflite"
         exported = quantize_model(model, "float") if name == "float32" else model
-        with waiting(f"exporting {name}"):
+        with held_back(), waiting(f"exporting {name}"):
             export_tflite(exported, tokenizer, file)
-        recognizer = Recognizer(file)
+        recognizer = open_recognizer(file)
         with Progress(len(test), f"test {name}") as progress:
             evaluation = evaluate(recognizer.transcribe, test, progress.update)
         size = file.stat().st_size

@@ -11,6 +11,7 @@ from pathlib import Path
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_new_folder, require_place
@@ -92,7 +93,7 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
         if recipe is not None:
             model = quantize_model(model, recipe)
     segment = {"segment_seconds": values.segment_seconds}
-    with waiting("exporting", file=sys.stderr):
+    with held_back() as stderr, waiting("exporting", file=stderr):
         if values.format == "tflite":
             export_tflite(model, tokenizer, output, fixed_seconds=values.fixed_seconds, **segment)
         else:

@@ -40,7 +40,8 @@ def open_recognizer(path: str | os.PathLike, *, live: bool = False, **settings: 
     with held_back() as stderr, waiting(f"reading {path}", file=stderr, at_once=False):
         recognizer = Recognizer(path, **settings)
         # Too short to be taken for noise.
-        click = np.resize(np.float32([0.1, -0.1]), recognizer.sample_rate // 10)
+        times = np.arange(recognizer.sample_rate // 10) / recognizer.sample_rate
+        click = np.float32(0.1 * np.sin(2 * np.pi * 500 * times))
         if live and recognizer.hears_streams:
             stream = recognizer.stream(recognizer.sample_rate)
             stream.feed(click)
