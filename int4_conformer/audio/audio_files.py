@@ -1,7 +1,8 @@
 """Decoding audio files to the one form the recogniser hears: mono float32 at one rate."""
 
-import io
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from int4_conformer.audio import containers
 from int4_conformer.audio.containers import Part
 from int4_conformer.audio.samples import (
     MIX,
+    ChannelMix,
     require_channel,
     require_range,
     require_rate,
@@ -27,6 +29,8 @@ SAMPLE_RATE = 16000  # Hz; the rate of every waveform inside the package.
 
 # Samples per channel that are decoded at once.
 _BLOCK = 65536
+# Samples per channel that are held until it is known which channels are heard: half a minute.
+_HELD = 32 * 48000
 # What libsndfile says where a header does not.
 _UNKNOWN_LENGTH = 2**63 - 1
 # Rates in Hz that a recording has; a header that says another is wrong, and would be costly.
@@ -61,30 +65,8 @@ def read(
       UserError: the file is missing, is no audio, has no such channel, or holds no sample or some
         that are not finite or far outside of [-1, 1].
     """
-    require_rate(sample_rate)
-    require_channel(channel)
-    pieces, notes, got, promised, is_cut = [], [], 0.0, 0.0, False
-    with _opened(path) as file:
-        for part in containers.parts(file, path):
-            channels, rate, is_whole = _decode(part, path)
-            frames = len(channels)
-            got += frames / rate
-            promised += max(part.promised_frames or 0, frames / part.kept) / rate
-            is_cut |= part.is_cut or not is_whole
-            if frames:
-                require_range(channels, str(path))
-                mono, note = to_mono(channels, channel, str(path))
-                notes.append(note)
-                pieces.append(resample(mono, rate, sample_rate))
-    if not pieces:
-        raise _no_samples(path)
-    if promised > got + _TOLERANCE:
-        notes.append(f"{path} ends early: its header promises {promised:.2f} s, {got:.2f} s came.")
-    elif is_cut:
-        notes.append(f"{path} ends early or is damaged: {got:.2f} s could be decoded.")
-    for note in dict.fromkeys(filter(None, notes)):
-        on_note(note)
-    return np.concatenate(pieces)
+    with opened(path) as file:
+        return np.concatenate(list(file.blocks(sample_rate, channel, on_note)))
 
 
 def duration(path: str | os.PathLike) -> float:
@@ -95,19 +77,104 @@ def duration(path: str | os.PathLike) -> float:
     Raises:
       UserError: the file is missing, is no audio, or holds no sample.
     """
-    seconds = 0.0
-    with _opened(path) as file:
-        for part in containers.parts(file, path):
-            with _sound(part, path) as sound:
+    with opened(path) as file:
+        return file.seconds()
+
+
+@contextmanager
+def opened(path: str | os.PathLike) -> Iterator["AudioFile"]:
+    """Opens an audio file to decode it block by block, however long it is; a pipe is read first.
+
+    Raises:
+      UserError: the file is missing or no audio.
+    """
+    if not Path(path).exists():
+        raise UserError(f"There is no audio file {path}; check the path.")
+    is_pipe = Path(path).is_fifo()
+    if not (Path(path).is_file() or is_pipe):
+        raise UserError(f"{path} is not a file; name one audio file.")
+    try:
+        with open(path, "rb") as file:
+            if not is_pipe:
+                yield AudioFile(file, path)
+                return
+            # What it is and how long, only the whole tells.
+            with tempfile.TemporaryFile() as copy:
+                shutil.copyfileobj(file, copy)
+                yield AudioFile(copy, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the file.") from error
+
+
+class AudioFile:
+    """An audio file that `opened` has opened.
+
+    Args:
+      file: its bytes.
+      path: its name.
+    """
+
+    def __init__(self, file: BinaryIO, path: str | os.PathLike) -> None:
+        self._path = path
+        self._parts = containers.parts(file, path)
+
+    def seconds(self) -> float:
+        """How long it is; see `duration`."""
+        seconds = 0.0
+        for part in self._parts:
+            with _sound(part, self._path) as sound:
                 frames, rate = sound.frames, sound.samplerate
                 if frames == _UNKNOWN_LENGTH:
                     frames = part.promised_frames
                     if frames is None or not _ends_after(sound, frames):
-                        frames = len(_decode(part, path)[0])
+                        frames = sum(map(len, _Decoder(part, self._path).blocks()))
             seconds += frames / rate
-    if not seconds:
-        raise _no_samples(path)
-    return seconds
+        if not seconds:
+            raise _no_samples(self._path)
+        return seconds
+
+    def blocks(
+        self,
+        sample_rate: int = SAMPLE_RATE,
+        channel: str | int = MIX,
+        on_note: Callable[[str], None] = warnings.warn,
+    ) -> Iterator[np.ndarray]:
+        """What `read` gives, some seconds at a time, decoded as they are asked for.
+
+        What is told of the end of the file is told at the end; likewise errors come where they are
+        met.
+        """
+        require_rate(sample_rate)
+        require_channel(channel)
+        notes: set[str] = set()
+
+        def tell(note: str) -> None:
+            if note not in notes:
+                notes.add(note)
+                on_note(note)
+
+        got, promised, is_cut = 0.0, 0.0, False
+        for part in self._parts:
+            decoder = _Decoder(part, self._path)
+            resampler = None
+            for block in _mono_blocks(decoder, channel, tell):
+                if resampler is None:
+                    resampler = StreamResampler(decoder.rate, sample_rate)
+                yield resampler(block, last=False)
+            if resampler is not None:
+                yield resampler(np.zeros([0], np.float32), last=True)
+                got += decoder.frames / decoder.rate
+                frames = max(part.promised_frames or 0, decoder.frames / part.kept)
+                promised += frames / decoder.rate
+            is_cut |= part.is_cut or not decoder.is_whole
+        if not got:
+            raise _no_samples(self._path)
+        if promised > got + _TOLERANCE:
+            tell(
+                f"{self._path} ends early: its header promises {promised:.2f} s, {got:.2f} s came."
+            )
+        elif is_cut:
+            tell(f"{self._path} ends early or is damaged: {got:.2f} s could be decoded.")
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
@@ -119,7 +186,7 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 
 class StreamResampler:
-    """`resample` for audio that comes segment by segment.
+    """`resample` for audio that comes segment by segment: the same samples, to the bit.
 
     Args:
         rate: of the audio, in Hz.
@@ -127,27 +194,15 @@ class StreamResampler:
     """
 
     def __init__(self, rate: int, new_rate: int) -> None:
-        self._stream = soxr.ResampleStream(rate, new_rate, 1, dtype="float32", quality="HQ")
+        self._stream = None
+        if rate != new_rate:
+            self._stream = soxr.ResampleStream(rate, new_rate, 1, dtype="float32", quality="HQ")
 
     def __call__(self, samples: np.ndarray, *, last: bool) -> np.ndarray:
         """What is ready of float32 `[samples]` and those before; with `last`, all that is left."""
-        resampled = self._stream.resample_chunk(samples, last=last)
-        return np.clip(resampled, -1.0, 1.0, dtype=np.float32)
-
-
-@contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """The file's bytes; a pipe is read first."""
-    if not Path(path).exists():
-        raise UserError(f"There is no audio file {path}; check the path.")
-    is_pipe = Path(path).is_fifo()
-    if not (Path(path).is_file() or is_pipe):
-        raise UserError(f"{path} is not a file; name one audio file.")
-    try:
-        with open(path, "rb") as file:
-            yield io.BytesIO(file.read()) if is_pipe else file
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the file.") from error
+        if self._stream is not None:
+            samples = self._stream.resample_chunk(np.ascontiguousarray(samples), last=last)
+        return np.clip(samples, -1.0, 1.0, dtype=np.float32)
 
 
 class _Sound(soundfile.SoundFile):
@@ -164,9 +219,8 @@ class _Sound(soundfile.SoundFile):
 @contextmanager
 def _sound(part: Part, path: str | os.PathLike) -> Iterator[_Sound]:
     try:
-        if not isinstance(part.source, str):
-            part.source.seek(0)
-        with _Sound(part.source) as sound:
+        source = part.source if isinstance(part.source, str) else part.source.again()
+        with _Sound(source) as sound:
             if not _LEAST_RATE <= sound.samplerate <= _MOST_RATE:
                 raise UserError(
                     f"{path} says that its sample rate is {sound.samplerate} Hz, which no "
@@ -177,21 +231,61 @@ def _sound(part: Part, path: str | os.PathLike) -> Iterator[_Sound]:
         raise _not_audio(path, error) from error
 
 
-def _decode(part: Part, path: str | os.PathLike) -> tuple[np.ndarray, int, bool]:
-    """float32 `[samples, channels]`, their rate, and whether all went well."""
-    blocks, is_whole = [], True
-    with _sound(part, path) as sound:
-        while True:
-            block = np.full([_BLOCK, sound.channels], np.nan, np.float32)
-            try:
-                block = sound.read(out=block)
-            except soundfile.SoundFileError:
-                # What was decoded before the error is in the block, and not how much that is.
-                is_whole = False
-                block = block[: np.logical_and.accumulate(~np.isnan(block[:, -1])).sum()]
-            if len(block) == 0:
-                return np.concatenate([block, *blocks]), sound.samplerate, is_whole
-            blocks.append(block)
+class _Decoder:
+    """Decodes a part of a file, once.
+
+    Args:
+        part: the part.
+        path: of the file.
+    """
+
+    def __init__(self, part: Part, path: str | os.PathLike) -> None:
+        self.part = part
+        self.path = path
+        # Of what was decoded: its rate in Hz, how much it was, and whether all went well.
+        self.rate = 0
+        self.frames = 0
+        self.is_whole = True
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """float32 `[samples, channels]` at a time."""
+        with _sound(self.part, self.path) as sound:
+            self.rate = sound.samplerate
+            while True:
+                block = np.full([_BLOCK, sound.channels], np.nan, np.float32)
+                try:
+                    block = sound.read(out=block)
+                except soundfile.SoundFileError:
+                    # What was decoded before the error is in the block, and not how much that is.
+                    self.is_whole = False
+                    block = block[: np.logical_and.accumulate(~np.isnan(block[:, -1])).sum()]
+                if len(block) == 0:
+                    return
+                self.frames += len(block)
+                yield block
+
+
+def _mono_blocks(
+    decoder: _Decoder, channel: str | int, tell: Callable[[str], None]
+) -> Iterator[np.ndarray]:
+    """float32 `[samples]` of the channel, checked."""
+    name, mix, held = str(decoder.path), None, []
+    for block in decoder.blocks():
+        require_range(block, name)
+        if channel != MIX or block.shape[1] == 1:
+            yield to_mono(block, channel, name)[0]
+            continue
+        # Whether channels cancel each other, only all samples tell: what does not fit in memory
+        # until then is decoded again.
+        mix = mix or ChannelMix(block.shape[1], name)
+        mix.look(block)
+        if decoder.frames <= _HELD:
+            held.append(block)
+    if mix is not None:
+        if mix.note is not None:
+            tell(mix.note)
+        again = held if decoder.frames <= _HELD else _Decoder(decoder.part, decoder.path).blocks()
+        yield from map(mix.mono, again)
 
 
 def _ends_after(sound: _Sound, frames: int) -> bool:

@@ -6,15 +6,14 @@ headers are corrected, in memory, before the decoder sees them.
 """
 
 import dataclasses
-import io
 import os
 import re
 import struct
-from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from int4_conformer.audio import mpeg_frames
+from int4_conformer.audio.spliced_file import SplicedFile, Stretch
 from int4_conformer.errors import UserError
 
 _MPEG_SUFFIXES = (".mp3", ".mp2", ".mpga", ".mpeg")
@@ -77,56 +76,13 @@ class Part:
     """One stream of audio in a file, as the decoder should be given it."""
 
     # What to open: the file's name where nothing had to be corrected.
-    source: str | BinaryIO
+    source: str | SplicedFile
     # Samples per channel that the header promises, where it says so.
     promised_frames: int | None = None
     # Which part of the promised bytes the file holds.
     kept: float = 1.0
     # Whether the end is missing by the look of it.
     is_cut: bool = False
-
-
-class Window(io.RawIOBase):
-    """A stretch of a file, some bytes of which are read as others.
-
-    Args:
-        file: open to be read.
-        start: of the stretch.
-        stop: its end.
-        patches: by place in the file, bytes to be read there.
-    """
-
-    def __init__(
-        self, file: BinaryIO, start: int, stop: int, patches: Mapping[int, bytes] | None = None
-    ) -> None:
-        self._file, self._start, self._stop = file, start, stop
-        self._patches = patches or {}
-        self._place = start
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place - self._start
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {os.SEEK_SET: self._start, os.SEEK_CUR: self._place, os.SEEK_END: self._stop}
-        self._place = max(self._start, origin[whence] + offset)
-        return self.tell()
-
-    def readinto(self, buffer: memoryview) -> int:
-        self._file.seek(self._place)
-        view = memoryview(buffer)[: max(0, self._stop - self._place)]
-        count = self._file.readinto(view)
-        for place, patch in self._patches.items():
-            for index, byte in enumerate(patch, start=place - self._place):
-                if 0 <= index < count:
-                    view[index : index + 1] = bytes([byte])
-        self._place += count
-        return count
 
 
 def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
@@ -143,7 +99,7 @@ def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
     start = min(size, _after_id3(file))
     head = _at(file, start, 64)
     # By its name, where nothing has to be corrected: some kinds are told by it.
-    source = os.fspath(path) if Path(path).is_file() else Window(file, 0, size)
+    source = os.fspath(path) if Path(path).is_file() else _stretch(file, 0, size)
     if head[:4] == b"fLaC":
         return [_flac(file, start, size)]
     if head[:4] == b"OggS":
@@ -164,7 +120,7 @@ def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
         return [_w64(file, source, size)]
     _refuse_foreign(head, path)
     if start or Path(path).suffix.lower() in _MPEG_SUFFIXES or head[:1] == b"\xff":
-        found = mpeg_frames.streams(_at(file, start, size - start))
+        found = mpeg_frames.streams(file, start, size)
         if not found:
             raise UserError(
                 f"{path} cannot be decoded as audio: it holds no MP3 frame; record it again or "
@@ -212,8 +168,8 @@ def _flac(file: BinaryIO, start: int, size: int) -> Part:
     promised = field & (1 << 36) - 1
     # Without a count, libFLAC decodes to the end.
     patch = (field - promised).to_bytes(8, "big")
-    window = Window(file, start, size, {place: patch})
-    return Part(source=window, promised_frames=promised or None)
+    source = _stretch(file, start, size, place, patch)
+    return Part(source=source, promised_frames=promised or None)
 
 
 def _ogg(file: BinaryIO, start: int, size: int) -> list[Part]:
@@ -221,7 +177,7 @@ def _ogg(file: BinaryIO, start: int, size: int) -> list[Part]:
     found, begin, ended, place = [], start, False, start
     while len(head := _at(file, place, 282)) >= 27 and head[:4] == b"OggS":
         if ended and head[5] & _OGG_FIRST:
-            found.append(Part(source=Window(file, begin, place)))
+            found.append(Part(source=_stretch(file, begin, place)))
             begin, ended = place, False
         length = 27 + head[26] + sum(head[27 : 27 + head[26]])
         if place + length > size:
@@ -230,7 +186,7 @@ def _ogg(file: BinaryIO, start: int, size: int) -> list[Part]:
         place += length
     # libsndfile looks for the last page at the end, and finds none behind what is cut.
     stop = place if place > begin else size
-    return [*found, Part(source=Window(file, begin, stop), is_cut=not ended)]
+    return [*found, Part(source=_stretch(file, begin, stop), is_cut=not ended)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,12 +226,12 @@ def _joined(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> list[Part
 
 def _chunked(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> tuple[Part, int | None]:
     """A file of chunks, and where another one follows."""
-    sound = Part(source=Window(file, start, size))
+    sound = Part(source=_stretch(file, start, size))
     place, is_heard, long_length = start + chunks.header, False, None
     while found := chunks.head(file, place):
         name, length, body = found
         if is_heard and name == b"RIFF" and _at(file, body, 4) == b"WAVE":
-            return dataclasses.replace(sound, source=Window(file, start, place)), place
+            return dataclasses.replace(sound, source=_stretch(file, start, place)), place
         if name == b"ds64":
             # Where RF64 has the 64 bits of the next length.
             long_length = body + 8
@@ -290,8 +246,8 @@ def _chunked(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> tuple[Pa
             # CAF says -1 where it does not know, which libsndfile refuses, as it does too much.
             if is_short or length < 0 or (claimed > held and chunks == _CAF):
                 most = min(held + chunks.counted, _MOST[form[1]])
-                patches = {field: struct.pack(form, most)}
-                return dataclasses.replace(sound, source=Window(file, start, size, patches)), None
+                source = _stretch(file, start, size, field, struct.pack(form, most))
+                return dataclasses.replace(sound, source=source), None
         if length < 0:
             break
         place = body + length
@@ -318,16 +274,16 @@ def _kept(claimed: int, held: int) -> float:
 def _au(file: BinaryIO, start: int, size: int) -> Part:
     offset, claimed = struct.unpack(">II", _at(file, start + 4, 8).ljust(8, b"\0"))
     # What it says where it does not know: up to the end.
-    window = Window(file, start, size, {start + 8: b"\xff\xff\xff\xff"})
-    return Part(source=window, kept=_kept(claimed, size - start - offset))
+    source = _stretch(file, start, size, start + 8, b"\xff\xff\xff\xff")
+    return Part(source=source, kept=_kept(claimed, size - start - offset))
 
 
-def _nist(file: BinaryIO, source: str | BinaryIO) -> Part:
+def _nist(file: BinaryIO, source: str | SplicedFile) -> Part:
     found = re.search(rb"sample_count -i (\d+)", _at(file, 0, 1024))
     return Part(source=source, promised_frames=int(found[1]) if found else None)
 
 
-def _w64(file: BinaryIO, source: str | BinaryIO, size: int) -> Part:
+def _w64(file: BinaryIO, source: str | SplicedFile, size: int) -> Part:
     (claimed,) = struct.unpack("<Q", _at(file, 16, 8).ljust(8, b"\0"))
     return Part(source=source, kept=_kept(claimed, size))
 
@@ -336,10 +292,20 @@ def _mpeg(stream: mpeg_frames.Stream) -> Part:
     # Some encoders count the tag itself.
     is_promise = stream.claimed_frames is not None and stream.claimed_frames > stream.frames + 1
     return Part(
-        source=io.BytesIO(stream.content),
+        source=stream.file,
         promised_frames=stream.claimed_frames * stream.format.samples if is_promise else None,
         is_cut=stream.is_cut,
     )
+
+
+def _stretch(
+    file: BinaryIO, start: int, stop: int, place: int | None = None, patch: bytes = b""
+) -> SplicedFile:
+    """A stretch of a file, with other bytes at a place."""
+    if place is None:
+        return SplicedFile(file, [Stretch(start, stop)])
+    after = Stretch(min(stop, place + len(patch)), stop)
+    return SplicedFile(file, [Stretch(start, min(stop, place)), patch[: stop - place], after])
 
 
 def _at(file: BinaryIO, place: int, count: int) -> bytes:

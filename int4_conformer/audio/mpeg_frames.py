@@ -9,6 +9,9 @@ import dataclasses
 import functools
 import struct
 from collections.abc import Iterator
+from typing import BinaryIO
+
+from int4_conformer.audio.spliced_file import SplicedFile, Stretch
 
 # By version (1, or 2 for 2 and 2.5) and layer, in kbit/s; index 0 leaves the length to be guessed.
 _BIT_RATES = {
@@ -27,6 +30,10 @@ _CHAIN = 3
 # "Xing" and four flags; counts of frames and bytes; what a decoder looks at behind them.
 _TAG_BYTES = 8 + 8 + 24
 _HAS_FRAMES, _HAS_BYTES = 1, 2
+# Bytes of a frame that tell whether it is a tag.
+_LOOKED_AT = 64
+# Of a file, what is held at once.
+_HELD_BYTES = 1 << 20
 # An ID3 tag without anything in it. libsndfile tells MPEG audio that has no file name by it alone.
 _EMPTY_ID3 = b"ID3\x03\x00\x00\x00\x00\x00\x20" + bytes(32)
 
@@ -59,7 +66,7 @@ class Format:
 class Stream:
     """Frames of one format, and as a file that says how many they are."""
 
-    content: bytes
+    file: SplicedFile
     format: Format
     frames: int
     # What its own tag said, if it has one.
@@ -68,49 +75,121 @@ class Stream:
     is_cut: bool
 
 
-def streams(content: bytes) -> list[Stream]:
+def streams(file: BinaryIO, start: int, size: int) -> list[Stream]:
     """The streams in a file: one, or several where files were joined; none if it is no MPEG audio.
 
     What lies between frames, such as tags and pictures, is left out.
+
+    Args:
+        file: the file, open; it has to stay so while the streams are read.
+        start: byte at which the first one may begin.
+        size: bytes of the file.
     """
+    content = _Bytes(file, start, size)
     found: list[Stream] = []
-    tag: bytes | None = None
-    frames: list[bytes] = []
-    current, is_cut = None, False
-    for format_, frame, is_whole in _frames(content):
-        tagged = _tagged(frame, format_)
-        if tagged or format_ != current:
+    current: _Frames | None = None
+    is_cut = False
+    for format_, frame in _frames(content):
+        head = content.at(frame.start, min(len(frame), _LOOKED_AT))
+        tagged = _tagged(head, format_)
+        if tagged or current is None or format_ != current.format:
             if current is not None:
-                found.append(_stream(tag, frames, current, False))
-            tag, frames, current = (frame if tagged else None), [], format_
-        if is_whole and not tagged:
-            frames.append(frame)
-        is_cut = not is_whole
+                found.append(current.stream(file, False))
+            tag = content.at(frame.start, len(frame)) if tagged else None
+            current = _Frames(format_, tag)
+        is_cut = frame.stop > size
+        if not (is_cut or tagged):
+            current.add(frame, head[:4])
     if current is not None:
-        found.append(_stream(tag, frames, current, is_cut))
+        found.append(current.stream(file, is_cut))
     return found
 
 
-def _frames(content: bytes) -> Iterator[tuple[Format, bytes, bool]]:
-    """Each frame, and whether it is whole, which the last may not be."""
-    place, chain = 0, _CHAIN
+class _Bytes:
+    """The bytes of a file from a place on, of which a part is held."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self.start, self.size = start, size
+        self._file = file
+        self._begin, self._held = start, b""
+
+    def at(self, place: int, count: int) -> bytes:
+        """So many bytes, fewer at the end."""
+        first = place - self._begin
+        if first < 0 or first + count > len(self._held):
+            self._file.seek(place)
+            self._begin, self._held = place, self._file.read(max(count, _HELD_BYTES))
+            first = 0
+        return self._held[first : first + count]
+
+    def find(self, byte: bytes, place: int) -> int:
+        """Where a byte comes next; -1 if nowhere."""
+        while self.at(place, 1):
+            found = self._held.find(byte, place - self._begin)
+            if found >= 0:
+                return self._begin + found
+            place = self._begin + len(self._held)
+        return -1
+
+
+class _Frames:
+    """The frames of a stream as they are found, behind its tag, if it has one."""
+
+    def __init__(self, format_: Format, tag: bytes | None) -> None:
+        self.format = format_
+        self._tag = tag
+        self._count = 0
+        # The header of the first one.
+        self._header = b""
+        # Where they lie, those without anything between them together.
+        self._stretches: list[Stretch] = []
+
+    def add(self, frame: Stretch, header: bytes) -> None:
+        """Takes the next frame."""
+        self._count += 1
+        self._header = self._header or header
+        if self._stretches and self._stretches[-1].stop == frame.start:
+            frame = Stretch(self._stretches.pop().start, frame.stop)
+        self._stretches.append(frame)
+
+    def stream(self, file: BinaryIO, is_cut: bool) -> Stream:
+        """All of them."""
+        format_, claimed = self.format, None
+        if self._tag is not None:
+            claimed = _claimed(self._tag, format_)
+        counted = b""
+        if self._count and format_.layer == 3:
+            # One that tells the truth also says how much silence the encoder added.
+            is_true = claimed == self._count and self._tag[36:40] != b"VBRI"
+            counted = bytearray(
+                self._tag if is_true else _count_tag(self._header, self._count, format_)
+            )
+            if counted[format_.tag_place + 7] & _HAS_BYTES:
+                size = len(counted) + sum(map(len, self._stretches))
+                struct.pack_into(">I", counted, format_.tag_place + 12, size)
+        pieces = [_EMPTY_ID3, bytes(counted), *self._stretches]
+        return Stream(SplicedFile(file, pieces), format_, self._count, claimed, is_cut)
+
+
+def _frames(content: _Bytes) -> Iterator[tuple[Format, Stretch]]:
+    """Each frame; the last may go on behind the end of the file."""
+    place, chain = content.start, _CHAIN
     while (place := content.find(b"\xff", place)) >= 0:
         if not _is_chain(content, place, chain):
             place += 1
             continue
         format_, length = _header(content, place)
-        frame = content[place : place + length]
-        yield format_, frame, len(frame) == length
+        yield format_, Stretch(place, place + length)
         place += length
         # Behind a tag or a picture, two in a row are frames.
         chain = 1 if _header(content, place) else 2
 
 
-def _is_chain(content: bytes, place: int, count: int) -> bool:
+def _is_chain(content: _Bytes, place: int, count: int) -> bool:
     """Whether that many frames of one format follow each other, or the file is of fewer."""
-    formats, is_begin = set(), place == 0
+    formats, is_begin = set(), place == content.start
     for _ in range(count):
-        if is_begin and formats and place >= len(content):
+        if is_begin and formats and place >= content.size:
             break
         found = _header(content, place)
         if found is None:
@@ -120,9 +199,9 @@ def _is_chain(content: bytes, place: int, count: int) -> bool:
     return len(formats) == 1
 
 
-def _header(content: bytes, place: int) -> tuple[Format, int] | None:
+def _header(content: _Bytes, place: int) -> tuple[Format, int] | None:
     """Format and bytes of the frame that begins there."""
-    return _parsed(content[place : place + 4])
+    return _parsed(content.at(place, 4))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -162,28 +241,13 @@ def _claimed(tag: bytes, format_: Format) -> int | None:
     return count if flags & _HAS_FRAMES else None
 
 
-def _stream(tag: bytes | None, frames: list[bytes], format_: Format, is_cut: bool) -> Stream:
-    claimed = None if tag is None else _claimed(tag, format_)
-    parts = frames
-    if frames and format_.layer == 3:
-        # One that tells the truth also says how much silence the encoder added.
-        is_true = claimed == len(frames) and tag[36:40] != b"VBRI"
-        counted = bytearray(tag) if is_true else _count_tag(frames, format_)
-        if counted[format_.tag_place + 7] & _HAS_BYTES:
-            size = len(counted) + sum(map(len, frames))
-            struct.pack_into(">I", counted, format_.tag_place + 12, size)
-        parts = [counted, *frames]
-    return Stream(_EMPTY_ID3 + b"".join(parts), format_, len(frames), claimed, is_cut)
-
-
-def _count_tag(frames: list[bytes], format_: Format) -> bytearray:
-    """A frame that says how many follow."""
+def _count_tag(header: bytes, frames: int, format_: Format) -> bytes:
+    """A frame that says how many follow, with the header of the first of them."""
     lengths = {rate: _length(format_, rate, 0) for rate in range(1, 15)}
     rate = next(rate for rate in lengths if lengths[rate] >= format_.tag_place + _TAG_BYTES)
     tag = bytearray(lengths[rate])
-    # As the first frame, without a checksum and padding.
-    first = frames[0]
-    tag[:4] = bytes([0xFF, first[1] | 1, rate << 4 | first[2] & 0b1100, first[3]])
-    counts = struct.pack(">4sIII", b"Xing", _HAS_FRAMES | _HAS_BYTES, len(frames), 0)
+    # Without a checksum and padding.
+    tag[:4] = bytes([0xFF, header[1] | 1, rate << 4 | header[2] & 0b1100, header[3]])
+    counts = struct.pack(">4sIII", b"Xing", _HAS_FRAMES | _HAS_BYTES, frames, 0)
     tag[format_.tag_place : format_.tag_place + len(counts)] = counts
-    return tag
+    return bytes(tag)

@@ -122,16 +122,56 @@ def to_mono(channels: np.ndarray, channel: str | int, name: str) -> tuple[np.nda
         return channels[:, number - 1], None
     if count == 1:
         return channels[:, 0], None
-    mixed = channels.mean(axis=1)
-    # Without direct current, which may cancel.
-    energies, kept = channels.var(axis=0, dtype=np.float64), mixed.var(dtype=np.float64)
-    if kept >= LEAST_KEPT * energies.sum() / count**2:
-        return mixed, None
-    louder = int(energies.argmax())
-    return channels[:, louder], (
-        f"{name} has channels that cancel each other; the louder one, channel {louder + 1} of "
-        f"{count}, was taken instead of their mix."
-    )
+    mix = ChannelMix(count, name)
+    mix.look(channels)
+    return mix.mono(channels), mix.note
+
+
+class ChannelMix:
+    """The mean of channels, or the loudest of them where they cancel each other.
+
+    Args:
+        count: how many there are.
+        name: what sentences call them, such as their file.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self._count = count
+        self._name = name
+        self._samples = 0
+        # Of each channel, and last of their mean: sums and sums of squares.
+        self._sums = np.zeros([2, count + 1])
+
+    def look(self, channels: np.ndarray) -> None:
+        """Looks at float `[samples, channels]`; all of them, before any is mixed."""
+        both = np.append(channels, channels.mean(axis=1, keepdims=True), axis=1)
+        both = both.astype(np.float64)
+        self._samples += len(both)
+        self._sums += [both.sum(axis=0), np.square(both).sum(axis=0)]
+
+    @property
+    def note(self) -> str | None:
+        """A sentence if one channel is taken instead of the mean."""
+        louder = self._louder()
+        if louder is None:
+            return None
+        return (
+            f"{self._name} has channels that cancel each other; the louder one, channel "
+            f"{louder + 1} of {self._count}, was taken instead of their mix."
+        )
+
+    def mono(self, channels: np.ndarray) -> np.ndarray:
+        """`[samples]` of `[samples, channels]`, of the same type."""
+        louder = self._louder()
+        return channels.mean(axis=1) if louder is None else channels[:, louder]
+
+    def _louder(self) -> int | None:
+        # Without direct current, which may cancel.
+        means, squares = self._sums / max(self._samples, 1)
+        *energies, kept = squares - means * means
+        if kept >= LEAST_KEPT * sum(energies) / self._count**2:
+            return None
+        return int(np.argmax(energies))
 
 
 def _advice(array: np.ndarray) -> str:

@@ -3,10 +3,12 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from int4_conformer.audio import audio_files
 from int4_conformer.errors import UserError
@@ -81,6 +83,56 @@ def test_a_pipe_is_read_to_its_end(tmp_path):
     samples = audio_files.read(tmp_path / "pipe")
     writer.join()
     np.testing.assert_array_equal(samples, tone(16000))
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+@pytest.mark.parametrize("gains", [(1.0,), (1.0, 0.25), (0.5, -1.0)])
+def test_blocks_are_the_whole(tmp_path, monkeypatch, rate, gains):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, [10 * rate + 7, 1]).astype(np.float32)
+    samples = noise * np.float32(gains)
+    soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
+    mono = samples[:, 1] if sum(gains) == -0.5 else samples.mean(axis=1)
+    whole = np.clip(soxr.resample(mono, rate, 16000), -1, 1)
+    # Which channels are heard is found out with the file in memory, and without.
+    for held in (audio_files._HELD, 0):
+        monkeypatch.setattr(audio_files, "_HELD", held)
+        notes = []
+        with audio_files.opened(tmp_path / "a.wav") as file:
+            blocks = list(file.blocks(on_note=notes.append))
+            # Its length may be asked for in between.
+            assert file.seconds() == len(samples) / rate
+        assert len(blocks) > 2
+        assert max(map(len, blocks)) < 10 * 16000
+        np.testing.assert_array_equal(np.concatenate(blocks), whole)
+        assert len(notes) == (sum(gains) == -0.5)
+
+
+@pytest.mark.parametrize(("form", "channels"), [("WAV", 2), ("FLAC", 1), ("MP3", 1)])
+def test_a_long_file_takes_no_more_memory_than_a_short_one(tmp_path, form, channels):
+    path = tmp_path / f"a.{form.lower()}"
+    minute = np.repeat(tone(8000, 60)[:, None], channels, axis=1)
+    with soundfile.SoundFile(path, "w", 8000, channels, format=form) as file:
+        for _ in range(10):
+            file.write(minute)
+    tracemalloc.start()
+    with audio_files.opened(path) as file:
+        count = sum(map(len, file.blocks(on_note=str)))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count / 16000 == pytest.approx(600, abs=1)
+    assert most < count * 4 / 2 < 20e6
+
+
+def test_the_length_is_known_while_it_is_read(tmp_path):
+    content = odd_files.encoded("FLAC", "PCM_16", seconds=odd_files.LONG)
+    (tmp_path / "a.flac").write_bytes(content)
+    with audio_files.opened(tmp_path / "a.flac") as file:
+        blocks = file.blocks()
+        first = next(blocks)
+        assert file.seconds() == odd_files.LONG
+        rest = list(blocks)
+    samples = audio_files.read(tmp_path / "a.flac")
+    np.testing.assert_array_equal(np.concatenate([first, *rest]), samples)
 
 
 def test_many_threads_may_decode(tmp_path):

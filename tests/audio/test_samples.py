@@ -130,3 +130,18 @@ def test_range():
         samples_lib.require_range(np.float32([[0, -4.5]]), "x")
     with pytest.raises(UserError, match="x holds samples that are NaN or infinite"):
         samples_lib.require_range(np.float32([0, np.nan]), "x")
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("gains", [(1, 0.3), (1, -1), (0.5, -0.9), (-1, 1, 1, -1)])
+def test_channels_are_looked_at_bit_by_bit(gains, size):
+    channels = noise()[:200, None] * np.float32(gains)
+    mix = samples_lib.ChannelMix(len(gains), "x")
+    for start in range(0, len(channels), size):
+        mix.look(channels[start : start + size])
+    mono, note = to_mono(channels, "mix", "x")
+    np.testing.assert_array_equal(mix.mono(channels), mono)
+    assert mix.note == note
+    # As they are defined: of the energies in the channels, what the mean keeps.
+    kept = channels.mean(axis=1).var() / (channels.var(axis=0).sum() / len(gains) ** 2)
+    assert (note is None) == (kept >= samples_lib.LEAST_KEPT)
