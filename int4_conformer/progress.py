@@ -25,6 +25,8 @@ class Progress:
         title: what is being done.
         start: steps that were done before.
         interval: seconds between plain lines.
+        shown: how a number of steps is written.
+        file: gets all that; stdout if not given. What is said beside results leaves no bar behind.
 
     Example:
 
@@ -34,7 +36,16 @@ class Progress:
         an utterance could not be decoded
     """
 
-    def __init__(self, total: int, title: str, *, start: int = 0, interval: float = 5.0):
+    def __init__(
+        self,
+        total: int,
+        title: str,
+        *,
+        start: int = 0,
+        interval: float = 5.0,
+        shown: Callable[[int], str] = str,
+        file: TextIO | None = None,
+    ):
         self._total = total
         self._title = title
         self._start = self._done = start
@@ -45,8 +56,12 @@ class Progress:
         self._note = ""
         self._left: float | None = None
         self._activity: tuple[str, float] | None = None
-        self._bar = _bar() if sys.stdout.isatty() else None
-        self._task = self._bar and self._bar.add_task(title, total=total, completed=start, note="")
+        self._shown = shown
+        self._file = file
+        self._bar = _bar(file) if (file or sys.stdout).isatty() else None
+        self._task = self._bar and self._bar.add_task(
+            title, total=total, completed=start, count=self._count(), note=""
+        )
         self._heartbeat = _Heartbeat(self._beat)
 
     def update(self, done: int, note: str = "", left: float | None = None) -> None:
@@ -65,7 +80,7 @@ class Progress:
         if self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False)
         else:
-            print(text, flush=True)
+            print(text, flush=True, file=self._file)
             self._printed = time.monotonic()
 
     @contextlib.contextmanager
@@ -108,9 +123,14 @@ class Progress:
         """Shows how things stand, if it is time to."""
         now = time.monotonic()
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, note=self._status(now))
+            self._bar.update(
+                self._task, completed=self._done, count=self._count(), note=self._status(now)
+            )
         elif now - self._printed >= self._interval:
-            self.line(f"{self._title} {self._done}/{self._total}  {self._status(now)}".rstrip())
+            self.line(f"{self._title} {self._count()}  {self._status(now)}".rstrip())
+
+    def _count(self) -> str:
+        return f"{self._shown(self._done)}/{self._shown(self._total)}"
 
     def _status(self, now: float) -> str:
         if (activity := self._activity) is not None:
@@ -202,15 +222,18 @@ class _Heartbeat:
             self._beat()
 
 
-def _bar() -> "rich.progress.Progress | None":  # noqa: F821 (rich is optional)
+def _bar(file: TextIO | None) -> "rich.progress.Progress | None":  # noqa: F821 (rich is optional)
     """A bar of rich's, or None where it is not installed."""
     try:
+        import rich.console
         import rich.progress
     except ModuleNotFoundError:
         return None
     return rich.progress.Progress(
         rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(bar_width=20),
-        rich.progress.MofNCompleteColumn(),
+        rich.progress.TextColumn("{task.fields[count]}", markup=False),
         rich.progress.TextColumn("{task.fields[note]}", markup=False),
+        console=None if file is None else rich.console.Console(file=file),
+        transient=file is not None,
     )

@@ -28,7 +28,13 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
-from int4_conformer.cli.recognizers import define_beam, new_search, open_recognizer
+from int4_conformer.cli.recognizers import (
+    define_beam,
+    define_part_seconds,
+    new_search,
+    open_recognizer,
+    require_parts,
+)
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
@@ -92,6 +98,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
     )
+    define_part_seconds(values)
 
 
 def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
@@ -116,8 +123,8 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
 
 def _check_folder(folder: Path, values: flags.FlagValues) -> None:
     """Refuses flags that a training folder does not take."""
-    for flag in ("stream", "only"):
-        if values[flag].value:
+    for flag in ("stream", "only", "part_seconds"):
+        if values[flag].present and values[flag].value:
             raise UserError(f"--{flag} is for .tflite files; {folder} is a training folder.")
     for flag in ("lm", "bias", "full_sum"):
         if values.beam is None and values[flag].value:
@@ -206,7 +213,13 @@ def _beam_search(
 def _evaluate_file(
     path: str | os.PathLike, values: flags.FlagValues, report: CorpusReport
 ) -> tuple[Utterances, Evaluation]:
-    recognizer = open_recognizer(path, live=values.stream, num_threads=values.num_threads)
+    recognizer = open_recognizer(
+        path,
+        live=values.stream,
+        num_threads=values.num_threads,
+        part_seconds=values.part_seconds,
+    )
+    require_parts(recognizer, values)
     utterances = read_corpus(values.manifest, values.split, report)
     search = new_search(
         recognizer,
@@ -218,6 +231,12 @@ def _evaluate_file(
         settings=app.given_fields(BeamConfig, values, _LITE_BEAM_SETTINGS),
     )
     utterances = _decoded(utterances, recognizer.vocabulary, report, hold=False)
+    longer = int((utterances.lengths > recognizer.longest_seconds * SAMPLE_RATE).sum())
+    if longer and not recognizer.hears_streams:
+        app.tell(
+            f"{longer} of {len(utterances)} recordings are cut into parts: one call of this model "
+            f"hears {recognizer.longest_seconds:g} s at most."
+        )
 
     def transcribe(samples: np.ndarray) -> str:
         if not values.stream:

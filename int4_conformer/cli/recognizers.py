@@ -8,7 +8,9 @@ import numpy as np
 from absl import flags
 
 from int4_conformer.cli.library_noise import held_back
+from int4_conformer.errors import UserError
 from int4_conformer.fields import help_of
+from int4_conformer.lite.long_audio import PART_RANGE, PART_SECONDS
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.progress import waiting
 from int4_conformer.search.beam_config import BeamConfig
@@ -61,6 +63,29 @@ def define_beam(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_string("lm", None, "ARPA file of a language model.", flag_values=values)
+
+
+def define_part_seconds(values: flags.FlagValues) -> None:
+    """Defines --part_seconds."""
+    least, most = PART_RANGE
+    flags.DEFINE_float(
+        "part_seconds",
+        PART_SECONDS,
+        "Seconds of the parts at most that a long recording is cut into, for a model that hears "
+        "whole utterances only.",
+        lower_bound=least,
+        upper_bound=most,
+        flag_values=values,
+    )
+
+
+def require_parts(recognizer: Recognizer, values: flags.FlagValues) -> None:
+    """Refuses --part_seconds where nothing is cut."""
+    if values["part_seconds"].present and recognizer.hears_streams:
+        raise UserError(
+            "--part_seconds is for models that hear whole utterances only, and this one hears "
+            "streams; leave it out."
+        )
 
 
 def new_search(

@@ -23,6 +23,7 @@ they may be small grammars, "turn (on | off) the [kitchen] light", "{minutes:1..
 takes an ARPA file of a language model over the model's tokens.
 """
 
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -32,11 +33,13 @@ import numpy as np
 from absl import flags
 
 from int4_conformer.audio import audio_files, microphone
+from int4_conformer.audio.audio_files import AudioFile
 from int4_conformer.audio.microphone import Device, Microphone
 from int4_conformer.audio.piped_audio import PcmForm, PipedAudio
 from int4_conformer.cli import app
 from int4_conformer.cli.live_words import LiveWords
-from int4_conformer.cli.recognizers import Search, new_search, open_recognizer
+from int4_conformer.cli.long_recordings import recognize_long, steps, taken
+from int4_conformer.cli.recognizers import Search, new_search, open_recognizer, require_parts
 from int4_conformer.cli.stopping import until_interrupted
 from int4_conformer.cli.transcribe_flags import (
     BEAM_SETTINGS,
@@ -84,7 +87,9 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
         live=values.stream or values.microphone or paths == [STDIN],
         num_threads=values.num_threads,
         gated=values.gate,
+        part_seconds=values.part_seconds,
     )
+    require_parts(recognizer, values)
     search = new_search(
         recognizer,
         phrases=values.phrases,
@@ -153,19 +158,18 @@ def _hear_files(
 ) -> None:
     failed = 0
     for path in paths:
+        name = "" if len(paths) == 1 else f"{path}\t"
         try:
-            samples = audio_files.read(path, recognizer.sample_rate, values.channel, app.tell)
+            with audio_files.opened(path) as file:
+                if values.stream:
+                    _hear_in_steps(values, recognizer, search, path, name, file)
+                else:
+                    found = _recognized(values, recognizer, search, path, file)
+                    form = JsonForm(path) if values.json else _form(values, name)
+                    _write(values, path, form, found)
         except UserError as error:
             app.tell(str(error))
             failed += 1
-            continue
-        name = "" if len(paths) == 1 else f"{path}\t"
-        if values.stream:
-            _hear_in_steps(values, recognizer, search, path, name, samples)
-        else:
-            with waiting(f"recognising {path}", file=sys.stderr, at_once=False):
-                found = _recognized(values, recognizer, search, samples)
-            _write(values, path, JsonForm(path) if values.json else _form(values, name), found)
     if failed and len(paths) > 1:
         app.tell(f"{failed} of {len(paths)} files could not be recognised.")
     if failed:
@@ -173,13 +177,18 @@ def _hear_files(
 
 
 def _recognized(
-    values: flags.FlagValues, recognizer: Recognizer, search: Search, samples: np.ndarray
+    values: flags.FlagValues, recognizer: Recognizer, search: Search, path: str, file: AudioFile
 ) -> Recognition:
     rate = recognizer.sample_rate
-    if any(values[form].value for form in FORMS):
-        return recognizer.recognize(samples, rate, **search)
-    # Files of before words had times have texts.
-    return Recognition(text=recognizer.transcribe(samples, rate, **search), words=())
+    blocks = file.blocks(rate, values.channel, app.tell)
+    samples, is_long = taken(blocks, recognizer.longest_seconds * rate)
+    if is_long:
+        return recognize_long(recognizer, search, path, file, itertools.chain([samples], blocks))
+    with waiting(f"recognising {path}", file=sys.stderr, at_once=False):
+        if any(values[form].value for form in FORMS):
+            return recognizer.recognize(samples, rate, **search)
+        # Files of before words had times have texts.
+        return Recognition(text=recognizer.transcribe(samples, rate, **search), words=())
 
 
 def _write(values: flags.FlagValues, path: str, form: Form, found: Recognition) -> None:
@@ -200,16 +209,15 @@ def _hear_in_steps(
     search: Search,
     path: str,
     name: str,
-    samples: np.ndarray,
+    file: AudioFile,
 ) -> None:
     """Hears a file as from a microphone."""
     rate, form = recognizer.sample_rate, _form(values, name)
     if values.json:
         form = JsonLinesForm(path, _grammar(search))
     live = LiveWords(form, has_lines=True)
-    step = max(1, int(_STEP_SECONDS * rate))
-    steps = (samples[start : start + step] for start in range(0, len(samples), step))
-    _hear(values, recognizer, search, live, steps, rate)
+    blocks = file.blocks(rate, values.channel, live.tell)
+    _hear(values, recognizer, search, live, steps(blocks, max(1, int(_STEP_SECONDS * rate))), rate)
     if not live.utterances and isinstance(form, TextForm):
         # A file has its line, if an empty one.
         print(form.utterance(Recognition(text="", words=())), end="", flush=True)

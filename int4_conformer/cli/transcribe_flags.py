@@ -8,7 +8,7 @@ from int4_conformer.audio import piped_audio
 from int4_conformer.audio.piped_audio import PcmForm
 from int4_conformer.audio.samples import MAX_CHANNELS, MIX, require_channel
 from int4_conformer.cli import app
-from int4_conformer.cli.recognizers import define_beam
+from int4_conformer.cli.recognizers import define_beam, define_part_seconds
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_folder_place
 from int4_conformer.lite.endpointing import EndpointConfig
@@ -80,6 +80,7 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     boolean("gate", "Whether silence and steady noise have no words.", default=True)
+    define_part_seconds(values)
     boolean("words", "Print each word with its times and confidence.")
     boolean("json", "Print JSON objects, one a line.")
     boolean("srt", "Print subtitles for SubRip files.")

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
@@ -123,7 +124,9 @@ def decoded(
     # Decoding and resampling release the interpreter's lock.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         try:
-            for place, (found, notes) in enumerate(pool.map(_try_pcm16, utterances)):
+            decode = _pcm16 if hold else _length
+            tried = pool.map(functools.partial(_tried, decode), utterances)
+            for place, (found, notes) in enumerate(tried):
                 on_decoded(place + 1, len(utterances))
                 utterance = utterances[place]
                 for note in notes:
@@ -131,8 +134,9 @@ def decoded(
                 if isinstance(found, UserError):
                     report.fault(UNREADABLE_AUDIO, _located(utterance, found))
                     continue
-                kept.append(_corrected(utterance, found.size / SAMPLE_RATE, report))
-                lengths.append(found.size)
+                length = found.size if hold else found
+                kept.append(_corrected(utterance, length / SAMPLE_RATE, report))
+                lengths.append(length)
                 if hold:
                     held.append(found)
         except BaseException:
@@ -228,15 +232,22 @@ def _located(utterance: Utterance | SyntheticUtterance, error: UserError) -> str
     return f"{origin}: {error}" if origin else str(error)
 
 
-def _try_pcm16(
-    utterance: Utterance | SyntheticUtterance,
-) -> tuple[np.ndarray | UserError, list[str]]:
-    """The samples or why there are none, and what is odd about them."""
+def _tried(
+    decode: Callable[..., np.ndarray | int], utterance: Utterance | SyntheticUtterance
+) -> tuple[np.ndarray | int | UserError, list[str]]:
+    """What comes of an utterance or why nothing does, and what is odd about it."""
     notes: list[str] = []
     try:
-        return _pcm16(utterance, notes.append), notes
+        return decode(utterance, notes.append), notes
     except UserError as error:
         return error, notes
+
+
+def _length(utterance: Utterance | SyntheticUtterance, on_note: Callable[[str], None]) -> int:
+    """How many samples it has."""
+    if isinstance(utterance, Utterance):
+        return utterance.length(SAMPLE_RATE, on_note)
+    return utterance.samples(SAMPLE_RATE).size
 
 
 def _pcm16(

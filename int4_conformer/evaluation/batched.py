@@ -13,6 +13,7 @@ from int4_conformer.data.batches import Bucket, batch_arrays, make_buckets
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.recordings import Recordings, decoded
 from int4_conformer.decoding.greedy import Tokens
+from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.vocabulary import Vocabulary
@@ -43,6 +44,9 @@ class BatchedEvaluator:
         calls: how often it is going to be called, about.
         recognize: samples float32 [batch, samples] and their lengths int32 [batch] -> the tokens;
             greedy search in the last pass if not given.
+
+    Raises:
+        UserError: a recording is longer than a batch.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class BatchedEvaluator:
     ):
         self._vocabulary = vocabulary
         self._utterances = decoded(utterances)
+        _require_short(self._utterances, seconds_per_batch)
         unlabelled = _Unlabelled()
         self._buckets, padded = _shapes(self._utterances, buckets, seconds_per_batch)
         self._batches = batch_arrays(
@@ -116,6 +121,20 @@ class _Unlabelled:
 
     def encode(self, text: str) -> list[int]:
         return []
+
+
+def _require_short(recordings: Recordings, most: float) -> None:
+    """Refuses recordings whose attention, of all frames to all frames, would not fit in memory."""
+    if not len(recordings):
+        return
+    place = int(recordings.lengths.argmax())
+    seconds = recordings.lengths[place] / SAMPLE_RATE
+    if seconds > most:
+        raise UserError(
+            f"{recordings[place].where} has {seconds:.0f} s, and a model that is not exported "
+            f"hears {most:g} s at most; evaluate its .tflite file, which hears any length, "
+            "or cut the recording into utterances."
+        )
 
 
 def _shapes(

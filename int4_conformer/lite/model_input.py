@@ -1,11 +1,11 @@
 """Samples as people have them, made those that a model takes: mono, at its rate."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from int4_conformer.audio.samples import MIX, as_float, require_rate, to_mono
+from int4_conformer.audio.samples import MIX, as_array, as_float, require_rate, to_mono
 
 
 def mono(samples: np.ndarray) -> np.ndarray:
@@ -28,3 +28,12 @@ def stream_resampler(rate: int, new_rate: int) -> Callable[[np.ndarray, bool], n
 
     resampler = StreamResampler(rate, new_rate)
     return lambda samples, last: resampler(samples if last else mono(samples), last=last)
+
+
+def resampled(audio: Iterable[np.ndarray], rate: int, new_rate: int) -> Iterator[np.ndarray]:
+    """A model's input of audio that comes bit by bit, to its end."""
+    to_pcm = stream_resampler(rate, new_rate)
+    for samples in audio:
+        if as_array(samples).size:
+            yield to_pcm(samples, False)
+    yield to_pcm(np.zeros([0], np.float32), True)

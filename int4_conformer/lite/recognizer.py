@@ -1,37 +1,33 @@
 """Speech to text with an exported `.tflite` file, without TensorFlow."""
 
 import dataclasses
-import functools
+import itertools
 import math
 import os
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import interpreter as litert
 
 from int4_conformer import interface
-from int4_conformer.audio.samples import require_rate
-from int4_conformer.errors import UserError, require_at_least
+from int4_conformer.audio.samples import as_array, require_rate
+from int4_conformer.errors import UserError, require_at_least, require_in
+from int4_conformer.lite import long_audio
 from int4_conformer.lite.endpointing import EndpointConfig
-from int4_conformer.lite.file_network import FileNetwork, Run
+from int4_conformer.lite.file_searches import FileSearches
+from int4_conformer.lite.file_signatures import FileSignatures
 from int4_conformer.lite.listening import results
-from int4_conformer.lite.model_input import mono, stream_resampler
-from int4_conformer.lite.recognizer_stream import PartialResult, Pass, RecognizerStream
+from int4_conformer.lite.model_input import mono, resampled, stream_resampler
+from int4_conformer.lite.recognizer_stream import PartialResult, RecognizerStream
 from int4_conformer.lite.speech_activity import may_hold_speech
 from int4_conformer.lite.stream_search import StreamSearch
 from int4_conformer.lite.whole_utterances import WholeUtterances
 from int4_conformer.lite.words import Recognition, read_tokens, timed_words
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.search.closed_list import ClosedList
-from int4_conformer.search.scorer import Bias
-from int4_conformer.search.table_scorers import NGramScorer, PhraseScorer
-from int4_conformer.search.time_synchronous import Hypothesis, TimeSynchronousSearch
-from int4_conformer.text.spelling import Spelling
+from int4_conformer.search.table_scorers import NGramScorer
+from int4_conformer.search.time_synchronous import Hypothesis, TimeSynchronousSearch, Token
 from int4_conformer.text.vocabulary import Vocabulary
-from int4_conformer.tflite import flatbuffer
-from int4_conformer.tflite import metadata as metadata_lib
 from int4_conformer.tflite.metadata import Metadata
 
 
@@ -55,34 +51,32 @@ class Recognizer:
       path: the `.tflite` file.
       num_threads: CPU threads that one call may use.
       gated: whether silence and steady noise have no words, whatever the model makes of them.
+      part_seconds: a recording that is longer than `longest_seconds` is cut into parts of at most
+        so many, if the model hears whole utterances only. One that was trained on short utterances
+        hears short parts better.
 
     Raises:
-      UserError: the file is missing, damaged or no recogniser, or `num_threads` is not positive.
+      UserError: the file is missing, damaged or no recogniser, or a number is out of its range.
     """
 
     def __init__(
-        self, path: str | os.PathLike, num_threads: int = 1, *, gated: bool = True
+        self,
+        path: str | os.PathLike,
+        num_threads: int = 1,
+        *,
+        gated: bool = True,
+        part_seconds: float = long_audio.PART_SECONDS,
     ) -> None:
         require_at_least(1, num_threads=num_threads)
-        content = flatbuffer.read_file(path)
-        self._metadata = metadata_lib.read(content, str(path))
+        least, most = long_audio.PART_RANGE
+        require_in(f"[{least:g}, {most:g}]", part_seconds=part_seconds)
+        self._part_seconds = part_seconds
+        self._file = FileSignatures(path, num_threads)
+        self._metadata = self._file.metadata
         self._gated = gated
-        self._interpreter = litert.Interpreter(
-            model_content=content,
-            num_threads=num_threads,
-            # The built-in kernels quantize activations symmetrically, XNNPACK's asymmetrically:
-            # a model has to run on those whose integers it was trained with.
-            experimental_op_resolver_type=(
-                litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-                if self._metadata.delegate == "none"
-                else litert.OpResolverType.BUILTIN
-            ),
-        )
-        self._lock = threading.Lock()
-        self._signatures = self._interpreter.get_signature_list()
-        self._recognize = self._runner(interface.SERVING_DEFAULT)
-        # Automata of long lists take a while to make.
-        self._bias = functools.lru_cache(8)(self._new_bias)
+        self._recognize = self._file.runner(interface.SERVING_DEFAULT)
+        has_networks = interface.JOIN in self._file.names
+        self._search = FileSearches(self._metadata, self._file.network if has_networks else None)
 
     @property
     def metadata(self) -> Metadata:
@@ -97,7 +91,13 @@ class Recognizer:
     @property
     def hears_streams(self) -> bool:
         """Whether the model hears speech while it is spoken; else whole utterances only."""
-        return interface.FIRST_PASS in self._signatures
+        return interface.FIRST_PASS in self._file.names
+
+    @property
+    def longest_seconds(self) -> float:
+        """Seconds that one call of the model hears; longer audio is heard as a stream or in
+        parts."""
+        return self._file.longest / self.sample_rate
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -115,7 +115,9 @@ class Recognizer:
         beam: BeamConfig | None = None,
         lm: NGramScorer | None = None,
     ) -> str:
-        """The words of one utterance.
+        """The words of an utterance, or of a recording of any length.
+
+        What is longer than `longest_seconds` is heard as `recognize_long` hears it.
 
         Args:
           samples: `[samples]` or `[samples, channels]`, which are averaged, but for channels that
@@ -130,10 +132,12 @@ class Recognizer:
         Raises:
           UserError: the samples have another type or shape, are none, are not finite or far
             outside of [-1, 1], or the rate is not positive; a phrase cannot be read or spelled; the
-            file is of before it had other searches than the greedy one, or takes no utterance of
-            that length.
+            file is of before it had other searches than the greedy one; or what is asked is of one
+            utterance, and this is longer.
         """
         search = self._search(phrases, only, bonus, beam, lm)
+        if self._is_long(samples, sample_rate):
+            return self._long(self._blocks(samples, sample_rate), search).text
         if search is None:
             return self.vocabulary.detokenize(self._greedy_tokens(samples, sample_rate).tolist())
         found = self._hypotheses(search, samples, sample_rate)
@@ -150,14 +154,16 @@ class Recognizer:
         beam: BeamConfig | None = None,
         lm: NGramScorer | None = None,
     ) -> Recognition:
-        """The words of one utterance, with their times and confidence; arguments as `transcribe`.
+        """The words, with their times and confidence; arguments as `transcribe`.
 
         Raises:
           UserError: as `transcribe`, or the file is of before tokens had frames.
         """
-        frame_seconds = self._frame_seconds()
-        duration = len(samples) / sample_rate
+        frame_seconds = self._file.frame_seconds()
         search = self._search(phrases, only, bonus, beam, lm)
+        if self._is_long(samples, sample_rate):
+            return self._long(self._blocks(samples, sample_rate), search)
+        duration = len(samples) / sample_rate
         if search is None:
             outputs = self._outputs(samples, sample_rate)
             tokens = [] if outputs is None else read_tokens(outputs)
@@ -175,9 +181,42 @@ class Recognizer:
         best, *others = found
         return dataclasses.replace(best, alternatives=tuple(others))
 
+    def recognize_long(
+        self,
+        audio: Iterable[np.ndarray],
+        sample_rate: int = 16000,
+        *,
+        on_heard: Callable[[float], None] = lambda seconds: None,
+        **search: Any,
+    ) -> Recognition:
+        """The words of a recording that comes bit by bit; only they are kept in memory.
+
+        A model that hears streams hears it as one, and says what a single call would say. For one
+        that hears whole utterances only it is cut into parts, `Recognition.cuts`. What is no longer
+        than `longest_seconds` is heard by `recognize`.
+
+        Args:
+          audio: samples as `stream` takes them, such as blocks of a file.
+          sample_rate: in Hz.
+          on_heard: is told now and then how many seconds have been heard.
+          search: see the class. A closed list and `n_best` are for one utterance, and refused for
+            more.
+
+        Raises:
+          UserError: as `recognize`.
+        """
+        found = self._search(**search)
+        pcm = resampled(audio, sample_rate, self.sample_rate)
+        head = np.zeros([0], np.float32)
+        for samples in pcm:
+            head = np.append(head, samples)
+            if len(head) > self._file.longest:
+                return self._long(itertools.chain([head], pcm), found, on_heard)
+        return self.recognize(head, self.sample_rate, **search)
+
     def tokens(self, samples: np.ndarray, sample_rate: int = 16000) -> np.ndarray:
-        """The output ids of one utterance, int32 `[tokens]`, by greedy search; arguments as
-        `transcribe`. Silence and noise are heard, too."""
+        """The output ids of one utterance of at most `longest_seconds`, int32 `[tokens]`, by greedy
+        search; arguments as `transcribe`. Silence and noise are heard, too."""
         return self._tokens(self._recognize(**self._whole(samples, sample_rate)))
 
     def stream(
@@ -210,31 +249,20 @@ class Recognizer:
           UserError: the model hears whole utterances only, a phrase cannot be read or spelled, or
             the file is too old for what is asked.
         """
-        frame_seconds = self._frame_seconds()
-        if not self.hears_streams:
-            raise UserError(
-                "This model hears whole utterances only; train one whose encoder has a chunk and a "
-                "left context, such as the preset streaming_s."
-            )
-        first, second = self._pass(interface.FIRST_PASS, interface.PCM), None
         search = self._search(phrases, only, bonus, beam, lm)
-        if interface.SECOND_PASS in self._signatures:
-            if second_pass:
-                second = self._pass(interface.SECOND_PASS, interface.ENCODED)
-            elif search is not None:
-                raise UserError(
-                    "Phrases, language models and beams are for the second pass; leave "
-                    "second_pass=False out."
-                )
+        has_second = interface.SECOND_PASS in self._file.names
+        if has_second and not second_pass and search is not None:
+            raise UserError(
+                "Phrases, language models and beams are for the second pass; leave "
+                "second_pass=False out."
+            )
         return RecognizerStream(
-            first,
-            second,
-            self.vocabulary,
-            self._metadata.block_samples,
-            frame_seconds,
+            self._file.passes(
+                search and StreamSearch(search, commits=not only), second_pass=second_pass
+            ),
             stream_resampler(sample_rate, self.sample_rate),
             sample_rate=self.sample_rate,
-            search=search and StreamSearch(search, commits=not only),
+            block_samples=self._metadata.block_samples,
             endpointing=endpointing,
             gated=self._gated,
         )
@@ -269,7 +297,7 @@ class Recognizer:
         if self.hears_streams:
             return results(self.stream(sample_rate, endpointing=endpointing, **search), audio)
         # A mistake is not to wait for the end of the first utterance.
-        self._frame_seconds()
+        self._file.frame_seconds()
         self._search(**search)
         fixed = self._metadata.fixed_samples
         listener = WholeUtterances(
@@ -281,6 +309,53 @@ class Recognizer:
             most_seconds=math.inf if fixed is None else fixed / self.sample_rate,
         )
         return results(listener, audio)
+
+    def _is_long(self, samples: np.ndarray, sample_rate: int) -> bool:
+        """Whether one call cannot hear them; what is no audio, it refuses."""
+        require_rate(sample_rate)
+        return as_array(samples).shape[:1] > (self.longest_seconds * sample_rate,)
+
+    def _blocks(self, samples: np.ndarray, sample_rate: int) -> Iterator[np.ndarray]:
+        """Samples that are too many for one call, some seconds at a time, at the model's rate."""
+        pcm, step = mono(samples), math.ceil(sample_rate)
+        blocks = (pcm[start : start + step] for start in range(0, len(pcm), step))
+        return resampled(blocks, sample_rate, self.sample_rate)
+
+    def _long(
+        self,
+        audio: Iterable[np.ndarray],
+        search: TimeSynchronousSearch | None,
+        on_heard: Callable[[float], None] = lambda seconds: None,
+    ) -> Recognition:
+        """The words of audio at the model's rate that is too long for one call."""
+        self._file.frame_seconds()
+        if search is not None:
+            long_audio.require_one_utterance(search, self.longest_seconds)
+        if self.hears_streams:
+            return long_audio.hear_segments(
+                audio,
+                self._file.passes(search and StreamSearch(search)),
+                self.sample_rate,
+                gated=self._gated,
+                on_heard=on_heard,
+            )
+        return long_audio.hear_parts(
+            audio,
+            lambda pcm: self._part_tokens(search, pcm),
+            self.vocabulary,
+            sample_rate=self.sample_rate,
+            frame_samples=self._metadata.frame_samples,
+            longest=min(int(self._part_seconds * self.sample_rate), self._file.longest),
+            on_heard=on_heard,
+        )
+
+    def _part_tokens(self, search: TimeSynchronousSearch | None, pcm: np.ndarray) -> list[Token]:
+        """The tokens of a part of long audio, float32 [samples] at the model's rate."""
+        if search is not None:
+            found = self._hypotheses(search, pcm, self.sample_rate)
+            return list(found[0].tokens) if found else []
+        outputs = self._outputs(pcm, self.sample_rate)
+        return [] if outputs is None else read_tokens(outputs)
 
     def _greedy_tokens(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         outputs = self._outputs(samples, sample_rate)
@@ -301,76 +376,11 @@ class Recognizer:
         inputs = self._whole(samples, sample_rate)
         if not self._is_heard(inputs):
             return []
-        outputs = self._runner(interface.ENCODE)(**inputs)
+        outputs = self._file.runner(interface.ENCODE)(**inputs)
         encoded = outputs[interface.ENCODED]
         if interface.LENGTH in outputs:
             encoded = encoded[: int(outputs[interface.LENGTH][0])]
         return search.finish(search.advance(encoded, search.start()))
-
-    def _search(
-        self,
-        phrases: Sequence[str] = (),
-        only: bool = False,
-        bonus: float = BIAS_SCORE,
-        beam: BeamConfig | None = None,
-        lm: NGramScorer | None = None,
-    ) -> TimeSynchronousSearch | None:
-        """What searches with a beam; None for the greedy search."""
-        if isinstance(phrases, str):
-            raise UserError(
-                f"`phrases` must be a list of phrases. Received the string {phrases!r}."
-            )
-        if only and not phrases:
-            raise UserError("With only=True nothing can be said without phrases; give some.")
-        if not phrases and beam is None and lm is None:
-            return None
-        beam = beam or BeamConfig()
-        if beam.full_sum:
-            raise UserError("A file does not hold what full_sum needs; leave it out.")
-        if self._metadata.spelling is None or interface.JOIN not in self._signatures:
-            raise UserError(
-                "This file was exported before it had other searches than the greedy one; export "
-                "the model again."
-            )
-        return TimeSynchronousSearch(
-            network=self._network,
-            max_symbols_per_frame=self._metadata.max_symbols_per_frame,
-            config=beam,
-            bias=self._bias(tuple(phrases), only, bonus) if phrases else None,
-            lm=lm,
-        )
-
-    def _new_bias(self, phrases: tuple[str, ...], only: bool, bonus: float) -> Bias:
-        spelling: Spelling = self._metadata.spelling
-        if only:
-            return ClosedList(phrases, spelling)
-        return PhraseScorer.of(phrases, spelling, bonus)
-
-    @functools.cached_property
-    def _network(self) -> FileNetwork:
-        inputs = self._interpreter.get_signature_runner(interface.PREDICT).get_input_details()
-        return FileNetwork(self._runner(interface.PREDICT), self._runner(interface.JOIN), inputs)
-
-    def _frame_seconds(self) -> float:
-        if self._metadata.frame_samples is None:
-            raise UserError(
-                "This file was exported before words had times; export the model again."
-            )
-        return self._metadata.frame_samples / self.sample_rate
-
-    def _runner(self, name: str) -> Run:
-        """A signature, which takes turns with the others."""
-        runner = self._interpreter.get_signature_runner(name)
-
-        def run(**inputs: np.ndarray) -> dict[str, np.ndarray]:
-            with self._lock:
-                return runner(**inputs)
-
-        return run
-
-    def _pass(self, name: str, given: str) -> Pass:
-        inputs = self._interpreter.get_signature_runner(name).get_input_details()
-        return Pass(self._runner(name), inputs, given)
 
     def _whole(self, samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
         """The inputs of a signature that hears a whole utterance, padded with silence."""
@@ -381,20 +391,7 @@ class Recognizer:
             from int4_conformer.audio.audio_files import resample
 
             pcm = resample(pcm, sample_rate, self.sample_rate)
-        fixed = self._metadata.fixed_samples
-        if fixed is None:
-            missing = -pcm.size % self._metadata.block_samples
-            return {interface.PCM: np.pad(pcm, (0, missing))}
-        if pcm.size > fixed:
-            raise UserError(
-                f"This file hears whole utterances of {fixed / self.sample_rate:g} s at most; "
-                "export one with more --fixed_seconds, or without. Received: "
-                f"{pcm.size / self.sample_rate:.2f} s"
-            )
-        return {
-            interface.PCM: np.pad(pcm, (0, fixed - pcm.size)),
-            interface.LENGTH: np.array([pcm.size], np.int32),
-        }
+        return self._file.whole(pcm)
 
     def _is_heard(self, inputs: dict[str, np.ndarray]) -> bool:
         """Whether an utterance may hold words."""

@@ -1,21 +1,16 @@
 """Speech to text while it is spoken."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from int4_conformer import interface
 from int4_conformer.audio.samples import as_array
 from int4_conformer.errors import UserError
 from int4_conformer.lite.endpointing import Endpoint, EndpointConfig
-from int4_conformer.lite.file_network import Run
 from int4_conformer.lite.speech_activity import SpeechActivity, may_hold_speech
-from int4_conformer.lite.stream_search import StreamSearch
-from int4_conformer.lite.words import Word, WordAssembler, later, read_tokens
-from int4_conformer.search.time_synchronous import Token
-from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.lite.utterance_passes import UtterancePasses
+from int4_conformer.lite.words import Word, later
 
 # Audio that is kept of before speech was noticed.
 KEPT_SECONDS = 1.0
@@ -45,42 +40,30 @@ class RecognizerStream:
     """Audio that is heard segment by segment; `Recognizer.stream` makes it.
 
     Args:
-      first: the first pass.
-      second: the second; None if there is none.
-      vocabulary: what the tokens mean.
-      block_samples: an utterance is padded with silence to a multiple of so many, as
-        `Recognizer.transcribe` pads it.
-      frame_seconds: from one encoder frame to the next.
+      passes: hear its utterances.
       to_pcm: makes float32 `[samples]` at the model's rate of what `feed` is given, and of what is
         left at the end.
       sample_rate: of the model, in Hz.
-      search: searches the last pass; None for the greedy search within the file.
+      block_samples: audio that is left out is left out in multiples of so many, so that frames are
+        where they would be.
       endpointing: when utterances end; None: the stream is one utterance.
       gated: whether what is silence or steady noise before an utterance is left out.
     """
 
     def __init__(
         self,
-        first: "Pass",
-        second: "Pass | None",
-        vocabulary: Vocabulary,
-        block_samples: int,
-        frame_seconds: float,
+        passes: UtterancePasses,
         to_pcm: Callable[[np.ndarray, bool], np.ndarray],
         *,
         sample_rate: int = 16000,
-        search: StreamSearch | None = None,
+        block_samples: int = 1,
         endpointing: EndpointConfig | None = None,
         gated: bool = False,
     ) -> None:
-        self._first = first
-        self._second = second
-        self._vocabulary = vocabulary
-        self._block_samples = block_samples
-        self._frame_seconds = frame_seconds
+        self._passes = passes
         self._to_pcm = to_pcm
         self._sample_rate = sample_rate
-        self._search = search
+        self._block_samples = block_samples
         self._endpointing = endpointing
         self._gated = gated
         self._activity = SpeechActivity(sample_rate)
@@ -97,13 +80,7 @@ class RecognizerStream:
         # Audio of before there was something to hear; None once there was.
         self._kept: np.ndarray | None = np.zeros([0], np.float32) if self._gated else None
         self._begun = self._samples
-        self._heard = 0
-        self._final = WordAssembler(self._vocabulary, self._frame_seconds)
-        # Frames and tokens of each segment that the second pass has not seen.
-        self._pending: list[tuple[int, list[Token]]] = []
-        for part in (self._first, self._second, self._search):
-            if part is not None:
-                part.restart()
+        self._passes.restart()
 
     def feed(self, samples: np.ndarray) -> PartialResult:
         """Hears what follows, and returns the words so far.
@@ -132,7 +109,7 @@ class RecognizerStream:
             self._wait(self._to_pcm(np.zeros([0], np.float32), True))
             self._ended = True
         result = self._go_on()
-        if result.endpoint is not None or self._first.is_finished:
+        if result.endpoint is not None or self._passes.is_finished:
             return result
         if self._kept is not None:
             kept = self._kept
@@ -140,9 +117,9 @@ class RecognizerStream:
             speech = len(kept) == self._samples and may_hold_speech(kept, self._sample_rate)
             self._kept = None
             if speech:
-                self._hear(kept, last=False)
-        if self._heard:
-            self._hear(np.zeros([0], np.float32), last=True)
+                self._passes.hear(kept)
+        if self._passes.heard:
+            self._passes.finish()
         return self._result()
 
     def _wait(self, pcm: np.ndarray) -> None:
@@ -161,12 +138,12 @@ class RecognizerStream:
             if self._endpointing is not None or self._gated:
                 self._activity.hear(pcm)
             if self._kept is None:
-                self._hear(pcm, last=False)
+                self._passes.hear(pcm)
                 self._endpoint = self._rule()
             else:
                 self._keep(pcm)
             if self._endpoint is not None:
-                self._hear(np.zeros([0], np.float32), last=True)
+                self._passes.finish()
                 break
         return self._result()
 
@@ -176,7 +153,7 @@ class RecognizerStream:
         active = self._activity.last_active
         if active is not None and active * self._sample_rate > self._begun:
             self._kept = None
-            self._hear(kept, last=False)
+            self._passes.hear(kept)
             return
         most = int(KEPT_SECONDS * self._sample_rate)
         # In whole blocks, so that frames are where they would be if all were heard.
@@ -198,104 +175,19 @@ class RecognizerStream:
             since_active=now - max(begun, active or 0.0),
         )
 
-    def _hear(self, pcm: np.ndarray, last: bool) -> None:
-        self._heard += len(pcm)
-        if last:
-            pcm = np.pad(pcm, (0, -self._heard % self._block_samples))
-        for outputs in self._first.run(pcm, last):
-            length = int(outputs[interface.LENGTH][0])
-            if self._second is None:
-                self._final.add(self._found(outputs, length))
-            else:
-                self._pending.append((length, read_tokens(outputs)))
-                self._correct(outputs[interface.ENCODED][0, :length], last=False)
-        if last and self._second is not None:
-            self._correct(np.zeros_like(outputs[interface.ENCODED][0, :0]), last=True)
-        if last and self._search is not None:
-            self._final.add(self._search.finish())
-
-    def _correct(self, encoded: np.ndarray, last: bool) -> None:
-        """Gives the second pass frames of the first, whose words give way to its own."""
-        for outputs in self._second.run(encoded, last):
-            self._final.add(self._found(outputs, self._second.length))
-            frames = self._second.segment
-            while self._pending and frames > 0:
-                length, _ = self._pending.pop(0)
-                frames -= length
-
-    def _found(self, outputs: dict[str, np.ndarray], length: int) -> list[Token]:
-        """Tokens of the last pass that are final after a segment of so many frames."""
-        if self._search is None:
-            return read_tokens(outputs)
-        return self._search.hear(outputs[interface.ENCODED][0, :length])
-
-    def _following(self) -> list[Token]:
-        """Tokens that are not final."""
-        waiting = [] if self._search is None else self._search.waiting
-        return waiting + [token for _, tokens in self._pending for token in tokens]
-
     def _words(self) -> tuple[Word, ...]:
         """All words so far, with their times from the start of the stream."""
+        return self._later(self._passes.words())
+
+    def _later(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
         begun = self._begun / self._sample_rate
-        words = self._final.words_with(self._following())
         return tuple(later(word, begun) for word in words)
 
     def _result(self) -> PartialResult:
-        begun = self._begun / self._sample_rate
         return PartialResult(
-            final=self._final.text(),
-            text=self._final.text(self._following()),
-            final_words=tuple(later(word, begun) for word in self._final.words_with()),
+            final=self._passes.final_text(),
+            text=self._passes.text(),
+            final_words=self._later(self._passes.final_words()),
             words=self._words(),
             endpoint=self._endpoint,
         )
-
-
-class Pass:
-    """A signature of the file, and its state between segments, which begins as zeros.
-
-    Args:
-      run: the signature.
-      inputs: type and shape `[1, ...]` of each input by name: `given`, `length`, and the state.
-      given: name of the input that is heard, `[1, segment, ...]`.
-    """
-
-    def __init__(self, run: Run, inputs: dict[str, dict[str, Any]], given: str) -> None:
-        self._run = run
-        self._given = given
-        self._start = {name: np.zeros(x["shape"], x["dtype"]) for name, x in inputs.items()}
-        self._nothing = self._start.pop(given)[0]
-        self.segment = len(self._nothing)
-        self._nothing = self._nothing[:0]
-        del self._start[interface.LENGTH]
-        self.restart()
-
-    def restart(self) -> None:
-        """Begins the next utterance."""
-        self._waiting = self._nothing
-        self._state = self._start
-        # Of the last segment, what was real.
-        self.length = 0
-        self.is_finished = False
-
-    def run(self, values: np.ndarray, last: bool) -> Iterator[dict[str, np.ndarray]]:
-        """The outputs of each segment that has become whole, and of the rest if it is the last."""
-        self._waiting = np.concatenate([self._waiting, values])
-        while len(self._waiting) >= self.segment:
-            yield self._step(self._waiting[: self.segment])
-            self._waiting = self._waiting[self.segment :]
-        if last:
-            # Also without a rest: a stream ends with a segment, if one of padding alone.
-            self.is_finished = True
-            yield self._step(self._waiting)
-
-    def _step(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        self.length = len(values)
-        missing = self.segment - len(values)
-        padded = np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))
-        outputs = self._run(
-            **{self._given: padded[None], interface.LENGTH: np.array([len(values)], np.int32)},
-            **self._state,
-        )
-        self._state = {name: outputs[name] for name in self._state}
-        return outputs

@@ -83,14 +83,13 @@ def may_hold_speech(pcm: np.ndarray, sample_rate: int) -> bool:
         pcm: float32 [samples].
         sample_rate: in Hz.
     """
-    squares = _squares(_differences(pcm[:0], pcm), sample_rate // 100)
-    if len(squares) < _SMOOTHED:
+    levels, is_floor = _levels(pcm, sample_rate)
+    if not len(levels):
         # Too short even for a level.
         return bool(np.max(np.abs(pcm), initial=0.0) > 0.0)
-    windows = np.lib.stride_tricks.sliding_window_view(squares, _SMOOTHED)
-    levels = np.maximum(_decibels(windows.mean(axis=1)), _LEAST_DB)
-    levels = levels[windows.min(axis=1) > 0.0]
-    if len(squares) < _TOO_SHORT or not len(levels):
+    is_short = len(levels) + _SMOOTHED - 1 < _TOO_SHORT
+    levels = levels[is_floor]
+    if is_short or not len(levels):
         return bool(np.max(levels, initial=_LEAST_DB) > _LEAST_DB)
     # What stands out does so from a floor before it or behind it.
     starts = np.arange(0, len(levels), _REMEMBERED // 2)
@@ -99,6 +98,40 @@ def may_hold_speech(pcm: np.ndarray, sample_rate: int) -> bool:
     around = np.pad(lowest, 2, constant_values=np.inf)
     floors = np.min([around[place : place + len(lowest)] for place in range(5)], axis=0)
     return bool(np.any(highest >= floors + _MARGIN_DB))
+
+
+def pauses(pcm: np.ndarray, sample_rate: int) -> list[tuple[float, float]]:
+    """Where nothing stands out from the noise before it and behind it.
+
+    Args:
+        pcm: float32 [samples].
+        sample_rate: in Hz.
+
+    Returns:
+        start and end of each pause, in seconds.
+    """
+    levels, is_floor = _levels(pcm, sample_rate)
+    if not len(levels):
+        return []
+    floors = np.pad(np.where(is_floor, levels, np.inf), _REMEMBERED, constant_values=np.inf)
+    around = np.lib.stride_tricks.sliding_window_view(floors, 2 * _REMEMBERED + 1)
+    is_quiet = ~is_floor | (levels < around.min(axis=1) + _MARGIN_DB)
+    edges = np.flatnonzero(np.diff(is_quiet, prepend=False, append=False)).reshape(-1, 2)
+    # A level is of all windows that are in it.
+    spans = edges * 0.01 + [0.0, (_SMOOTHED + _WINDOW - 2) * 0.01]
+    return [(float(start), float(end)) for start, end in spans]
+
+
+def _levels(pcm: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Levels in dB, one every 10 ms, and which of them may be a floor: a recorder's zeros are none.
+
+    Float64 and bool [levels]; none of what is too short.
+    """
+    squares = _squares(_differences(pcm[:0], pcm), sample_rate // 100)
+    if len(squares) < _SMOOTHED:
+        return np.zeros([0]), np.zeros([0], bool)
+    windows = np.lib.stride_tricks.sliding_window_view(squares, _SMOOTHED)
+    return np.maximum(_decibels(windows.mean(axis=1)), _LEAST_DB), windows.min(axis=1) > 0.0
 
 
 def _differences(before: np.ndarray, pcm: np.ndarray) -> np.ndarray:

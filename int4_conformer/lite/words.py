@@ -33,18 +33,30 @@ def later(word: Word, seconds: float) -> Word:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Where a recording was cut that is longer than one call hears."""
+
+    # From the start of the recording.
+    seconds: float
+    # Whether in a pause; else within an overlap of two parts.
+    is_pause: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Recognition:
-    """What was said in an utterance."""
+    """What was said in an utterance, or in a recording of any length."""
 
     text: str
     words: tuple[Word, ...]
     # By which a beam search ranks it: the logarithm of its probability, with what phrases and
-    # language model have added; None of greedy search.
+    # language model have added; None of greedy search, and of more than one call hears.
     score: float | None = None
     # What else may have been said, the best first, of a beam search that was asked for several.
     alternatives: tuple["Recognition", ...] = ()
     # Which phrase of a closed list it is, and what the slots of that hold.
     match: Match | None = None
+    # Where it was cut.
+    cuts: tuple[Cut, ...] = ()
 
 
 def read_tokens(outputs: Mapping[str, np.ndarray]) -> list[Token]:

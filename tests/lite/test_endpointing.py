@@ -4,7 +4,8 @@ import pytest
 from int4_conformer import interface
 from int4_conformer.errors import UserError
 from int4_conformer.lite.endpointing import EndpointConfig
-from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
+from int4_conformer.lite.recognizer_stream import RecognizerStream
+from int4_conformer.lite.utterance_passes import Pass, UtterancePasses
 from int4_conformer.text.vocabulary import Vocabulary
 
 RATE, FRAME, SEGMENT = 16000, 640, 8
@@ -35,14 +36,12 @@ def stream(endpointing=None, gated=True):
         interface.LENGTH: {"shape": [1], "dtype": np.int32},
         "seen": {"shape": [1], "dtype": np.int32},
     }
+    first = Pass(first_run, inputs, interface.PCM)
     return RecognizerStream(
-        Pass(first_run, inputs, interface.PCM),
-        None,
-        VOCABULARY,
-        FRAME,
-        FRAME / RATE,
+        UtterancePasses(first, None, VOCABULARY, FRAME, FRAME / RATE),
         lambda samples, last: samples,
         sample_rate=RATE,
+        block_samples=FRAME,
         endpointing=endpointing,
         gated=gated,
     )

@@ -3,7 +3,8 @@ import pytest
 
 from int4_conformer import interface
 from int4_conformer.errors import UserError
-from int4_conformer.lite.recognizer_stream import Pass, RecognizerStream
+from int4_conformer.lite.recognizer_stream import RecognizerStream
+from int4_conformer.lite.utterance_passes import Pass, UtterancePasses
 from int4_conformer.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(pieces=("<blank>", *"abcdefghijklmnopqrstuvwxyz"))
@@ -66,7 +67,8 @@ def stream(passes, block=FRAME, to_pcm=lambda samples, last: samples):
     first, first_states = a_pass(first_run, interface.PCM, [1, FIRST * FRAME])
     second, second_states = a_pass(second_run, interface.ENCODED, [1, SECOND, 1])
     second_pass = second if passes == 2 else None
-    made = RecognizerStream(first, second_pass, VOCABULARY, block, SECONDS, to_pcm)
+    passes = UtterancePasses(first, second_pass, VOCABULARY, block, SECONDS)
+    made = RecognizerStream(passes, to_pcm, block_samples=block)
     return made, first_states, second_states
 
 

@@ -70,6 +70,17 @@ class Utterance:
             )
         return samples
 
+    def length(
+        self,
+        sample_rate: int = audio_files.SAMPLE_RATE,
+        on_note: Callable[[str], None] = warnings.warn,
+    ) -> int:
+        """How many `samples` there are, of which few are held at a time; likewise."""
+        if self.offset is not None:
+            return self.samples(sample_rate, on_note).size
+        with audio_files.opened(self.audio) as file:
+            return sum(map(len, file.blocks(sample_rate, on_note=on_note)))
+
 
 def _segment(path: str, start: float, seconds: float, sample_rate: int) -> np.ndarray:
     """float32 `[samples]` of a part of what `audio_files.read` gives; none if it ends before."""
