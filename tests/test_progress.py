@@ -41,6 +41,14 @@ def test_the_time_left_may_be_told(capsys, clock):
     assert capsys.readouterr().out == "train 10/100  2 h 05 min left\n"
 
 
+def test_steps_may_be_seconds_and_shown_elsewhere(capsys, clock):
+    with Progress(7200, "hearing", shown=duration, file=sys.stderr) as progress:
+        clock[0] += 6.0
+        progress.update(600)
+        progress.line("a note")
+    assert capsys.readouterr() == ("", "hearing 10 min 00 s/2 h 00 min  1 min 06 s left\na note\n")
+
+
 def test_short_work_is_quiet(capsys, clock):
     with Progress(2, "evaluate") as progress:
         progress.update(1)
@@ -124,6 +132,19 @@ def test_a_terminal_gets_a_bar(terminal):
     shown = terminal.getvalue()
     for text in ("train", "20/50", "loss 3.125", "step 20  [bold] loss", "evaluating [1] (0 s"):
         assert text in shown
+
+
+def test_a_bar_beside_results_goes_away(monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with Progress(7200, "hearing", shown=duration, file=screen) as progress:
+        progress.update(600)
+        progress._bar.refresh()
+    shown = screen.getvalue()
+    assert "10 min 00 s/2 h 00 min" in shown
+    # The line is emptied at the end.
+    assert shown.rstrip("\n").endswith("\x1b[2K")
 
 
 def test_without_rich_a_terminal_gets_lines(terminal, capsys, monkeypatch):

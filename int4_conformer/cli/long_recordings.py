@@ -75,7 +75,7 @@ def _told_of_cuts(path: str, found: Recognition, longest: float) -> str:
     spoken = sum(not cut.is_pause for cut in found.cuts)
     where = "all in pauses"
     if spoken:
-        where = f"{cuts - spoken} times in a pause, {spoken} times within speech, with an overlap"
+        where = f"{spoken} of {cuts} cuts within speech, where the parts overlap"
     return (
         f"{path} was cut into {cuts + 1} parts, {where}: one call of this model hears "
         f"{longest:g} s at most."

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.decoding.greedy import Tokens
+from int4_conformer.errors import UserError
 from int4_conformer.evaluation import batched
 from int4_conformer.evaluation.batched import BatchedEvaluator
 from int4_conformer.text.metrics import WordErrors
@@ -137,3 +138,10 @@ def test_a_wrong_duration_changes_no_error():
 def test_no_utterance():
     with pytest.raises(ValueError, match="There is no utterance"):
         BatchedEvaluator(Clock(), VOCABULARY, [])
+
+
+def test_a_recording_longer_than_a_batch_is_refused():
+    utterances = corpus([(2, "tick tick"), (241, "tick")])
+    with pytest.raises(UserError, match=r"241 s, and a model that is not exported hears 240 s"):
+        BatchedEvaluator(Clock(), VOCABULARY, utterances)
+    assert BatchedEvaluator(Clock(), VOCABULARY, utterances, seconds_per_batch=241)

@@ -68,12 +68,12 @@ def test_words_and_times_of_parts_are_those_of_the_whole(whole, part_seconds, ga
     ids = tokens(70)
     recognizer = Recognizer(whole, gated=gated, part_seconds=part_seconds)
     assert recognizer.longest_seconds == 40.0
-    found = recognizer.recognize(tflite_models.pcm(ids))
+    found = recognizer.recognize(tflite_models.talk(ids))
     expected = words_of(ids)
     assert [word.text for word in found.words] == [text for text, _ in expected]
     np.testing.assert_allclose([w.start for w in found.words], [start for _, start in expected])
     assert found.text == " ".join(word.text for word in found.words)
-    assert recognizer.transcribe(tflite_models.pcm(ids)) == found.text
+    assert recognizer.transcribe(tflite_models.talk(ids)) == found.text
     seconds = [0.0, *(cut.seconds for cut in found.cuts), 70.0]
     assert len(found.cuts) >= 70 / part_seconds - 1
     assert max(np.diff(seconds)) <= part_seconds
@@ -81,7 +81,7 @@ def test_words_and_times_of_parts_are_those_of_the_whole(whole, part_seconds, ga
 
 def test_what_one_call_hears_is_not_cut(whole, monkeypatch):
     recognizer = Recognizer(whole)
-    samples = tflite_models.pcm(tokens(40))
+    samples = tflite_models.talk(tokens(40))
     assert len(samples) == 40 * RATE
     monkeypatch.setattr(long_audio, "parts", None)
     found = recognizer.recognize(samples)
@@ -94,7 +94,7 @@ def test_what_one_call_hears_is_not_cut(whole, monkeypatch):
 
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_blocks_at_another_rate_are_as_one_array(whole, rate):
-    samples = audio_files.resample(tflite_models.pcm(tokens(45)), RATE, rate)
+    samples = audio_files.resample(tflite_models.talk(tokens(45)), RATE, rate)
     recognizer, heard = Recognizer(whole), []
     found = recognizer.recognize(samples, rate)
     blocks = np.array_split(samples, 100)

@@ -27,6 +27,12 @@ def pcm(tokens, amplitude=0.5):
     return loud * (1 + tone / 4) + tone / 1024
 
 
+def talk(tokens):
+    """As `pcm`, with silence in place of blanks."""
+    is_silent = np.repeat(np.equal(tokens, 0), BLOCK_SAMPLES)
+    return np.where(is_silent, pcm(tokens, 0), pcm(tokens)).astype(np.float32)
+
+
 @functools.cache
 def float_model(table_rows=8):
     """The network in float32, without metadata; each row of its table adds 16 bytes."""
