@@ -17,7 +17,7 @@ utterances, which is what `LONGEST_SECONDS` in lite/long_audio.py keeps small.
     python benchmarks/long_audio.py --folder=build/long --data=PATH --model=an4.tflite
 
 counts the word errors of AN4's dev split, utterance by utterance, and joined in 18 orders to one
-recording of an hour; for a model that hears whole utterances only, with parts of several lengths.
+recording of an hour, as a stream and with parts of several lengths.
 """
 
 import dataclasses
@@ -127,8 +127,10 @@ def _print_words(folder: Path) -> None:
                 file.write(pcm[place])
                 reference.append(said[place])
             seconds = file.frames / _RATE
-    ways = [[f"--part_seconds={part}"] for part in FLAGS.parts]
-    for way in [[]] if recognizer.hears_streams else ways:
+    ways = {f"parts of {part} s": [f"--part_seconds={part}"] for part in FLAGS.parts}
+    if recognizer.hears_streams:
+        ways = {"a stream": []} | ways
+    for name, way in ways.items():
         printed, took, memory = _measured(
             folder, _TRANSCRIBE, "transcribe", FLAGS.model, recording, *way
         )
@@ -136,7 +138,7 @@ def _print_words(folder: Path) -> None:
         told = [line for line in printed.stderr.splitlines() if "was cut into" in line]
         parts = told[0].split("was cut into ")[1].split(":")[0] if told else "none"
         print(
-            f"| {seconds / 60:.0f} min {' '.join(way)} {_errors(errors)} | {parts} | "
+            f"| {seconds / 60:.0f} min, {name} {_errors(errors)} | {parts} | "
             f"{took / seconds:.4f} | {memory:.0f} |",
             flush=True,
         )

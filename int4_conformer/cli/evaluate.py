@@ -33,7 +33,6 @@ from int4_conformer.cli.recognizers import (
     define_part_seconds,
     new_search,
     open_recognizer,
-    require_parts,
 )
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
@@ -139,6 +138,8 @@ def _check_file(path: Path, values: flags.FlagValues) -> None:
         if value := values[flag].value:
             given = f"--{flag}" if value is True else f"--{flag}={value}"
             raise UserError(f"{given} is for training folders; {path} is a file.")
+    if values.stream and values["part_seconds"].present:
+        raise UserError("--part_seconds is for recordings that are heard whole; leave it out.")
     if values.only and values.bias is None:
         raise UserError("--only needs --bias; give a file of the phrases that may be said.")
     for flag in ("beam", "lm", "bias"):
@@ -219,7 +220,6 @@ def _evaluate_file(
         num_threads=values.num_threads,
         part_seconds=values.part_seconds,
     )
-    require_parts(recognizer, values)
     utterances = read_corpus(values.manifest, values.split, report)
     search = new_search(
         recognizer,
@@ -232,7 +232,7 @@ def _evaluate_file(
     )
     utterances = _decoded(utterances, recognizer.vocabulary, report, hold=False)
     longer = int((utterances.lengths > recognizer.longest_seconds * SAMPLE_RATE).sum())
-    if longer and not recognizer.hears_streams:
+    if longer and (values.part_seconds is not None or not recognizer.hears_streams):
         app.tell(
             f"{longer} of {len(utterances)} recordings are cut into parts: one call of this model "
             f"hears {recognizer.longest_seconds:g} s at most."

@@ -8,7 +8,6 @@ import numpy as np
 from absl import flags
 
 from int4_conformer.cli.library_noise import held_back
-from int4_conformer.errors import UserError
 from int4_conformer.fields import help_of
 from int4_conformer.lite.long_audio import PART_RANGE, PART_SECONDS
 from int4_conformer.lite.recognizer import Recognizer
@@ -70,22 +69,13 @@ def define_part_seconds(values: flags.FlagValues) -> None:
     least, most = PART_RANGE
     flags.DEFINE_float(
         "part_seconds",
-        PART_SECONDS,
-        "Seconds of the parts at most that a long recording is cut into, for a model that hears "
-        "whole utterances only.",
+        None,
+        "Seconds of the parts at most that a recording of over 40 s is cut into; if not given, "
+        f"{PART_SECONDS:g} for a model that hears whole utterances only, and no parts for others.",
         lower_bound=least,
         upper_bound=most,
         flag_values=values,
     )
-
-
-def require_parts(recognizer: Recognizer, values: flags.FlagValues) -> None:
-    """Refuses --part_seconds where nothing is cut."""
-    if values["part_seconds"].present and recognizer.hears_streams:
-        raise UserError(
-            "--part_seconds is for models that hear whole utterances only, and this one hears "
-            "streams; leave it out."
-        )
 
 
 def new_search(

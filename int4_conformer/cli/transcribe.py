@@ -7,6 +7,9 @@ header says. Of several channels the mean is heard, or the loudest where they ca
 others are recognised; then the exit status is 2. What is odd about a file, such as that it ends
 early, is told there, too.
 
+A file may be of any length. A model that hears streams hears a long one as a stream; for one that
+hears whole utterances only it is cut, in pauses where there are any, and that is told on stderr.
+
 With --microphone it hears a microphone until Ctrl-C, with - in place of a file the standard input,
 WAV or raw PCM, as it comes. It prints a line when an utterance has ended, which silence tells. On a
 terminal its words are shown while they come, dim as long as they may be corrected. --stream hears
@@ -39,7 +42,7 @@ from int4_conformer.audio.piped_audio import PcmForm, PipedAudio
 from int4_conformer.cli import app
 from int4_conformer.cli.live_words import LiveWords
 from int4_conformer.cli.long_recordings import recognize_long, steps, taken
-from int4_conformer.cli.recognizers import Search, new_search, open_recognizer, require_parts
+from int4_conformer.cli.recognizers import Search, new_search, open_recognizer
 from int4_conformer.cli.stopping import until_interrupted
 from int4_conformer.cli.transcribe_flags import (
     BEAM_SETTINGS,
@@ -89,7 +92,6 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
         gated=values.gate,
         part_seconds=values.part_seconds,
     )
-    require_parts(recognizer, values)
     search = new_search(
         recognizer,
         phrases=values.phrases,

@@ -121,7 +121,7 @@ def check(values: flags.FlagValues, arguments: list[str]) -> None:
     for flag in RAW:
         if values[flag].present and STDIN not in paths:
             raise UserError(f"--{flag} is of the standard input; give - in place of a file.")
-    for flag in ("n_best", "output_dir"):
+    for flag in ("n_best", "output_dir", "part_seconds"):
         if values[flag].present and (is_live or values.stream):
             raise UserError(f"--{flag} is for whole files; leave it out, or what hears live.")
     if values.endpoint_after != EndpointConfig.after_words and not (is_live or values.stream):

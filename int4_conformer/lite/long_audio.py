@@ -21,8 +21,9 @@ from int4_conformer.search.time_synchronous import TimeSynchronousSearch, Token
 from int4_conformer.text.vocabulary import Vocabulary
 
 # Seconds that one call hears at most; longer than any utterance of LibriSpeech, for one. The
-# largest preset, conformer_l with w4a8, takes 0.42 GB for a call of that length, with all that the
-# process needs, and 1.5 GB for one of two minutes (`benchmarks/long_audio.py --calls`).
+# largest preset, conformer_l with w4a8, takes 0.40 GB for a call of that length, all of the process
+# included, 0.54 GB for one of a minute and 1.2 GB for one of two (`benchmarks/long_audio.py
+# --calls`).
 LONGEST_SECONDS = 40.0
 # Seconds of a part of longer audio at most: training leaves out what is longer (`max_seconds`), so
 # that models know no more; and a second of audio costs the less, the shorter the part is.
@@ -81,7 +82,7 @@ def parts(
 def _pause(pcm: np.ndarray, sample_rate: int, block: int) -> int | None:
     """The middle of the longest pause in which the audio may be cut; None if there is none."""
     length = len(pcm) / sample_rate
-    earliest, latest = _EARLIEST * length, length - _LEAST_REST
+    earliest, latest = _EARLIEST * length, length - min(_LEAST_REST, length / 4)
     found = (
         (max(begin, earliest), min(end, latest))
         for begin, end in pauses(pcm, sample_rate)

@@ -52,8 +52,8 @@ class Recognizer:
       num_threads: CPU threads that one call may use.
       gated: whether silence and steady noise have no words, whatever the model makes of them.
       part_seconds: a recording that is longer than `longest_seconds` is cut into parts of at most
-        so many, if the model hears whole utterances only. One that was trained on short utterances
-        hears short parts better.
+        so many. A model that was trained on short utterances hears short parts better. None: one
+        that hears streams hears it as a stream, for others parts have 20 s.
 
     Raises:
       UserError: the file is missing, damaged or no recogniser, or a number is out of its range.
@@ -65,11 +65,12 @@ class Recognizer:
         num_threads: int = 1,
         *,
         gated: bool = True,
-        part_seconds: float = long_audio.PART_SECONDS,
+        part_seconds: float | None = None,
     ) -> None:
         require_at_least(1, num_threads=num_threads)
-        least, most = long_audio.PART_RANGE
-        require_in(f"[{least:g}, {most:g}]", part_seconds=part_seconds)
+        if part_seconds is not None:
+            least, most = long_audio.PART_RANGE
+            require_in(f"[{least:g}, {most:g}]", part_seconds=part_seconds)
         self._part_seconds = part_seconds
         self._file = FileSignatures(path, num_threads)
         self._metadata = self._file.metadata
@@ -192,8 +193,8 @@ class Recognizer:
         """The words of a recording that comes bit by bit; only they are kept in memory.
 
         A model that hears streams hears it as one, and says what a single call would say. For one
-        that hears whole utterances only it is cut into parts, `Recognition.cuts`. What is no longer
-        than `longest_seconds` is heard by `recognize`.
+        that hears whole utterances only, or with `part_seconds`, it is cut into parts,
+        `Recognition.cuts`. What is no longer than `longest_seconds` is heard by `recognize`.
 
         Args:
           audio: samples as `stream` takes them, such as blocks of a file.
@@ -331,7 +332,7 @@ class Recognizer:
         self._file.frame_seconds()
         if search is not None:
             long_audio.require_one_utterance(search, self.longest_seconds)
-        if self.hears_streams:
+        if self.hears_streams and self._part_seconds is None:
             return long_audio.hear_segments(
                 audio,
                 self._file.passes(search and StreamSearch(search)),
@@ -339,13 +340,14 @@ class Recognizer:
                 gated=self._gated,
                 on_heard=on_heard,
             )
+        seconds = self._part_seconds or long_audio.PART_SECONDS
         return long_audio.hear_parts(
             audio,
             lambda pcm: self._part_tokens(search, pcm),
             self.vocabulary,
             sample_rate=self.sample_rate,
             frame_samples=self._metadata.frame_samples,
-            longest=min(int(self._part_seconds * self.sample_rate), self._file.longest),
+            longest=min(int(seconds * self.sample_rate), self._file.longest),
             on_heard=on_heard,
         )
 

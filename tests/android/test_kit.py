@@ -327,7 +327,7 @@ def test_what_is_refused(jar, models, tmp_path):
     long, wrong = np.zeros(3 * RATE, np.float32), np.full(RATE, 100.0, np.float32)
     loud = conversation()[RATE : 2 * RATE]
     refusals = [
-        (single, long, {}, "of 2 s at most"),
+        (single, long, {}, "One call of this file hears 2 s at most; use a stream"),
         (single, wrong, {}, "in -1..1; divide 16-bit samples by 32768"),
         (cascade, loud, {}, "export one with --fixed_seconds"),
         (single, loud, {"only": True}, "nothing can be said without phrases"),

@@ -126,13 +126,23 @@ def test_a_file_that_breaks_in_the_middle_says_nothing_of_itself(folder, tmp_pat
     ]
 
 
-def test_refusals(folder):
-    model = folder / "whole.tflite"
+def test_parts_are_asked_for(folder):
+    result = commands.run("transcribe", CASCADE, folder / "clips.wav", "--part_seconds=5")
+    assert result.status == 0
+    assert re.search(r"was cut into \d\d parts, ", result.err)
     for arguments, complaint in [
-        ([model, folder / "talk.flac", "--part_seconds=1"], "--part_seconds=1"),
-        ([CASCADE, folder / "clips.wav", "--part_seconds=5"], "this one hears streams; leave it"),
+        (["transcribe", CASCADE, folder / "talk.flac", "--part_seconds=1"], "--part_seconds=1"),
+        (["transcribe", CASCADE, "-", "--part_seconds=9"], "--part_seconds is for whole files"),
+        (
+            ["evaluate", CASCADE, "--manifest=a", "--stream", "--part_seconds=9"],
+            "--part_seconds is for recordings that are heard whole; leave it out",
+        ),
+        (
+            ["evaluate", folder, "--manifest=a", "--part_seconds=9"],
+            f"--part_seconds is for .tflite files; {folder} is a training folder",
+        ),
     ]:
-        assert complaint in commands.refusal("transcribe", *arguments)
+        assert complaint in commands.refusal(*arguments)
 
 
 def test_corpora_of_long_recordings_are_evaluated(folder, tmp_path):

@@ -11,6 +11,7 @@ from int4_conformer import interface
 from int4_conformer.decoding.biasing import PhraseBias
 from int4_conformer.errors import UserError
 from int4_conformer.export.recognizer_tflite import export_tflite
+from int4_conformer.lite import file_signatures
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.search.beam_config import BeamConfig
@@ -162,5 +163,35 @@ def test_a_fixed_length_needs_no_resizing(exported, tmp_path):
     for pcm in utterances(model):
         assert fixed.tokens(pcm).tolist() == recognizer.tokens(pcm).tolist()
         assert fixed.transcribe(pcm, beam=BEAM) == recognizer.transcribe(pcm, beam=BEAM)
-    with pytest.raises(UserError, match=r"hears whole utterances of .* s at most; .* 0\.80 s"):
-        fixed.transcribe(np.ones(12800, np.float32) * 0.1)
+    with pytest.raises(UserError, match=r"One call of this file hears .* s at most; .* 0\.80 s"):
+        fixed.tokens(np.ones(12800, np.float32) * 0.1)
+    # What is longer is heard as a stream or in parts.
+    longer = np.tile(utterances(model)[-1], 4)
+    found = fixed.recognize(longer)
+    assert (len(found.cuts) > 0) == (not fixed.hears_streams)
+    assert found.text == fixed.transcribe(longer)
+
+
+def test_searches_of_long_recordings(exported, monkeypatch):
+    _, _, recognizer = exported
+    monkeypatch.setattr(file_signatures, "LONGEST_SECONDS", 0.5)
+    samples = np.tile(PCM[0], 3)
+    assert len(samples) > 2 * recognizer.longest_seconds * 16000
+    greedy = recognizer.transcribe(samples)
+    assert greedy
+    assert recognizer.transcribe(samples, beam=BeamConfig(beam_size=1)) == greedy
+    one = BeamConfig(beam_size=4)
+    for search in ({"beam": one}, {"phrases": PHRASES}, {"phrases": PHRASES, "beam": one}):
+        found = recognizer.recognize(samples, **search)
+        assert found.text == recognizer.transcribe(samples, **search)
+        assert found.score is None
+        if recognizer.hears_streams:
+            stream = recognizer.stream(**search)
+            stream.feed(samples)
+            assert found.text == stream.finish().text
+    for search, message in [
+        ({"beam": BEAM}, r"Alternatives \(n_best\) are of one utterance, and this is longer than"),
+        ({"phrases": PHRASES, "only": True}, "A closed list holds what one utterance may be"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            recognizer.recognize(samples, **search)

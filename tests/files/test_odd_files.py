@@ -47,6 +47,8 @@ class Listener:
     """Stands for a recogniser: what it says tells what it heard."""
 
     sample_rate = RATE
+    longest_seconds = 40.0
+    hears_streams = False
 
     def __init__(self, model, **settings):
         pass

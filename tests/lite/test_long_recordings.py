@@ -94,7 +94,7 @@ def test_what_one_call_hears_is_not_cut(whole, monkeypatch):
 
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_blocks_at_another_rate_are_as_one_array(whole, rate):
-    samples = audio_files.resample(tflite_models.talk(tokens(45)), RATE, rate)
+    samples = audio_files.resample(tflite_models.pcm(tokens(45)), RATE, rate)
     recognizer, heard = Recognizer(whole), []
     found = recognizer.recognize(samples, rate)
     blocks = np.array_split(samples, 100)

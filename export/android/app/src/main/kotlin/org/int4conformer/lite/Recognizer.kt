@@ -101,7 +101,8 @@ class Recognizer(
     /**
      * What was said in one utterance, the best first; empty if nothing was.
      *
-     * The file must have been exported with `--fixed_seconds`.
+     * The file must have been exported with `--fixed_seconds`, and takes no more of them: memory
+     * grows with the square of the length. Long recordings are for [stream].
      *
      * @param pcm mono, in -1..1, at the model's rate.
      */
@@ -136,8 +137,8 @@ class Recognizer(
         )
         if (pcm.size > fixed) {
             throw UserError(
-                "This file hears whole utterances of ${fixed / metadata.sampleRate} s at most; " +
-                    "export one with more --fixed_seconds."
+                "One call of this file hears ${fixed / metadata.sampleRate} s at most; use a " +
+                    "stream, or export one with more --fixed_seconds."
             )
         }
         return mapOf(
