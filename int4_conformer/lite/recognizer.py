@@ -300,14 +300,13 @@ class Recognizer:
         # A mistake is not to wait for the end of the first utterance.
         self._file.frame_seconds()
         self._search(**search)
-        fixed = self._metadata.fixed_samples
         listener = WholeUtterances(
             lambda pcm: self.recognize(pcm, self.sample_rate, **search),
             stream_resampler(sample_rate, self.sample_rate),
             self.sample_rate,
             endpointing,
             gated=self._gated,
-            most_seconds=math.inf if fixed is None else fixed / self.sample_rate,
+            most_seconds=self.longest_seconds,
         )
         return results(listener, audio)
 
