@@ -1,11 +1,11 @@
 """Decoding audio files to the one form the recogniser hears: mono float32 at one rate."""
 
+import contextlib
 import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -81,7 +81,7 @@ def duration(path: str | os.PathLike) -> float:
         return file.seconds()
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(path: str | os.PathLike) -> Iterator["AudioFile"]:
     """Opens an audio file to decode it block by block, however long it is; a pipe is read first.
 
@@ -93,15 +93,23 @@ def opened(path: str | os.PathLike) -> Iterator["AudioFile"]:
     is_pipe = Path(path).is_fifo()
     if not (Path(path).is_file() or is_pipe):
         raise UserError(f"{path} is not a file; name one audio file.")
-    try:
-        with open(path, "rb") as file:
-            if not is_pipe:
-                yield AudioFile(file, path)
-                return
-            # What it is and how long, only the whole tells.
-            with tempfile.TemporaryFile() as copy:
+    with contextlib.ExitStack() as stack:
+        with _reading(path):
+            file = stack.enter_context(open(path, "rb"))
+            if is_pipe:
+                # What it is and how long, only the whole tells.
+                copy = stack.enter_context(tempfile.TemporaryFile())
                 shutil.copyfileobj(file, copy)
-                yield AudioFile(copy, path)
+                file = copy
+            audio = AudioFile(file, path)
+        yield audio
+
+
+@contextlib.contextmanager
+def _reading(path: str | os.PathLike) -> Iterator[None]:
+    """Makes a sentence of what the system says of a file."""
+    try:
+        yield
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the file.") from error
 
@@ -120,18 +128,20 @@ class AudioFile:
 
     def seconds(self) -> float:
         """How long it is; see `duration`."""
-        seconds = 0.0
-        for part in self._parts:
-            with _sound(part, self._path) as sound:
-                frames, rate = sound.frames, sound.samplerate
-                if frames == _UNKNOWN_LENGTH:
-                    frames = part.promised_frames
-                    if frames is None or not _ends_after(sound, frames):
-                        frames = sum(map(len, _Decoder(part, self._path).blocks()))
-            seconds += frames / rate
+        with _reading(self._path):
+            seconds = sum(map(self._part_seconds, self._parts))
         if not seconds:
             raise _no_samples(self._path)
         return seconds
+
+    def _part_seconds(self, part: Part) -> float:
+        with _sound(part, self._path) as sound:
+            frames = sound.frames
+            if frames == _UNKNOWN_LENGTH:
+                frames = part.promised_frames
+                if frames is None or not _ends_after(sound, frames):
+                    frames = sum(map(len, _Decoder(part, self._path).blocks()))
+            return frames / sound.samplerate
 
     def blocks(
         self,
@@ -146,6 +156,12 @@ class AudioFile:
         """
         require_rate(sample_rate)
         require_channel(channel)
+        with _reading(self._path):
+            yield from self._blocks(sample_rate, channel, on_note)
+
+    def _blocks(
+        self, sample_rate: int, channel: str | int, on_note: Callable[[str], None]
+    ) -> Iterator[np.ndarray]:
         notes: set[str] = set()
 
         def tell(note: str) -> None:
@@ -216,7 +232,7 @@ class _Sound(soundfile.SoundFile):
         return False
 
 
-@contextmanager
+@contextlib.contextmanager
 def _sound(part: Part, path: str | os.PathLike) -> Iterator[_Sound]:
     try:
         source = part.source if isinstance(part.source, str) else part.source.again()

@@ -85,6 +85,18 @@ def test_a_pipe_is_read_to_its_end(tmp_path):
     np.testing.assert_array_equal(samples, tone(16000))
 
 
+def test_errors_of_those_who_read_are_theirs(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(16000), 16000)
+
+    def write_on():
+        with audio_files.opened(tmp_path / "a.wav") as file:
+            for _ in file.blocks():
+                raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        write_on()
+
+
 @pytest.mark.parametrize("rate", [16000, 44100])
 @pytest.mark.parametrize("gains", [(1.0,), (1.0, 0.25), (0.5, -1.0)])
 def test_blocks_are_the_whole(tmp_path, monkeypatch, rate, gains):
