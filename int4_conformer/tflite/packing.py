@@ -19,6 +19,7 @@ from int4_conformer.tflite import flatbuffer, graph_edits, runtime_limits
 from int4_conformer.tflite.deployed_weight import DeployedWeight
 from int4_conformer.tflite.folding_barriers import remove_barriers
 from int4_conformer.tflite.operator_versions import set_versions
+from int4_conformer.tflite.row_reshapes import drop_row_reshapes
 from int4_conformer.tflite.static_matmul import make_static
 from int4_conformer.tflite.tensor_names import name_tensors
 
@@ -47,6 +48,7 @@ def pack(
     for weight in weights:
         runtime_limits.require_storable(weight)
     remove_barriers(model)
+    drop_row_reshapes(model)
     by_bits = _by_bits(weights)
     missing = {alike[0].name for alike in by_bits.values()}
     parameters: dict[str, qtyping.TensorTransformationParams] = {}
