@@ -1,6 +1,9 @@
 """Depthwise convolution over time: by TensorFlow's op, and as a sum over taps, which XLA compiles
 well."""
 
+import functools
+import operator
+
 import tensorflow as tf
 
 from int4_conformer.xla import fused
@@ -53,7 +56,8 @@ def conv_by_parts(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         left_out = taps - start - part.shape[0]
         seen = x if part.shape[0] == taps else x[:, start : -left_out or None]
         parts.append(native_depthwise_conv(seen, part))
-    return tf.add_n(parts) if len(parts) > 1 else parts[0]
+    # Not tf.add_n, an operator that XNNPACK leaves to others.
+    return functools.reduce(operator.add, parts)
 
 
 @tf.custom_gradient
