@@ -15,7 +15,8 @@ A file of a fixed length, for runtimes that cannot size an input, has here and i
          length     int32 [1]                  real samples in it
 
 Other searches than the greedy one ask the parts of the model. `encode` gives what the last encoder
-makes of an utterance:
+makes of an utterance, on the operators of `serving_default`, search included, which the file holds
+once:
 
     in   pcm        float32 [samples]          as above
     out  encoded    float32 [time, dim]

@@ -44,7 +44,7 @@ class LogMel(Steppable, keras.layers.Layer):
         self.config = config = config or FrontEndConfig()
         self.fft_length = 1 << (config.window - 1).bit_length()
         self.window = np.hanning(config.window + 1)[:-1].astype(np.float32)
-        self.mel_matrix = mel_matrix(config.mel_bins, self.fft_length, config.sample_rate)
+        self.mel_parts = _parts(mel_matrix(config.mel_bins, self.fft_length, config.sample_rate))
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         bins = (self.config.mel_bins,)
@@ -86,7 +86,8 @@ class LogMel(Steppable, keras.layers.Layer):
         frames = tf.pad(frames * self.window, [[0, 0], [0, 0], [0, self.fft_length - window]])
         spectrum = tf.signal.rfft(frames)
         power = tf.math.square(tf.math.real(spectrum)) + tf.math.square(tf.math.imag(spectrum))
-        return tf.math.log(tf.matmul(power, self.mel_matrix) + _FLOOR)
+        mel = [tf.matmul(power[..., bins], part) for bins, part in self.mel_parts]
+        return tf.math.log(tf.concat(mel, axis=-1) + _FLOOR)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"config": dataclasses.asdict(self.config)}
@@ -143,6 +144,20 @@ def mel_matrix(bins: int, fft_length: int, sample_rate: int) -> np.ndarray:
     for band in np.flatnonzero(weights.sum(axis=0) == 0):
         weights[np.argmin(np.abs(mels[:, 0] - centre[band])), band] = 1.0
     return weights.astype(np.float32)
+
+
+def _parts(matrix: np.ndarray) -> list[tuple[slice, np.ndarray]]:
+    """A matrix [bins of the transform, bands], cut into bands and the bins that these hear.
+
+    Nine in ten of its values are zeros, which would be a tenth of a small model's file. XNNPACK
+    joins five tensors at most.
+    """
+    parts = []
+    for bands in np.array_split(matrix, 5, axis=1):
+        heard = np.flatnonzero(bands.any(axis=1))
+        bins = slice(int(heard[0]), int(heard[-1]) + 1) if len(heard) else slice(0, 1)
+        parts.append((bins, bands[bins]))
+    return parts
 
 
 def _mel(hertz: float | np.ndarray) -> float | np.ndarray:

@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from int4_conformer.layers.steppable import State, where_rows
 
+# Frames that are looked at together.
+BLOCK = 8
+
 # What the prediction network is fed next: the last label int32 [batch], and the state before it.
 Hypothesis = tuple[tf.Tensor, State]
 
@@ -40,8 +43,10 @@ def greedy_search(
 ) -> tuple[Tokens, Hypothesis]:
     """Takes the best symbol at each point of the lattice until every utterance is at its end.
 
-    One loop serves training, SavedModel and TFLite: it is made of ops that LiteRT has builtin, and
-    each of its rounds moves every utterance of the batch, by a symbol or by a frame.
+    One loop serves training, SavedModel and TFLite: it is made of ops that LiteRT has builtin. Each
+    of its rounds looks at `BLOCK` frames of every utterance at once, since the prediction stays
+    the same until a symbol is emitted, and takes the first of them that emits one (label looping,
+    arXiv 2406.06220). So there are about as many rounds as symbols, and not as frames.
 
     The frames may be a segment of a stream: segments, each started from what the one before
     returned, have the tokens of the whole.
@@ -53,7 +58,7 @@ def greedy_search(
             runs an exported stream needs to compute nothing before it.
         predict: last label int32 [batch] and the state before it -> float [batch, dim] and the
             state after it.
-        logits: frame and prediction, each [batch, dim] -> [batch, vocab].
+        logits: frames and prediction, each [..., dim] -> [..., vocab]; they broadcast.
         max_symbols_per_frame: most symbols emitted in one frame.
         blank_id: symbol that moves to the next frame.
 
@@ -69,23 +74,34 @@ def greedy_search(
     if lengths is None:
         lengths = per_row + tf.shape(frames)[1]
     last = tf.shape(frames)[1] - 1
+    block = min(BLOCK, frames.shape[1] or BLOCK)
+    ahead = tf.range(block)
     nothing = Tokens(ids, per_row, ids, tf.cast(ids, tf.float32))
 
     def unfinished(t, emitted, hypothesis, found):
         return tf.reduce_any(t < lengths)
 
     def advance(t, emitted, hypothesis, found):
-        frame = tf.gather(frames, tf.minimum(t, last)[:, None], axis=1, batch_dims=1)[:, 0]
+        places = t[:, None] + ahead
+        window = tf.gather(frames, tf.minimum(places, last), axis=1, batch_dims=1)
         prediction, state = predict(*hypothesis)
-        scores = tf.cast(logits(frame, prediction), tf.float32)
-        symbol = tf.argmax(scores, axis=-1, output_type=tf.int32)
-        log_prob = tf.reduce_max(tf.nn.log_softmax(scores), axis=-1)
-        emits = (symbol != blank_id) & (emitted < max_symbols_per_frame) & (t < lengths)
+        scores = tf.cast(logits(window, prediction[:, None]), tf.float32)
+        symbols = tf.argmax(scores, axis=-1, output_type=tf.int32)
+        # Only of the first frame may have been emitted as much as there may be.
+        may_emit = (ahead > 0) | (emitted[:, None] < max_symbols_per_frame)
+        emits_at = (symbols != blank_id) & may_emit & (places < lengths[:, None])
+        skipped = tf.reduce_min(tf.where(emits_at, ahead, block), axis=1)
+        emits = skipped < block
+        emits_from = tf.minimum(skipped, block - 1)
+        symbol = tf.gather(symbols, emits_from, axis=1, batch_dims=1)
+        chosen = tf.gather(scores, emits_from, axis=1, batch_dims=1)
+        log_prob = tf.reduce_max(tf.nn.log_softmax(chosen), axis=-1)
         here = emits[:, None] & (slots == found.count[:, None])
+        t += skipped
         step = tf.cast(emits, tf.int32)
         return (
-            t + 1 - step,
-            (emitted + 1) * step,
+            t,
+            (tf.where(skipped == 0, emitted, 0) + 1) * step,
             where_rows(emits, (symbol, state), hypothesis),
             Tokens(
                 tf.where(here, symbol[:, None], found.ids),

@@ -4,7 +4,7 @@ import math
 import os
 
 from int4_conformer.errors import require_positive
-from int4_conformer.export.signatures import signatures
+from int4_conformer.export.signatures import PARTS, signatures
 from int4_conformer.export.trial import LENGTHS
 from int4_conformer.export.write_tflite import write_tflite
 from int4_conformer.models.model_config import SEGMENT_SECONDS
@@ -70,4 +70,4 @@ def export_tflite(
     # Whole blocks of audio.
     lengths = [count * block for count in LENGTHS]
     functions = signatures(model, segment_seconds, fixed_samples)
-    write_tflite(functions, model, output, facts, lengths=lengths)
+    write_tflite(functions, model, output, facts, PARTS, lengths=lengths)

@@ -13,12 +13,25 @@ from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
 # Hypotheses that `predict` and `join` take at once: two beams of the usual size, since a search
 # asks about frames in advance.
 ROWS = 16
+# Of `serving_default`'s function, the outputs of each signature: the operators of an encoder are a
+# good part of a small file, which holds them once for both.
+PARTS = {
+    interface.SERVING_DEFAULT: {
+        interface.SERVING_DEFAULT: (
+            interface.TOKENS,
+            interface.COUNT,
+            interface.FRAMES,
+            interface.LOG_PROBS,
+        ),
+        interface.ENCODE: (interface.ENCODED, interface.LENGTH),
+    }
+}
 
 
 def signatures(
     model: Transducer, segment_seconds: float, fixed_samples: int | None = None
 ) -> dict[str, Any]:
-    """A `tf.function` for each signature of a file.
+    """A `tf.function` for each signature of a file, but for those that are its `PARTS`.
 
     Args:
         model: trained.
@@ -26,8 +39,7 @@ def signatures(
         fixed_samples: length of whole utterances, in whole blocks; None for any.
     """
     functions = {
-        interface.SERVING_DEFAULT: whole(model, _recognized, fixed_samples),
-        interface.ENCODE: whole(model, _encoded, fixed_samples),
+        interface.SERVING_DEFAULT: whole(model, fixed_samples),
         interface.PREDICT: _prediction(model),
         interface.JOIN: _joint(model),
     }
@@ -95,11 +107,7 @@ def exported_name(name: str) -> str:
     return name.replace("/", "_")
 
 
-def whole(
-    model: Transducer,
-    heard: Callable[[Transducer, tf.Tensor, tf.Tensor | None], dict[str, tf.Tensor]],
-    fixed_samples: int | None,
-) -> Any:
+def whole(model: Transducer, fixed_samples: int | None) -> Any:
     """A `tf.function` that hears one utterance: of any length, or of a fixed one with how much of
     it is real."""
     specs = [tf.TensorSpec([fixed_samples], tf.float32, name=interface.PCM)]
@@ -108,7 +116,7 @@ def whole(
 
     @tf.function(input_signature=specs, autograph=False)
     def run(pcm: tf.Tensor, length: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
-        return heard(model, pcm[None], length)
+        return _recognized(model, pcm[None], length)
 
     return run
 
@@ -116,17 +124,14 @@ def whole(
 def _recognized(
     model: Transducer, pcm: tf.Tensor, length: tf.Tensor | None
 ) -> dict[str, tf.Tensor]:
-    """`serving_default`: greedy search."""
-    found = model.recognize(pcm, length)
-    return {name: x[0] for name, x in as_outputs(found).items()}
-
-
-def _encoded(model: Transducer, pcm: tf.Tensor, length: tf.Tensor | None) -> dict[str, tf.Tensor]:
-    """`encode`: the frames of the last pass."""
-    outputs = {interface.ENCODED: model.encode(pcm, length)[-1][0]}
-    if length is not None:
-        outputs[interface.LENGTH] = model.encoded_length(length)
-    return outputs
+    """`serving_default`, greedy search, and `encode`, the frames of the last pass."""
+    encoded = model.encode(pcm, length)[-1]
+    lengths = None if length is None else model.encoded_length(length)
+    decoder = model.decoders[-1]
+    found, _ = decoder.greedy(encoded, lengths, decoder.initial_hypothesis(1))
+    outputs = {name: x[0] for name, x in as_outputs(found).items()}
+    outputs[interface.ENCODED] = encoded[0]
+    return outputs if length is None else outputs | {interface.LENGTH: lengths}
 
 
 def _prediction(model: Transducer) -> Any:

@@ -20,6 +20,7 @@ from int4_conformer.tflite import flatbuffer, metadata
 from int4_conformer.tflite.deployed_weight import DeployedWeight
 from int4_conformer.tflite.metadata import Metadata
 from int4_conformer.tflite.packing import pack
+from int4_conformer.tflite.signature_parts import split_signature
 from int4_conformer.tflite.tensor_names import name_constants
 from int4_conformer.tflite.verification import verify
 
@@ -29,6 +30,7 @@ def write_tflite(
     model: keras.layers.Layer,
     output: str | os.PathLike,
     describe: Callable[[str], Metadata] | None = None,
+    parts: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     **trial: Any,
 ) -> None:
     """Traces, converts, packs, verifies, tries and writes.
@@ -38,6 +40,8 @@ def write_tflite(
         model: whose weights it uses.
         output: path of the file; replaced whole or not at all.
         describe: gives the metadata to seal the file with, from whose kernels compute it.
+        parts: for a function's name, signatures with some of its outputs each that the file has in
+            place of it (`split_signature`).
         trial: `lengths` and `takes` of `require_runs`.
 
     Raises:
@@ -49,6 +53,12 @@ def write_tflite(
     with tempfile.TemporaryDirectory() as folder:
         deployment = save_graph(functions, model, folder, "float_twin")
         parsed = flatbuffer.load(_converted(folder, list(functions)))
+    inputs = {
+        name: tf.nest.flatten(function.input_signature) for name, function in functions.items()
+    }
+    for whole, signatures in (parts or {}).items():
+        split_signature(parsed, whole, signatures)
+        inputs |= dict.fromkeys(signatures, inputs.pop(whole))
     weights = deployed_weights(deployment, model)
     delegate = _delegate(weights)
     if describe is not None:
@@ -59,10 +69,7 @@ def write_tflite(
     if describe is not None:
         content = metadata.seal(content)
     verify(content, weights)
-    signatures = {
-        name: tf.nest.flatten(function.input_signature) for name, function in functions.items()
-    }
-    require_runs(content, model, signatures, delegate, **trial)
+    require_runs(content, model, inputs, delegate, **trial)
     write_beside(output, content)
 
 

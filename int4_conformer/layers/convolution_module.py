@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.layers.branch_kernel import branch_initializer
 from int4_conformer.layers.dropout import Dropout
+from int4_conformer.layers.layer_norm import LayerNorm
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.steppable import State, Steppable, follow
 from int4_conformer.quant.products.convolutions import depthwise_valid
@@ -63,9 +64,9 @@ class ConvolutionModule(Steppable, keras.layers.Layer):
         # Frames under the kernel before the one it is for. An even kernel looks ahead once more
         # than back.
         self.before = kernel_size - 1 if chunk == 1 else (kernel_size - 1) // 2
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.norm = LayerNorm(name="norm")
         self.up = QuantDense(2 * dim, quant=self.recipe.at("up"), name="up")
-        self.depthwise_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="depthwise_norm")
+        self.depthwise_norm = LayerNorm(name="depthwise_norm")
         self.down = QuantDense(
             dim,
             kernel_initializer=branch_initializer(branch_scale),
@@ -96,9 +97,11 @@ class ConvolutionModule(Steppable, keras.layers.Layer):
     def advance(
         self, x: tf.Tensor, padding_mask: tf.Tensor | None, state: State | None, training: bool
     ) -> tuple[tf.Tensor, State | None]:
-        gated = self._gated(x, padding_mask)
-        x, past = follow(state and state["frames"], gated, self.before)
-        return self._convolved(x, training), None if state is None else {"frames": past}
+        x = self._gated(x, padding_mask)
+        if state is None:
+            return self._convolved(x, 0, training), None
+        x, past = follow(state["frames"], x, self.before)
+        return self._convolved(x, self.before, training), {"frames": past}
 
     def _gated(self, x: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         value, gate = tf.split(self.up(self.norm(x)), 2, axis=-1)
@@ -106,9 +109,11 @@ class ConvolutionModule(Steppable, keras.layers.Layer):
         # Frames past the end must look like the zeros that pad the last utterance frame.
         return x if mask is None else x * tf.cast(mask, x.dtype)[:, :, None]
 
-    def _convolved(self, x: tf.Tensor, training: bool) -> tf.Tensor:
-        """From [batch, before + time, dim] on."""
-        x = depthwise_conv(x, self.depthwise_kernel, before=self.before, chunk=self.chunk)
+    def _convolved(self, x: tf.Tensor, given: int, training: bool) -> tf.Tensor:
+        """From [batch, given + time, dim] on."""
+        x = depthwise_conv(
+            x, self.depthwise_kernel, before=self.before, given=given, chunk=self.chunk
+        )
         x = tf.nn.silu(self.depthwise_norm(x))
         return self.dropout(self.down(x), training=training)
 
@@ -124,15 +129,16 @@ class ConvolutionModule(Steppable, keras.layers.Layer):
 
 
 def depthwise_conv(
-    x: tf.Tensor, kernel: tf.Tensor, *, before: int, chunk: int | None = None
+    x: tf.Tensor, kernel: tf.Tensor, *, before: int, given: int = 0, chunk: int | None = None
 ) -> tf.Tensor:
     """Convolves each channel with its own kernel.
 
     Args:
-        x: float [batch, before + time, channels]; the first frames are only looked back to.
+        x: float [batch, given + time, channels]; the first frames are only looked back to.
         kernel: float [taps, channels].
         before: frames that the kernel looks back; at the others it looks ahead, with zeros beyond
             the end.
+        given: how many frames there are to look back to; 0, with zeros in their place, or all.
         chunk: frames after which the kernel sees zeros, too; None if there is no such end. The time
             is whole chunks.
 
@@ -141,12 +147,15 @@ def depthwise_conv(
     """
     ahead = kernel.shape[0] - 1 - before
     kernel = tf.convert_to_tensor(kernel)[:, :, None]
+    missing = before - given
     if not ahead or chunk is None:
-        return depthwise_valid(tf.pad(x, [[0, 0], [0, ahead], [0, 0]]), kernel)
+        if missing or ahead:
+            x = tf.pad(x, [[0, 0], [missing, ahead], [0, 0]])
+        return depthwise_valid(x, kernel)
     # A row for each chunk: the frames before it, itself, and zeros.
-    batch, time, channels = sizes(x[:, before:])
+    batch, time, channels = sizes(x[:, given:])
     history = -(-before // chunk)
-    x = tf.pad(x, [[0, 0], [history * chunk - before, 0], [0, 0]])
+    x = tf.pad(x, [[0, 0], [history * chunk - given, 0], [0, 0]])
     count = time if isinstance(time, int) and time < 0 else time // chunk + history
     chunks = tf.reshape(x, [batch, count, chunk, channels])
     rows = [chunks[:, j : j - history or None] for j in range(history + 1)]

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.layers.branch_kernel import branch_initializer
 from int4_conformer.layers.dropout import Dropout
+from int4_conformer.layers.layer_norm import LayerNorm
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.quant.spec.recipe import Quant, as_recipe
 
@@ -47,7 +48,7 @@ class FeedForward(keras.layers.Layer):
         self.hidden_dim = hidden_dim
         self.branch_scale = branch_scale
         self.recipe = as_recipe(quant)
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.norm = LayerNorm(name="norm")
         self.up = QuantDense(hidden_dim, "silu", quant=self.recipe.at("up"), name="up")
         self.down = QuantDense(
             dim,

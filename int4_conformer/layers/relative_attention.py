@@ -24,6 +24,7 @@ import tensorflow as tf
 from int4_conformer.layers.branch_kernel import branch_initializer
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.frames import Frames, Positions, SeesFrames, Span
+from int4_conformer.layers.layer_norm import LayerNorm
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.steppable import State, follow
 from int4_conformer.quant.spec.recipe import Quant, as_recipe
@@ -75,7 +76,7 @@ class RelativeAttention(SeesFrames, keras.layers.Layer):
         self.branch_scale = branch_scale
         self.span = Span(dim=self.head_dim, chunk=chunk, left_context=left_context)
         self.recipe = as_recipe(quant)
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.norm = LayerNorm(name="norm")
         for name in _DENSE_NAMES:
             # A bias on the key shifts all scores of a query alike, which softmax ignores.
             layer = QuantDense(
@@ -118,11 +119,15 @@ class RelativeAttention(SeesFrames, keras.layers.Layer):
         if x.shape[1] is not None:
             # The frames of a segment are the last of those that may be seen.
             own = sin[sin.shape[0] - x.shape[1] :], cos[cos.shape[0] - x.shape[1] :]
-        rotated = self._rotate(self._split_heads(self.position_dense(x)), own)
-        scores = tf.matmul(query, key, transpose_b=True)
+        # The queries are scaled, which are fewer than the scores.
+        scale = self.head_dim**-0.5
+        rotated = self._rotate(
+            self._split_heads(self.position_dense(x)), tuple(scale * part for part in own)
+        )
+        scores = tf.matmul(scale * query, key, transpose_b=True)
         scores += tf.matmul(rotated, tf.concat([cos, sin], axis=-1), transpose_b=True)
         # In float32 under every dtype policy: it has the sum over all frames.
-        scores = tf.cast(scores, tf.float32) * self.head_dim**-0.5
+        scores = tf.cast(scores, tf.float32)
         if frames.bias is not None:
             scores += frames.bias
         context = tf.matmul(tf.cast(tf.nn.softmax(scores), value.dtype), value)

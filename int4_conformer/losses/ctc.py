@@ -33,7 +33,10 @@ def ctc_loss(
     repeated = (labels[:, 1:] == labels[:, :-1]) & (place[1:] < label_lengths[:, None])
     needed = label_lengths + tf.reduce_sum(tf.cast(repeated, tf.int32), axis=1)
     possible = (logit_lengths > 0) & (needed <= logit_lengths)
-    loss = _of_any_shape(blank_id)(
+    compute = functools.partial(_dense_loss, blank_id=blank_id)
+    if not tf.executing_eagerly():
+        compute = _traced_once(blank_id)
+    loss = compute(
         labels,
         tf.cast(logits, tf.float32),
         tf.where(possible, label_lengths, 0),
@@ -42,32 +45,35 @@ def ctc_loss(
     return tf.where(possible, loss, 0.0)
 
 
+def _dense_loss(
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    label_lengths: tf.Tensor,
+    logit_lengths: tf.Tensor,
+    *,
+    blank_id: int,
+) -> tf.Tensor:
+    return tf.nn.ctc_loss(
+        labels,
+        logits,
+        label_lengths,
+        logit_lengths,
+        logits_time_major=False,
+        blank_index=blank_id,
+    )
+
+
 @functools.cache
-def _of_any_shape(blank_id: int) -> Callable[..., tf.Tensor]:
-    """`tf.nn.ctc_loss`, traced without shapes.
+def _traced_once(blank_id: int) -> Callable[..., tf.Tensor]:
+    """`_dense_loss` for all shapes.
 
     The names of its loops do not depend on shapes. Traced for two of them, the loops are taken for
     one another, and TensorFlow complains on stderr.
     """
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None], tf.int32),
-            tf.TensorSpec([None, None, None], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None], tf.int32),
-        ]
-    )
-    def loss(
-        labels: tf.Tensor, logits: tf.Tensor, label_lengths: tf.Tensor, logit_lengths: tf.Tensor
-    ) -> tf.Tensor:
-        return tf.nn.ctc_loss(
-            labels,
-            logits,
-            label_lengths,
-            logit_lengths,
-            logits_time_major=False,
-            blank_index=blank_id,
-        )
-
-    return loss
+    signature = [
+        tf.TensorSpec([None, None], tf.int32),
+        tf.TensorSpec([None, None, None], tf.float32),
+        tf.TensorSpec([None], tf.int32),
+        tf.TensorSpec([None], tf.int32),
+    ]
+    return tf.function(functools.partial(_dense_loss, blank_id=blank_id), input_signature=signature)

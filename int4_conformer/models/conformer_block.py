@@ -8,6 +8,7 @@ import tensorflow as tf
 from int4_conformer.layers.convolution_module import ConvolutionModule
 from int4_conformer.layers.feed_forward import FeedForward
 from int4_conformer.layers.frames import Frames, SeesFrames, Span
+from int4_conformer.layers.layer_norm import LayerNorm
 from int4_conformer.layers.relative_attention import RelativeAttention
 from int4_conformer.layers.steppable import State, joined, named, of_part
 from int4_conformer.quant.spec.recipe import Quant, as_recipe
@@ -95,7 +96,7 @@ class ConformerBlock(SeesFrames, keras.layers.Layer):
             quant=self.recipe.at("convolution"),
             name="convolution",
         )
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.norm = LayerNorm(name="norm")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         parts = (self.ffn_start, self.attention, self.convolution, self.ffn_end, self.norm)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from int4_conformer.errors import UserError
 from int4_conformer.layers.dropout import Dropout, StochasticDepth
 from int4_conformer.layers.frames import Span
+from int4_conformer.layers.layer_norm import LayerNorm
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.steppable import State, Steppable, joined, named, of_part
 from int4_conformer.models.conformer_block import ConformerBlock
@@ -81,7 +82,7 @@ class Encoder(Steppable, keras.layers.Layer):
                 name="subsampling",
             )
         self.input_dense = QuantDense(config.dim, quant=self.recipe.at("input"), name="input")
-        self.input_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="input_norm")
+        self.input_norm = LayerNorm(name="input_norm")
         self.dropout = Dropout(config.dropout)
         self.reduction = None
         if config.reduce_after is not None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.layers.dropout import Dropout
 from int4_conformer.layers.frames import Frames
+from int4_conformer.layers.layer_norm import LayerNorm
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.quant_lstm import QuantLSTMCell
 from int4_conformer.layers.recurrence import States, recurrence
@@ -65,7 +66,7 @@ class LSTMBlock(Steppable, keras.layers.Layer):
         )
         self.projection = QuantDense(dim, quant=self.recipe.at("projection"), name="projection")
         self.dropout = Dropout(dropout)
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.norm = LayerNorm(name="norm")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         cells = [cell for cell in (self.forward, self.backward) if cell is not None]

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from int4_conformer.layers.feed_forward import FeedForward
 from int4_conformer.layers.frames import Frames, SeesFrames
+from int4_conformer.layers.layer_norm import LayerNorm
 from int4_conformer.layers.relative_attention import RelativeAttention
 from int4_conformer.layers.steppable import State, joined, named, of_part
 from int4_conformer.quant.spec.recipe import Quant, as_recipe
@@ -77,7 +78,7 @@ class TransformerBlock(SeesFrames, keras.layers.Layer):
             quant=self.recipe.at("ffn"),
             name="ffn",
         )
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.norm = LayerNorm(name="norm")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         for part in (self.attention, self.ffn, self.norm):

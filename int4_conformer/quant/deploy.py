@@ -23,7 +23,7 @@ from int4_conformer.quant.numerics.activations import quantize_rows
 from int4_conformer.quant.numerics.tensor import QTensor
 from int4_conformer.quant.numerics.weight import quantize_weight
 from int4_conformer.quant.products.base import Products, QuantState, StaticRanges, Weight
-from int4_conformer.quant.products.depthwise import native_depthwise_conv
+from int4_conformer.quant.products.depthwise import conv_by_parts
 from int4_conformer.quant.products.matmul import portable_backend
 from int4_conformer.quant.products.portable_product import portable_product
 from int4_conformer.quant.products.static import deployed_static_product
@@ -130,7 +130,7 @@ class Deployment(Products):
 
     def depthwise_conv(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         # TFLite has a kernel for it.
-        return native_depthwise_conv(x, kernel)
+        return conv_by_parts(x, kernel)
 
     def _held(
         self,
@@ -190,6 +190,12 @@ class FloatTwin(Deployment):
         after = [[0, int(axis == side)] for side in range(2)]
         return dataclasses.replace(tensor, codes=tf.pad(tensor.codes, after))
 
+    def matrix_product(
+        self, x: tf.Tensor, weight: Weight, config: QuantConfig, state: QuantState
+    ) -> tf.Tensor:
+        # No factor that follows changes a weight, of float layers either.
+        return tf.minimum(super().matrix_product(x, weight, config, state), FOLDING_BARRIER)
+
     def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable:
         return tf.Variable(tensor.dequantize(), trainable=False, name=name)
 
@@ -201,7 +207,7 @@ class FloatTwin(Deployment):
             x = tf.pad(x, [[0, 0], [0, padding]])
         x = tf.minimum(x, FOLDING_BARRIER)
         y = tf.matmul(x, held.in_graph, transpose_b=held.axis == 1)
-        return tf.minimum(y if bias is None else y + bias, FOLDING_BARRIER)
+        return y if bias is None else y + bias
 
     def _looked_up(self, ids: tf.Tensor, held: DeployedMatrix) -> tf.Tensor:
         return tf.gather(held.in_graph, ids)

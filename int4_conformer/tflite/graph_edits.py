@@ -63,3 +63,15 @@ def empty_orphans(model: schema.ModelT) -> None:
     for index, buffer in enumerate(model.buffers):
         if index not in used_buffers:
             buffer.data = None
+
+
+def drop_unused_buffers(model: schema.ModelT) -> None:
+    """Takes out buffers that no tensor and no metadata entry has; the first one, which is that of
+    all tensors without values, stays."""
+    holders = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors]
+    holders += model.metadata or []
+    used = sorted({0, *(holder.buffer for holder in holders)})
+    place = {buffer: index for index, buffer in enumerate(used)}
+    model.buffers = [model.buffers[buffer] for buffer in used]
+    for holder in holders:
+        holder.buffer = place[holder.buffer]

@@ -19,6 +19,7 @@ from int4_conformer.tflite import flatbuffer, graph_edits, runtime_limits
 from int4_conformer.tflite.deployed_weight import DeployedWeight
 from int4_conformer.tflite.folding_barriers import remove_barriers
 from int4_conformer.tflite.operator_versions import set_versions
+from int4_conformer.tflite.row_reshapes import drop_row_reshapes
 from int4_conformer.tflite.static_matmul import make_static
 from int4_conformer.tflite.tensor_names import name_tensors
 
@@ -47,6 +48,7 @@ def pack(
     for weight in weights:
         runtime_limits.require_storable(weight)
     remove_barriers(model)
+    drop_row_reshapes(model)
     by_bits = _by_bits(weights)
     missing = {alike[0].name for alike in by_bits.values()}
     parameters: dict[str, qtyping.TensorTransformationParams] = {}
@@ -92,6 +94,7 @@ def pack(
     set_versions(packed)
     name_tensors(packed, {*named, *(weight.name for weight in weights)})
     _share_zero_points(packed)
+    graph_edits.drop_unused_buffers(packed)
     return _serialized(packed, {})
 
 
@@ -149,13 +152,15 @@ def _slim(model: schema.ModelT, subgraph: schema.SubGraphT, subgraph_index: int)
 
     Names of constants get their subgraph's number, since the packer tells tensors apart by name.
     """
-    inputs = set(subgraph.inputs) if subgraph_index == 0 else ()
+    entered = {signature.subgraphIndex for signature in model.signatureDefs or ()}
+    inputs = set(subgraph.inputs) if subgraph_index in {0, *entered} else ()
     for index, tensor in enumerate(subgraph.tensors):
+        if tensor.quantization is not None and tensor.quantization.scale is None:
+            tensor.quantization = None
         if model.buffers[tensor.buffer].data is not None:
             tensor.name = f"{tensor.name.decode()}@{subgraph_index}".encode()
         elif index not in inputs:
             tensor.name, tensor.buffer, tensor.shapeSignature = b"", 0, None
-            tensor.quantization = None
 
 
 def _share_zero_points(model: schema.ModelT) -> None:

@@ -132,7 +132,7 @@ def assert_close(results, expected):
 def test_a_depthwise_convolution_and_its_gradients_are_those_of_the_op(size):
     x, kernel, dy = operands(*size)
     expected = with_gradients(functools.partial(by_tensorflow, before=size[1]), x, kernel, dy)
-    convolve = functools.partial(depthwise_conv, before=size[1])
+    convolve = functools.partial(depthwise_conv, before=size[1], given=size[1])
     for compiled in (None, False, True):
         run = convolve if compiled is None else tf.function(convolve, jit_compile=compiled)
         assert_close(with_gradients(run, x, kernel, dy), expected)
@@ -144,8 +144,17 @@ def test_a_depthwise_kernel_sees_nothing_beyond_its_chunk(chunk, before, taps):
     x, kernel, dy = operands(2, before, 12, 3, taps)
     options = {"before": before, "chunk": chunk}
     expected = with_gradients(functools.partial(by_tensorflow, **options), x, kernel, dy)
-    convolve = functools.partial(depthwise_conv, **options)
+    convolve = functools.partial(depthwise_conv, given=options["before"], **options)
     assert_close(with_gradients(convolve, x, kernel, dy), expected)
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 4])
+@pytest.mark.parametrize(("before", "taps"), [(0, 1), (2, 3), (3, 8)])
+def test_without_frames_to_look_back_to_there_are_zeros(before, taps, chunk):
+    x, kernel = map(tf.constant, operands(2, before, 12, 3, taps)[:2])
+    convolve = functools.partial(depthwise_conv, kernel=kernel, before=before, chunk=chunk)
+    zeros = tf.concat([tf.zeros_like(x[:, :before]), x[:, before:]], axis=1)
+    assert_close([convolve(x[:, before:])], [convolve(zeros, given=before)])
 
 
 @pytest.mark.parametrize("chunk", [None, 3])
@@ -154,7 +163,7 @@ def test_a_depthwise_convolution_of_unknown_sizes(shape, chunk):
     x, kernel, dy = operands(2, 1, 9, 3, 4)
     options = {"before": 1, "chunk": chunk}
     run = tf.function(
-        functools.partial(depthwise_conv, **options),
+        functools.partial(depthwise_conv, given=options["before"], **options),
         input_signature=[tf.TensorSpec(shape), tf.TensorSpec([4, 3])],
     )
     expected = with_gradients(functools.partial(by_tensorflow, **options), x, kernel, dy)

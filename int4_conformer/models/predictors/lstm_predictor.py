@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.layers.layer_norm import LayerNorm
 from int4_conformer.layers.projected_lstm import ProjectedLSTM
 from int4_conformer.layers.steppable import State, joined, named, of_part
 from int4_conformer.models.model_config import PredictorConfig
@@ -36,10 +37,7 @@ class LSTMPredictor(Predictor):
             ProjectedLSTM(config.units, config.projection, quant=self.recipe.at(name), name=name)
             for name in (f"layer_{i}" for i in range(config.layers))
         ]
-        self.layer_norms = [
-            keras.layers.LayerNormalization(epsilon=1e-5, name=f"{layer.name}_norm")
-            for layer in self.layers
-        ]
+        self.layer_norms = [LayerNorm(name=f"{layer.name}_norm") for layer in self.layers]
 
     def _build_network(self) -> None:
         width = self.config.embedding_dim

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from int4_conformer.layers.layer_norm import LayerNorm
 from int4_conformer.layers.quant_dense import QuantDense
 from int4_conformer.layers.quant_embedding import QuantEmbedding
 from int4_conformer.layers.steppable import State, Steppable
@@ -59,7 +60,7 @@ class Predictor(Steppable, keras.layers.Layer):
         self.projection = QuantDense(
             output_dim, "silu", quant=self.recipe.at("projection"), name="projection"
         )
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.norm = LayerNorm(name="norm")
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         self.embedding.build()

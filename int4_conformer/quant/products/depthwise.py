@@ -1,9 +1,16 @@
 """Depthwise convolution over time: by TensorFlow's op, and as a sum over taps, which XLA compiles
 well."""
 
+import functools
+import operator
+
 import tensorflow as tf
 
 from int4_conformer.xla import fused
+
+# Of a depthwise kernel; what is longer, XNNPACK computes as convolutions of one channel each, which
+# take longer by a factor of ten and more.
+MOST_FAST_TAPS = 25
 
 
 def native_depthwise_conv(
@@ -25,8 +32,32 @@ def native_depthwise_conv(
         kernel = kernel[..., None]
     # The op knows strides or dilations, not both. It wants an image; this one is a row high.
     strides, skipped = ([1, stride, stride, 1], 1) if dilation == 1 else ([1] * 4, stride)
-    y = tf.nn.depthwise_conv2d(x[:, None], kernel[None], strides, "VALID", dilations=[1, dilation])
-    return y[:, 0, ::skipped]
+    image = tf.expand_dims(x, axis=1)
+    y = tf.nn.depthwise_conv2d(image, kernel[None], strides, "VALID", dilations=[1, dilation])
+    y = tf.squeeze(y, axis=1)
+    return y if skipped == 1 else y[:, ::skipped]
+
+
+def conv_by_parts(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """`native_depthwise_conv` of as many taps at a time as XNNPACK has fast kernels for.
+
+    Args:
+        x: float [batch, time + taps - 1, channels].
+        kernel: float [taps, channels].
+
+    Returns:
+        float [batch, time, channels].
+    """
+    taps = kernel.shape[0]
+    parts = []
+    for start in range(0, taps, MOST_FAST_TAPS):
+        part = kernel[start : start + MOST_FAST_TAPS]
+        # What its taps see, counted from the end, so that the time need not be known.
+        left_out = taps - start - part.shape[0]
+        seen = x if part.shape[0] == taps else x[:, start : -left_out or None]
+        parts.append(native_depthwise_conv(seen, part))
+    # Not tf.add_n, an operator that XNNPACK leaves to others.
+    return functools.reduce(operator.add, parts)
 
 
 @tf.custom_gradient
