@@ -131,30 +131,33 @@ def _recognised(found: Sequence[tuple[Arrays, Arrays]]) -> str:
 
 def _within(found: Sequence[tuple[Arrays, Arrays]], taps: Sequence[Tap], xnnpack: bool) -> str:
     """Where the numbers of utterances part."""
-    from int4_conformer.quant import quantize_rows
-
-    scheme = "int8_asymmetric" if xnnpack else "int8_symmetric"
     apart = [
         tap for tap in taps if any(not np.array_equal(a[tap.name], b[tap.name]) for a, b in found)
     ]
     first = f"{apart[0].tensor}, of {apart[0].operator}" if apart else "none"
-    codes, differing = collections.Counter(), collections.Counter()
+    steps = collections.defaultdict(list)
     for here, arm in found:
         for tap in taps:
             for weight in tap.weights:
-                block = "/".join(weight.split("/")[:2])
-                a, b = (
-                    quantize_rows(x.reshape(-1, x.shape[-1]), scheme).codes.numpy()
-                    for x in (here[tap.name], arm[tap.name])
-                )
-                codes[block] += a.size
-                differing[block] += np.sum(a != b)
-    table = columns(
-        ("block", "codes", "differ"),
-        [(b, f"{codes[b]:,}", f"{differing[b] / codes[b]:.3%}") for b in codes],
-        "<>>",
-    )
+                a, b = (_codes(outputs[tap.name], xnnpack) for outputs in (here, arm))
+                steps["/".join(weight.split("/")[:2])].append(np.abs(a - b).ravel())
+    rows = []
+    for block, parts in steps.items():
+        differences = np.concatenate(parts)
+        share, most = np.mean(differences > 0), differences.max()
+        rows.append((block, f"{differences.size:,}", f"{share:.3%}", f"{most}"))
+    table = columns(("block", "codes", "differ", "by at most"), rows, "<>>>")
     return f"first to differ: {first}\n\n{table}"
+
+
+def _codes(x: np.ndarray, xnnpack: bool) -> np.ndarray:
+    """The 8-bit codes of activations, less the zero points of their rows."""
+    from int4_conformer.quant import quantize_rows
+
+    scheme = "int8_asymmetric" if xnnpack else "int8_symmetric"
+    rows = quantize_rows(x.reshape(-1, x.shape[-1]), scheme)
+    codes = rows.codes.numpy().astype(np.int32)
+    return codes if rows.zero_point is None else codes - rows.zero_point.numpy()
 
 
 COMMAND = app.Command(

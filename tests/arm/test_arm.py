@@ -15,6 +15,7 @@ from int4_conformer.cli import app
 from int4_conformer.export import export_keras_tflite
 from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.layers import QuantDense
+from int4_conformer.tflite import flatbuffer
 from tests.arm import kit
 from tests.quant import reference
 from tests.support import tiny
@@ -75,36 +76,47 @@ def test_a_file_with_taps_gives_what_it_gave_and_more(here, recognizer):
             np.testing.assert_array_equal(more[tap.name], again[tap.name])
 
 
-def test_taps_know_what_they_are_multiplied_by(here, recognizer):
+def test_products_within_a_recogniser_are_those_of_its_integers(here, recognizer):
+    """Of all weights that are multiplied outside of the search's loop, of 2, 4 and 8 bits."""
     content, taps = kit.taps.tapped(recognizer.read_bytes())
-    weights = {w.name: w for w in tiny.shared_weights(tiny.TWO_FOUR_EIGHT)}
-    multiplied = [name for tap in taps for name in tap.weights]
-    assert set(multiplied) == {name for name in weights if name.startswith("encoder/")} | {
-        "joint/encoder/kernel"
-    }
-    ((outputs, _),) = here.outputs(content, calls(7))
-    checked = 0
-    for tap in taps:
-        for name in tap.weights:
-            rows = outputs[tap.name].reshape(-1, outputs[tap.name].shape[-1])
-            product = integer_product(rows, weights[name])
-            products = [outputs[t.name] for t in taps if t.tensor.partition("@")[0] == layer(name)]
-            # What has neither bias nor function is there as it is.
-            checked += any(
-                x.size == product.size and np.array_equal(x.reshape(product.shape), product)
-                for x in products
-            )
-    assert checked > 0
-
-
-def layer(weight):
-    return weight.rpartition("/")[0]
+    ((outputs, _),) = here.outputs(content, calls(12))
+    model = flatbuffer.load(recognizer.read_bytes())
+    (graph,) = [
+        s.subgraphIndex for s in model.signatureDefs if s.signatureKey == b"serving_default"
+    ]
+    constants = {c.tensor: c for c in flatbuffer.constants(model) if c.subgraph == graph}
+    known = {tap.name for tap in taps}
+    widths = set()
+    for operator in flatbuffer.operators(model):
+        if operator.name != "FULLY_CONNECTED" or operator.subgraph != graph:
+            continue
+        x, kernel, *bias = operator.inputs
+        weight, ends = constants[kernel], (f"tap_{x}", f"tap_{operator.outputs[0]}")
+        if not weight.dtype.startswith("int") or not known.issuperset(ends):
+            continue
+        rows, products = (outputs[name] for name in ends)
+        expected = integer_product(rows.reshape(-1, rows.shape[-1]), weight)
+        if bias and bias[0] in constants:
+            expected += constants[bias[0]].values()
+        atol = 1e-6 * np.abs(expected).max()
+        np.testing.assert_allclose(products.reshape(expected.shape), expected, rtol=0, atol=atol)
+        widths.add(weight.dtype)
+    assert widths == {"int2", "int4", "int8"}
 
 
 def integer_product(rows, weight):
     codes, scale, zero_point = reference.quantize_rows(rows, "int8_asymmetric")
-    sums = (codes.astype(np.int64) - zero_point) @ weight.codes.T.astype(np.int64)
+    sums = (codes.astype(np.int64) - zero_point) @ weight.values().T.astype(np.int64)
     return sums.astype(F) * scale.astype(F) * weight.scale
+
+
+def test_taps_know_what_they_are_multiplied_by(recognizer):
+    _, taps = kit.taps.tapped(recognizer.read_bytes())
+    multiplied = [name for tap in taps for name in tap.weights]
+    weights = {weight.name for weight in tiny.shared_weights(tiny.TWO_FOUR_EIGHT)}
+    assert set(multiplied) == {name for name in weights if name.startswith("encoder/")} | {
+        "joint/encoder/kernel"
+    }
 
 
 def compare(*arguments):
