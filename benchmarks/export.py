@@ -1,6 +1,7 @@
 """Size and speed of the exported files, 4 bits against float32, with random weights.
 
     python benchmarks/export.py --presets=tiny,conformer_s,conformer_l
+    python benchmarks/export.py --presets=conformer_l --recipes=w4a8,w2a8
 
 exports each preset with both recipes and times whole utterances through `Recognizer` on one
 thread, the two files in turn, so that the ratio holds when the machine's speed drifts; the median
@@ -28,11 +29,11 @@ from int4_conformer.text.vocabulary import BLANK, Vocabulary
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("presets", ["tiny", "conformer_s", "conformer_m", "conformer_l"], "Presets.")
+flags.DEFINE_list("recipes", ["float", "w4a8"], "Two recipes: the second against the first.")
 flags.DEFINE_integer("vocab_size", 1024, "Output symbols.")
 flags.DEFINE_float("seconds", 10.0, "Length of the utterance.")
 flags.DEFINE_integer("runs", 11, "Timed runs of each file.")
 
-_RECIPES = ("float", "w4a8")
 _COLD_START = """
 import sys, time
 start = time.perf_counter()
@@ -49,14 +50,16 @@ def main(_: list[str]) -> None:
     vocabulary = Vocabulary(pieces=(BLANK, *(f"p{i}" for i in range(1, FLAGS.vocab_size))))
     samples = np.random.default_rng(0).normal(scale=0.1, size=int(16000 * FLAGS.seconds))
     samples = samples.astype(np.float32)
+    first, second = FLAGS.recipes
     print(
-        "| preset | parameters | float32 bytes | int4 bytes | smaller | float32 | int4 | faster |"
+        f"| preset | parameters | {first} bytes | {second} bytes | smaller | {first} | {second} | "
+        "faster |"
     )
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in FLAGS.presets:
-            files = [Path(folder) / f"{name}_{recipe}.tflite" for recipe in _RECIPES]
-            for recipe, file in zip(_RECIPES, files, strict=True):
+            files = [Path(folder) / f"{name}_{recipe}.tflite" for recipe in FLAGS.recipes]
+            for recipe, file in zip(FLAGS.recipes, files, strict=True):
                 parameters = _export(name, recipe, vocabulary, file)
             recognizers = [Recognizer(file) for file in files]
             times = [_time(recognizers, samples) for _ in range(FLAGS.runs + 1)][1:]
@@ -69,8 +72,8 @@ def main(_: list[str]) -> None:
                 f"{ratio:.2f}x |",
                 flush=True,
             )
-        imported, first = _cold_start(files[1])
-        print(f"\n{name}, cold process: import {imported:.2f} s, first transcript {first:.2f} s")
+        imported, transcript = _cold_start(files[1])
+        print(f"\n{name}, cold process: import {imported:.2f} s, transcript {transcript:.2f} s")
 
 
 def _export(name: str, recipe: str, vocabulary: Vocabulary, file: Path) -> int:

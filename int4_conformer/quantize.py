@@ -217,9 +217,9 @@ def summary(model: keras.layers.Layer) -> str:
     """A table of a model's quantized layers, and of those that multiply in float.
 
     For each: path, class, scheme, number of weights, and their bytes in a `.tflite` file and in
-    float32; then the same of all other weights, and of the model. Below it, weights of at most 4
-    bits and an odd number of inputs: a file holds one more for each of their outputs, a zero, since
-    LiteRT multiplies rows of even width alone.
+    float32; then the same of all other weights, and of the model. Below it, weights whose inputs do
+    not fill whole bytes, an odd number in 4 bits for example: a file holds zeros after them, since
+    LiteRT multiplies rows of whole bytes alone.
 
     Args:
         model: built, of any kind.
@@ -235,7 +235,10 @@ def summary(model: keras.layers.Layer) -> str:
         weights = layer.weight_count if is_quantized else _float_count(layer)
         nbytes = layer.stored_bytes() if is_quantized else 4 * weights
         if is_quantized:
-            padded += [f"{path}/{name} ({count})" for name, count in layer.odd_inputs().items()]
+            padded += [
+                f"{path}/{name} ({inputs} to {whole})"
+                for name, (inputs, whole) in layer.padded_inputs().items()
+            ]
         scheme = layer.quant.name if is_quantized else _FLOAT.name
         rows.append((path, type(layer).__name__, scheme, weights, nbytes))
         counted, stored = counted + weights, stored + nbytes
@@ -249,7 +252,7 @@ def summary(model: keras.layers.Layer) -> str:
         [(*row[:3], *(f"{figure:,}" for figure in (*row[3:], 4 * row[3]))) for row in rows],
         "<<<>>>",
     )
-    return f"{table}\n\nodd inputs, padded with a zero: {', '.join(padded)}" if padded else table
+    return f"{table}\n\ninputs padded with zeros: {', '.join(padded)}" if padded else table
 
 
 def _float_count(layer: keras.layers.Layer) -> int:

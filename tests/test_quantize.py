@@ -380,14 +380,18 @@ def test_the_summary_of_a_recogniser():
 
 
 def test_the_summary_says_which_rows_are_padded():
+    sizes = {"one": 5, "two": 6, "three": 5, "four": 4}
     model = keras.Sequential(
-        [keras.Input([7]), keras.layers.Dense(5, name="one"), keras.layers.Dense(4, name="two")]
+        [keras.Input([7]), *(keras.layers.Dense(size, name=name) for name, size in sizes.items())]
     )
-    text = summary(quantize_model(model, recipe(("one", "w4c_a8d"), ("two", "w8c_a8d"))))
+    schemes = ("w4c_a8d", "w2c_a8d", "w4c_a8d", "w8c_a8d")
+    text = summary(quantize_model(model, recipe(*zip(sizes, schemes, strict=True))))
     *table, empty, note = text.splitlines()
-    assert (empty, note) == ("", "odd inputs, padded with a zero: one/kernel (7)")
-    # Eight codes for each of five outputs; five scales, five biases.
+    padded = "one/kernel (7 to 8), two/kernel (5 to 8)"
+    assert (empty, note) == ("", f"inputs padded with zeros: {padded}")
+    # Eight codes for each output; a scale and a bias each.
     assert table[1].split() == ["one", "QuantDense", "w4c_a8d", "40", str(20 + 20 + 20), "160"]
+    assert table[2].split() == ["two", "QuantDense", "w2c_a8d", "36", str(12 + 24 + 24), "144"]
 
 
 def test_what_quantization_adds_is_not_counted():

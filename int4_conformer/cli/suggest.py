@@ -35,7 +35,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_list(
         "schemes",
-        ["w4c_a8d", "w8c_a8d", "float"],
+        ["w2c_a8d", "w4c_a8d", "w8c_a8d", "float"],
         "What to choose from for each layer, the smallest first.",
         flag_values=values,
     )

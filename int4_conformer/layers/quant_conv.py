@@ -139,7 +139,7 @@ class QuantDepthwiseConv1D(_QuantConv, keras.layers.DepthwiseConv1D):
         # A file holds the values, for want of kernels that take integers (`quant.conv`).
         return super().stored_bytes(QuantConfig())
 
-    def odd_inputs(self) -> dict[str, int]:
+    def padded_inputs(self) -> dict[str, tuple[int, int]]:
         return {}
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:

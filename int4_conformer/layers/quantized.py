@@ -88,14 +88,14 @@ class Quantized:
                 stored += config.stored_bytes(weights, shape[part._sum_axis]) - 4 * weights
         return stored
 
-    def odd_inputs(self) -> dict[str, int]:
-        """Number of inputs of the weights that a `.tflite` file pads with a zero for each output:
-        those of at most 4 bits, where it is odd."""
+    def padded_inputs(self) -> dict[str, tuple[int, int]]:
+        """Number of inputs of the weights that a `.tflite` file pads with zeros for each output,
+        without and with these: those whose codes do not fill whole bytes."""
         return {
-            name: shape[part._sum_axis]
+            name: (inputs, inputs + part.quant.padding(inputs))
             for part in self.parts()
             for name, shape in part._matrix_shapes.items()
-            if (part.quant.weight_bits or 8) <= 4 and shape[part._sum_axis] % 2
+            if part.quant.padding(inputs := shape[part._sum_axis])
         }
 
     def parts(self) -> list["Quantized"]:

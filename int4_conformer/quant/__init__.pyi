@@ -2,8 +2,8 @@ from .context import at_step as at_step
 from .context import backend_table as backend_table
 from .context import checks as checks
 from .numerics.activations import quantize_rows as quantize_rows
-from .numerics.pack import pack_int4 as pack_int4
-from .numerics.pack import unpack_int4 as unpack_int4
+from .numerics.pack import pack_codes as pack_codes
+from .numerics.pack import unpack_codes as unpack_codes
 from .numerics.tensor import QTensor as QTensor
 from .numerics.tensor import quantize as quantize
 from .products.activation_products import activation_einsum as activation_einsum

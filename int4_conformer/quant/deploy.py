@@ -145,7 +145,7 @@ class Deployment(Products):
             with tf.init_scope():
                 tensor = quantize_weight(weight.matrix(), config, weight.axis, clip=state.clip)
                 if weights is self.matrices:
-                    tensor = self._padded(tensor, weight.axis)
+                    tensor = self._padded(tensor, weight.axis, config)
                 ranges = _fixed(state.ranges)
                 if config.activation == "int8_static" and ranges is None:
                     # A table in which vectors are looked up, and nothing else.
@@ -162,7 +162,7 @@ class Deployment(Products):
                 )
         return weights[name]
 
-    def _padded(self, tensor: QTensor, axis: int) -> QTensor:
+    def _padded(self, tensor: QTensor, axis: int, config: QuantConfig) -> QTensor:
         """A matrix as the target multiplies it, perhaps with zeros after its last inputs."""
         return tensor
 
@@ -182,12 +182,12 @@ class FloatTwin(Deployment):
     """A float32 graph whose weights lie on their grids and whose 8-bit activations are left to the
     runtime, as a TFLite file is packed from."""
 
-    def _padded(self, tensor: QTensor, axis: int) -> QTensor:
-        # LiteRT has INT4 kernels for an even number of inputs alone. A zero changes no sum, and no
-        # range of activations: all of them contain it.
-        if tensor.bits > 4 or tensor.codes.shape[axis] % 2 == 0:
+    def _padded(self, tensor: QTensor, axis: int, config: QuantConfig) -> QTensor:
+        # Zeros change no sum, and no range of activations: all of them contain it.
+        padding = config.padding(tensor.codes.shape[axis])
+        if not padding:
             return tensor
-        after = [[0, int(axis == side)] for side in range(2)]
+        after = [[0, padding if axis == side else 0] for side in range(2)]
         return dataclasses.replace(tensor, codes=tf.pad(tensor.codes, after))
 
     def matrix_product(

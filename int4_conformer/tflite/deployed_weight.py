@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from int4_conformer.errors import UserError
+from int4_conformer.quant.spec.quant_config import storage_bits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,8 +65,8 @@ class DeployedWeight:
 
     @property
     def storage_bits(self) -> int:
-        """Bits of the TFLite type: INT4 for up to 4, else INT8."""
-        return 4 if self.bits <= 4 else 8
+        """Bits of the TFLite type: INT2 for 2, INT4 for up to 4 and for blocks, else INT8."""
+        return storage_bits(self.bits, self.block)
 
     @property
     def integer_kernel(self) -> bool:

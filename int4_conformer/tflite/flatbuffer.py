@@ -33,9 +33,9 @@ class Constant:
 
     name: str
     shape: tuple[int, ...]
-    # The schema's type in lower case: "float32", "int4", "int8", "int32", ...
+    # The schema's type in lower case: "float32", "int2", "int4", "int8", "int32", ...
     dtype: str
-    # uint8 [nbytes], a view of the file: the values as stored, int4 codes two a byte.
+    # uint8 [nbytes], a view of the file: the values as stored, int4 codes two a byte, int2 four.
     data: np.ndarray = dataclasses.field(repr=False)
     # float32 [channels], or [channels, blocks]; None where the tensor is not quantized.
     scale: np.ndarray | None = dataclasses.field(repr=False)
@@ -64,13 +64,14 @@ class Constant:
         return math.prod(self.shape)
 
     def values(self) -> np.ndarray:
-        """The values in `shape`: int4 as int8 codes, other types in the NumPy type of their name.
+        """The values in `shape`: int4 and int2 as int8 codes, other types in the NumPy type of
+        their name.
 
         Raises:
           UserError: NumPy has no such type, or the data do not fill the shape.
         """
-        if self.dtype == "int4":
-            return pack.unpack_int4(self.data, self.shape)
+        if self.dtype in ("int2", "int4"):
+            return pack.unpack_codes(self.data, self.shape, int(self.dtype[3:]))
         try:
             return self.data.view(self.dtype).reshape(self.shape)
         except (TypeError, ValueError) as error:

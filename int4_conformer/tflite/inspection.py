@@ -14,7 +14,7 @@ from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite import metadata as metadata_lib
 from int4_conformer.tflite.flatbuffer import Constant
 from int4_conformer.tflite.metadata import Metadata
-from int4_conformer.tflite.operator_versions import required_runtime
+from int4_conformer.tflite.operator_versions import required_runtime, runtimes_text
 
 # The types of weights; int32, int64 and bool constants are shapes, axes and indices, unless they
 # have a scale.
@@ -114,9 +114,7 @@ class Inspection:
     def table(self) -> str:
         """Text for people: a summary, what the bytes are for, and the tensors, largest first."""
         recipe = f", recipe {self.metadata.recipe}" if self.metadata else ""
-        needs = (
-            f"\nneeds TensorFlow Lite {self.runtime} or later, or LiteRT" if self.runtime else ""
-        )
+        needs = f"\nneeds {runtimes_text(self.runtime)}" if self.runtime else ""
         held = [
             (
                 f"{total.use}, {total.dtype}",

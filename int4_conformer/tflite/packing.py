@@ -31,10 +31,10 @@ def pack(
 ) -> bytes:
     """Serialises a float model with its quantized weights as integers.
 
-    Matmuls with int8 activations keep their FULLY_CONNECTED operator with an INT4 or INT8 filter,
-    between QUANTIZE and DEQUANTIZE where the activations are static; look-ups in a quantized table
-    become EMBEDDING_LOOKUP; weights meant for other activations go through DEQUANTIZE into a float
-    kernel.
+    Matmuls with int8 activations keep their FULLY_CONNECTED operator with an INT2, INT4 or INT8
+    filter, between QUANTIZE and DEQUANTIZE where the activations are static; look-ups in a
+    quantized table become EMBEDDING_LOOKUP; weights meant for other activations go through
+    DEQUANTIZE into a float kernel.
 
     Args:
         model: as `flatbuffer.load` gives it; it is changed.
@@ -42,8 +42,8 @@ def pack(
         named: paths of weights that stay float, and that constants of the model are named after.
 
     Raises:
-        UserError: a weight is not in the model, the runtime has no kernel for it (an odd input
-            width, a block size), or weights of equal values are quantized differently.
+        UserError: a weight is not in the model, the runtime has no kernel for it (rows of
+            no whole bytes, a block size), or weights of equal values are quantized differently.
     """
     for weight in weights:
         runtime_limits.require_storable(weight)

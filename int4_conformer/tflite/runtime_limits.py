@@ -35,10 +35,11 @@ def require_matmul(weight: DeployedWeight) -> None:
         UserError: the runtime has no such kernel.
     """
     width = weight.codes.shape[1]
-    if weight.storage_bits == 4 and width % 2:
+    codes = 8 // weight.storage_bits
+    if width % codes:
         raise UserError(
-            f"{weight.name} has input width {width}; INT4 filters need an even one, so widen the "
-            "layer or give it 8 bits in the recipe."
+            f"{weight.name} has input width {width}; INT{weight.storage_bits} filters need a "
+            f"multiple of {codes}, so widen the layer or give it 8 bits in the recipe."
         )
 
 

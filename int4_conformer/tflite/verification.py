@@ -18,7 +18,7 @@ _FILTER_INPUT = 1
 def verify(content: bytes, weights: Sequence[DeployedWeight]) -> None:
     """Checks that a file computes with the checkpoint's integers.
 
-    - Each weight, or one equal to it, is there, as INT4 (INT8 above 4 bits) [out, in], its codes,
+    - Each weight, or one equal to it, is there, as INT2, INT4 or INT8 [out, in], its codes,
       scales and blocks bit-equal to the checkpoint's, quantized_dimension 0 and zero points 0.
     - Each is used only as the filter of a FULLY_CONNECTED or the table of an EMBEDDING_LOOKUP, or
       is dequantized if its activations are not 8 bits.

@@ -23,7 +23,8 @@ def test_it_ranks_the_layers(suggested):
     output, result = suggested
     assert result.status == 0, result.err
     lines = result.out.splitlines()
-    assert ["layer", "w4c_a8d", "w8c_a8d", "suggested", "bytes"] in [x.split() for x in lines]
+    header = ["layer", "w2c_a8d", "w4c_a8d", "w8c_a8d", "suggested", "bytes"]
+    assert header in [x.split() for x in lines]
     assert any(line.startswith("encoder/block_0/ffn_start/up ") for line in lines)
     assert re.search(r"error of the logits: [12]\.\d\d% measured", result.out)
     assert lines[-1] == f"recipe: {output}"

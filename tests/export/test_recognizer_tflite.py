@@ -21,13 +21,14 @@ from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tflite import flatbuffer
+from int4_conformer.tflite.inspection import inspect_tflite
 from int4_conformer.tflite.metadata import read
 from int4_conformer.tflite.verification import verify
 from tests.quant import reference
 from tests.support import tiny
 
 RECIPES = [
-    *("w4a8", "w8a8", "float", "w4a8sym", tiny.ENCODER_ALONE),
+    *("w4a8", "w8a8", "float", "w4a8sym", tiny.ENCODER_ALONE, "w2a8", tiny.TWO_FOUR_EIGHT),
     *(pytest.param(recipe, marks=pytest.mark.heavy) for recipe in ("w4a4sym", "w4")),
 ]
 # One recogniser has an output layer of its own.
@@ -102,7 +103,7 @@ def test_words_have_the_times_and_confidence_of_the_model(exported, recipe):
     assert words
 
 
-@pytest.mark.parametrize("recipe", ["w4a8", "w8a8", "w4a4sym", "w4"])
+@pytest.mark.parametrize("recipe", ["w2a8", "w4a8", "w8a8", "w4a4sym", "w4"])
 def test_integers_are_those_of_the_checkpoint(exported, recipe):
     model, path = exported(recipe)
     bits = model.config.recipe.rules[0][1].weight_bits
@@ -115,8 +116,10 @@ def test_integers_are_those_of_the_checkpoint(exported, recipe):
         codes, scale = reference.quantize(value, bits, axes=(1,))
         assert named(path, name)
         for constant in named(path, name):
-            assert constant.dtype == ("int4" if bits <= 4 else "int8")
-            np.testing.assert_array_equal(constant.values(), codes)
+            assert constant.dtype == f"int{bits}"
+            # Zeros fill the last byte of a row.
+            np.testing.assert_array_equal(constant.values()[:, : codes.shape[1]], codes)
+            assert not constant.values()[:, codes.shape[1] :].any()
             np.testing.assert_array_equal(constant.scale, scale[:, 0])
         # Neither the float weight nor its on_grid twin is left.
         for constant in constants(path):
@@ -127,6 +130,26 @@ def test_integers_are_those_of_the_checkpoint(exported, recipe):
                     )
         checked += 1
     assert checked == len(weights_of(recipe)) == (16 if recipe == UNTIED else 15)
+
+
+def test_each_weight_has_the_type_of_its_bits(exported):
+    _, path = exported(tiny.TWO_FOUR_EIGHT)
+    types = {"int2": 0, "int4": 0, "int8": 0}
+    for weight in weights_of(tiny.TWO_FOUR_EIGHT):
+        (dtype,) = {constant.dtype for constant in named(path, weight.name)}
+        assert dtype == f"int{weight.bits}"
+        assert all(c.size == 8 * c.nbytes // weight.bits for c in named(path, weight.name))
+        types[dtype] += 1
+    assert min(types.values()) > 0
+
+
+def test_2_bits_make_the_smaller_file(exported):
+    """By half of the bytes of the codes, and no other."""
+    two, four = (inspect_tflite(exported(recipe)[1]) for recipe in ("w2a8", "w4a8"))
+    (twos,) = [total for total in two.totals if total.dtype == "int2"]
+    (fours,) = [total for total in four.totals if total.dtype == "int4"]
+    assert (twos.values, twos.nbytes) == (fours.values, fours.nbytes / 2)
+    assert four.total_bytes - two.total_bytes == pytest.approx(twos.nbytes, abs=100)
 
 
 def test_a_tied_table_is_stored_once(exported):

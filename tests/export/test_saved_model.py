@@ -20,7 +20,7 @@ from int4_conformer.export.served.serving_signatures import BEAM
 from int4_conformer.export.served.warmup import WARMUP_FILE
 from int4_conformer.layers.paths import by_path
 from int4_conformer.lite.recognizer import Recognizer
-from int4_conformer.quant.numerics.pack import pack_int4
+from int4_conformer.quant.numerics.pack import pack_codes
 from tests.quant import reference
 from tests.support import pairs, tiny
 
@@ -423,7 +423,7 @@ def test_quantized_weights_are_stored_as_nibbles(whole):
         master = variable.numpy()
         codes, scale = reference.quantize(master, 4, axes=(int(name.endswith("embeddings")),))
         # Once: all uses of a weight share its integers.
-        assert variables.count(content(pack_int4(codes))) == 1, name
+        assert variables.count(content(pack_codes(codes, 4))) == 1, name
         assert content(scale) in variables, name
         for whole_bytes in (master, codes * scale, codes.astype(np.float32), codes):
             for stored in (variables, constants):

@@ -29,7 +29,7 @@ def test_in_float_it_is_the_embedding_of_keras():
     np.testing.assert_array_equal(layer(IDS), expected(IDS))
 
 
-@pytest.mark.parametrize(("quant", "bits"), [("w4", 4), ("w4a8", 4), ("w6a8", 6)])
+@pytest.mark.parametrize(("quant", "bits"), [("w2a8", 2), ("w4", 4), ("w4a8", 4), ("w6a8", 6)])
 def test_rows_are_on_their_grids(quant, bits):
     layer = built(quant)
     on_grid = reference.on_grid(layer.embeddings.numpy(), bits, axes=(1,))

@@ -14,10 +14,10 @@ EVERY_LAYER = pytest.mark.parametrize("case", battery.CASES, ids=lambda case: ca
 
 
 @EVERY_LAYER
-@pytest.mark.parametrize("scheme", ["w3c", "w8t", "w4b32_a8d"])
+@pytest.mark.parametrize("scheme", ["w2c", "w3c", "w8t", "w4b32_a8d", "w2b32_a8d"])
 def test_the_bytes_of_a_layer_are_those_that_are_deployed(case, scheme):
     if "_" in scheme and not case.integer:
-        scheme = "w4b32"
+        scheme = scheme.partition("_")[0]
     layer = case.quantized(scheme)
     parts = [layer] if isinstance(layer, Quantized) else quantized_layers(layer).values()
     specs = [tf.TensorSpec(x.shape, x.dtype) for x in case.inputs]
@@ -36,6 +36,7 @@ def test_at_another_scheme():
     assert layer.weight_count == 32 * 5 + 5
     assert layer.stored_bytes() == 32 * 5 // 2 + 4 * 5 + 4 * 5
     assert layer.stored_bytes(QuantConfig.from_name("w8c_a8d")) == 32 * 5 + 4 * 5 + 4 * 5
+    assert layer.stored_bytes(QuantConfig.from_name("w2c")) == 32 * 5 // 4 + 4 * 5 + 4 * 5
     assert layer.stored_bytes(QuantConfig()) == 4 * layer.weight_count
 
 

@@ -31,6 +31,19 @@ def test_8_bits_do_less_harm_than_4(suggestion, model):
         assert four.nbytes < eight.nbytes < exact.nbytes
 
 
+def test_2_bits_where_they_do_little_harm(model):
+    two = QuantConfig.from_name("w2c_a8d")
+    found = suggest(model, [batch(2)], [two, *CONFIGS], tolerance=0.2)
+    for options in found.options.values():
+        assert options[0].error > options[1].error
+        assert options[0].nbytes < options[1].nbytes
+    chosen = {option.config for option in found.chosen.values()}
+    assert two in chosen
+    assert len(chosen) > 1
+    assert 0.05 < found.error < 0.4
+    assert found.nbytes < suggest(model, [batch(2)], CONFIGS, tolerance=0.2).nbytes
+
+
 def test_what_is_measured_is_what_was_expected(suggestion):
     assert 0.01 < suggestion.error < 0.03
     assert len({option.config for option in suggestion.chosen.values()}) > 1

@@ -26,7 +26,7 @@ from tests.support.published import numbers
 )
 def test_packing_of_litert(codes, packed):
     """tflite/kernels/internal/tensor_utils_test.cc `PackInt4Basic` and `PackInt4OddLength`."""
-    np.testing.assert_array_equal(quant.pack_int4(np.int8(codes)), packed)
+    np.testing.assert_array_equal(quant.pack_codes(np.int8(codes), 4), packed)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_packing_of_litert(codes, packed):
 )
 def test_unpacking_of_litert(packed, codes):
     """The same, `UnpackInt4Basic` and `UnpackInt4OddLength`, whose last nibble is not 0."""
-    np.testing.assert_array_equal(quant.unpack_int4(np.uint8(packed), [len(codes)]), codes)
+    np.testing.assert_array_equal(quant.unpack_codes(np.uint8(packed), [len(codes)], 4), codes)
 
 
 LARGE = [-640, -635, -630, 10, 2, -5, -10, 0, 1000]

@@ -133,9 +133,25 @@ def test_a_damaged_recogniser_is_refused(path):
         inspection.inspect_tflite(path)
 
 
-def test_it_says_which_runtime_a_file_needs(tmp_path):
+@pytest.mark.parametrize(
+    ("recipe", "runtime", "litert"), [("w4a8", "2.18.0", ""), ("w2a8", "2.21.0", " 2.1.2 or later")]
+)
+def test_it_says_which_runtime_a_file_needs(tmp_path, recipe, runtime, litert):
     path = tmp_path / "layer.tflite"
-    path.write_bytes(dense_models.packed(dense_models.layer("w4a8", 12, 10)))
+    path.write_bytes(dense_models.packed(dense_models.layer(recipe, 12, 10)))
     result = inspection.inspect_tflite(path)
-    assert result.to_json()["runtime"] == "2.18.0"
-    assert "\nneeds TensorFlow Lite 2.18.0 or later, or LiteRT\n" in result.table()
+    assert result.to_json()["runtime"] == runtime
+    assert f"\nneeds TensorFlow Lite {runtime} or later, or LiteRT{litert}\n" in result.table()
+
+
+@pytest.mark.parametrize("recipe", ["w2a8", "w2c"])
+def test_weights_of_2_bits(tmp_path, recipe):
+    path = tmp_path / "layer.tflite"
+    path.write_bytes(dense_models.packed(dense_models.layer(recipe, 64, 10)))
+    result = inspection.inspect_tflite(path)
+    (total,) = [total for total in result.totals if total.use == "weights"]
+    assert (total.dtype, total.values, total.nbytes) == ("int2", 640, 160)
+    assert result.parameters == 640
+    rows = [line.split() for line in result.table().splitlines()]
+    assert ["weights,", "int2", "1", "640", "160"] in rows
+    assert ["int2", "[10,", "64]", "160", "kernel"] in rows

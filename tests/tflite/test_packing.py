@@ -16,25 +16,26 @@ from tests.support import dense_models
 from tests.tflite import kernels
 from tests.tflite.schemes import SHAPES, activations, blockwise_weight
 
-BITS = {"w4a8": 4, "w6a8": 6, "w8a8": 8, "w4a8sym": 4, "w4": 4}
-SCHEMES = {"w4a8": "int8_asymmetric", "w6a8": "int8_asymmetric", "w8a8": "int8_asymmetric"} | {
-    "w4a8sym": "int8_symmetric"
+BITS = {"w2a8": 2, "w3c_a8d": 3, "w4a8": 4, "w6a8": 6, "w8a8": 8, "w2c_a8dsym": 2, "w4a8sym": 4}
+SCHEMES = {
+    recipe: "int8_symmetric" if recipe.endswith("sym") else "int8_asymmetric" for recipe in BITS
 }
+# The type that holds codes of so many bits.
+STORED = {2: 2, 3: 4, 4: 4, 6: 8, 8: 8}
 
 
 @pytest.mark.parametrize("recipe", SCHEMES)
 @SHAPES
 @hypothesis.given(
-    half_width=strategies.integers(1, 200),
+    width=strategies.integers(1, 400),
     units=strategies.integers(1, 100),
     rows=strategies.integers(1, 40),
     seed=strategies.integers(0, 1000),
 )
-def test_the_file_computes_the_integers_of_the_layer(recipe, half_width, units, rows, seed):
-    width = 2 * half_width
+def test_the_file_computes_the_integers_of_the_layer(recipe, width, units, rows, seed):
     dense = dense_models.layer(recipe, width, units, seed)
     x = activations(rows, width, seed)
-    delegate = "none" if recipe == "w4a8sym" else "xnnpack"
+    delegate = "none" if recipe.endswith("sym") else "xnnpack"
     outputs = dense_models.run(dense_models.packed(dense), x, delegate)
 
     expected = dense(x).numpy()
@@ -52,28 +53,31 @@ def test_the_file_computes_the_integers_of_the_layer(recipe, half_width, units, 
         np.testing.assert_array_equal(outputs, product)
 
 
-@pytest.mark.parametrize("recipe", ["w4a8", "w6a8", "w8a8"])
-def test_widths_that_are_odd(recipe):
-    # Rows of INT4 are padded with a zero.
-    dense = dense_models.layer(recipe, 7, 3)
-    x = activations(4, 7, seed=0)
+@pytest.mark.parametrize("width", [1, 5, 6, 7, 8])
+@pytest.mark.parametrize("recipe", ["w2a8", "w3c_a8d", "w4a8", "w8a8"])
+def test_rows_of_no_whole_bytes_are_padded_with_zeros(recipe, width):
+    dense = dense_models.layer(recipe, width, 3)
+    x = activations(4, width, seed=0)
     content = dense_models.packed(dense)
     product = reference.dot(x, dense.kernel.numpy(), BITS[recipe], "int8_asymmetric")
     np.testing.assert_array_equal(dense_models.run(content, x), product)
     codes, _ = reference.quantize(dense.kernel.numpy(), BITS[recipe], axes=(0,))
     (kernel,) = [c for c in flatbuffer.constants(flatbuffer.load(content)) if c.name == "kernel"]
-    padding = np.zeros([3, 1 if recipe == "w4a8" else 0], np.int8)
+    padding = np.zeros([3, -width % (8 // STORED[BITS[recipe]])], np.int8)
     np.testing.assert_array_equal(kernel.values(), np.concatenate([codes.T, padding], axis=1))
 
 
 def test_a_width_that_is_odd_in_the_graph():
     _, (weight,) = dense_models.traced(dense_models.layer("w6a8", 7, 3))
-    with pytest.raises(UserError, match="kernel has input width 7; INT4 filters need an even one"):
-        pack(dense_models.float_product(weight), [dataclasses.replace(weight, bits=4)])
+    for bits, multiple in ((4, 2), (2, 4)):
+        reason = f"kernel has input width 7; INT{bits} filters need a multiple of {multiple}"
+        with pytest.raises(UserError, match=reason):
+            pack(dense_models.float_product(weight), [dataclasses.replace(weight, bits=bits)])
 
 
 @pytest.mark.parametrize(
-    ("recipe", "dtype", "nbytes"), [("w4a8", "int4", 60), ("w6a8", "int8", 120)]
+    ("recipe", "dtype", "nbytes"),
+    [("w2a8", "int2", 30), ("w3c_a8d", "int4", 60), ("w4a8", "int4", 60), ("w6a8", "int8", 120)],
 )
 def test_the_codes_are_handed_over_as_they_are(recipe, dtype, nbytes):
     dense = dense_models.layer(recipe, 12, 10)
@@ -88,8 +92,9 @@ def test_the_codes_are_handed_over_as_they_are(recipe, dtype, nbytes):
     assert [op.name for op in flatbuffer.operators(flatbuffer.load(content))] == ["FULLY_CONNECTED"]
 
 
-def test_float_activations_meet_the_dequantized_weight():
-    dense = dense_models.layer("w4", 12, 10)
+@pytest.mark.parametrize("recipe", ["w2c", "w4"])
+def test_float_activations_meet_the_dequantized_weight(recipe):
+    dense = dense_models.layer(recipe, 12, 10)
     content = dense_models.packed(dense)
     names = [op.name for op in flatbuffer.operators(flatbuffer.load(content))]
     assert names == ["DEQUANTIZE", "FULLY_CONNECTED"]

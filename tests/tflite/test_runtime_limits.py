@@ -93,6 +93,7 @@ def test_requantization_factors():
     refused(weight, r"output scale = 257\.\d* in channel \d; XNNPACK needs less", static=beyond)
 
 
-def test_static_activations_and_odd_widths():
-    weight = static_weight(bits=4, width=7, units=4, seed=0)
-    refused(weight, "kernel has input width 7; INT4 filters need an even one")
+@pytest.mark.parametrize(("bits", "width", "multiple"), [(4, 7, 2), (2, 6, 4)])
+def test_static_activations_and_rows_of_no_whole_bytes(bits, width, multiple):
+    weight = static_weight(bits=bits, width=width, units=4, seed=0)
+    refused(weight, f"has input width {width}; INT{bits} filters need a multiple of {multiple}")

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.quant.numerics import pack as nibbles
+from int4_conformer.quant.numerics.pack import pack_codes
 from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite.packing import pack
 from int4_conformer.tflite.verification import verify
@@ -35,7 +35,7 @@ def two_layers(width=12, units=12):
     return dataclasses.replace(first, name="first"), dataclasses.replace(second, name="second")
 
 
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("bits", [2, 4, 8])
 def test_the_bias_is_a_constant_of_integers(bits):
     bias = np.linspace(-1, 1, 10, dtype=np.float32)
     weight = static_weight(bits, 12, 10, seed=0, bias=bias)
@@ -48,8 +48,8 @@ def test_the_bias_is_a_constant_of_integers(bits):
     assert np.unique(constants["int32"].values()).size > 5
     np.testing.assert_array_equal(constants["int32"].scale, weight.accumulator_scale)
     assert bias.tobytes() not in content
-    if bits == 4:
-        assert nibbles.pack_int4(weight.codes).tobytes() in content
+    if bits < 8:
+        assert pack_codes(weight.codes, bits).tobytes() in content
 
 
 def test_matmuls_of_one_input():

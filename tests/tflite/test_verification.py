@@ -97,6 +97,23 @@ def test_another_type(content, layer, weights):
     refused(content, wide, "kernel is int4, not int8")
     eight = dense_models.packed(dense_models.layer("w8a8", 12, 10))
     refused(eight, weights, "kernel is int8, not int4")
+    narrow = [dataclasses.replace(weight, bits=2) for weight in weights]
+    refused(content, narrow, "kernel is int4, not int2")
+
+
+@pytest.mark.parametrize("place", [0, 29])
+@pytest.mark.parametrize("bit", range(0, 8, 2))
+def test_one_changed_code_of_2_bits(place, bit):
+    model, weights = dense_models.traced(dense_models.layer("w2a8", 12, 10))
+    content = pack(model, weights)
+    verify(content, weights)
+
+    def change(model):
+        buffer = model.buffers[kernel(model).buffer]
+        buffer.data = buffer.data.copy()
+        buffer.data[place] ^= 1 << bit
+
+    refused(changed(content, change), weights, "codes of kernel differ")
 
 
 def test_a_weight_that_is_missing(content, weights):

@@ -1,7 +1,8 @@
-"""Two 4-bit codes in a byte: the layout of INT4 constants in a TFLite file.
+"""Codes of 2 or 4 bits, four or two in a byte: the layout of INT2 and INT4 constants in a TFLite
+file.
 
-The codes are taken in row-major order, the earlier one in the low nibble; with an odd count the
-last high nibble is 0. `unpack_int4(pack_int4(codes), codes.shape)` equals `codes`.
+The codes are taken in row-major order, earlier ones in lower bits; what the last byte has left is
+0. `unpack_codes(pack_codes(codes, bits), codes.shape, bits)` equals `codes`.
 """
 
 import math
@@ -12,34 +13,55 @@ import numpy as np
 from int4_conformer.errors import UserError
 
 
-def pack_int4(codes: np.ndarray) -> np.ndarray:
-    """Packs int8 codes in -8..7 of any shape to uint8 `[ceil(codes.size / 2)]`.
+def pack_codes(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Packs int8 codes in -2^(bits-1)..2^(bits-1)-1 of any shape.
+
+    Args:
+        codes: int8.
+        bits: 2 or 4.
+
+    Returns:
+        uint8 `[ceil(codes.size * bits / 8)]`.
 
     Raises:
-      UserError: `codes` is not int8, or a code does not fit in 4 bits.
+        UserError: `codes` is not int8, a code does not fit, or `bits` is another number.
     """
+    _require_bits(bits)
     if codes.dtype != np.int8:
         raise UserError(f"`codes` must be int8. Received: {codes.dtype}")
-    if codes.size and not (codes.min() >= -8 and codes.max() <= 7):
-        raise UserError(f"`codes` must be in -8..7. Received: {codes.min()}..{codes.max()}")
-    nibbles = codes.reshape(-1).view(np.uint8) & 0x0F
-    nibbles = np.pad(nibbles, (0, nibbles.size % 2))
-    return nibbles[0::2] | nibbles[1::2] << 4
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    if codes.size and not (codes.min() >= low and codes.max() <= high):
+        raise UserError(f"`codes` must be in {low}..{high}. Received: {codes.min()}..{codes.max()}")
+    unsigned = codes.reshape(-1).view(np.uint8) & (2**bits - 1)
+    unsigned = np.pad(unsigned, (0, -unsigned.size % (8 // bits)))
+    packed = np.zeros(unsigned.size * bits // 8, np.uint8)
+    for place in range(8 // bits):
+        packed |= unsigned[place :: 8 // bits] << bits * place
+    return packed
 
 
-def unpack_int4(packed: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Unpacks uint8 `[ceil(n / 2)]` to int8 codes of `shape`, which holds n values.
+def unpack_codes(packed: np.ndarray, shape: Sequence[int], bits: int) -> np.ndarray:
+    """Unpacks uint8 `[ceil(n * bits / 8)]` to int8 codes of `shape`, which holds n values.
+
+    Args:
+        bits: 2 or 4.
 
     Raises:
-      UserError: `packed` is not uint8 of that length.
+        UserError: `packed` is not uint8 of that length, or `bits` is another number.
     """
+    _require_bits(bits)
     size = math.prod(shape)
-    if packed.dtype != np.uint8 or packed.shape != ((size + 1) // 2,):
+    nbytes = math.ceil(size * bits / 8)
+    if packed.dtype != np.uint8 or packed.shape != (nbytes,):
         raise UserError(
-            f"`packed` must be uint8 [{(size + 1) // 2}] to hold {size} codes. "
+            f"`packed` must be uint8 [{nbytes}] to hold {size} codes. "
             f"Received: {packed.dtype} {list(packed.shape)}"
         )
     # Shifting a signed byte right repeats its sign bit.
-    low = (packed << 4).view(np.int8) >> 4
-    high = packed.view(np.int8) >> 4
-    return np.stack([low, high], axis=-1).reshape(-1)[:size].reshape(shape)
+    places = [(packed << 8 - bits - low).view(np.int8) >> 8 - bits for low in range(0, 8, bits)]
+    return np.stack(places, axis=-1).reshape(-1)[:size].reshape(shape)
+
+
+def _require_bits(bits: int) -> None:
+    if bits not in (2, 4):
+        raise UserError(f"`bits` must be 2 or 4. Received: {bits!r}")

@@ -46,6 +46,21 @@ def levels(bits: int) -> int:
     return 2 ** (bits - 1) - 1
 
 
+def storage_bits(bits: int, block: int | None = None) -> int:
+    """Bits of the type that holds weight codes in a `.tflite` file: 2, 4 or 8 (INT2, INT4, INT8).
+
+    Rows of codes fill whole bytes of it, perhaps with zeros after their last: LiteRT's XNNPACK
+    multiplies no others.
+
+    Args:
+        bits: width of the codes.
+        block: inputs that share a scale; LiteRT multiplies blocks in INT4 alone.
+    """
+    if bits <= 2 and block is None:
+        return 2
+    return 4 if bits <= 4 else 8
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QuantConfig:
     """How one weight and the activations that meet it are quantized.
@@ -161,8 +176,8 @@ class QuantConfig:
         return self.weight_bits is not None and self.activation != "float"
 
     def stored_bytes(self, weights: int, inputs: int) -> int:
-        """Bytes of a weight matrix in a `.tflite` file: its codes, up to 4 bits two a byte, and its
-        scales.
+        """Bytes of a weight matrix in a `.tflite` file: its codes, as `storage_bits` has them, and
+        its scales.
 
         Args:
             weights: number of its elements.
@@ -171,9 +186,14 @@ class QuantConfig:
         if self.weight_bits is None:
             return 4 * weights
         outputs = weights // inputs
-        # An odd row of INT4 is padded.
-        codes = weights if self.weight_bits > 4 else outputs * ((inputs + 1) // 2)
-        return codes + outputs * (4 if self.block is None else inputs // self.block * 2)
+        row = (inputs + self.padding(inputs)) * storage_bits(self.weight_bits, self.block) // 8
+        return outputs * (row + (4 if self.block is None else inputs // self.block * 2))
+
+    def padding(self, inputs: int) -> int:
+        """Zeros that a `.tflite` file has after each row of so many weights."""
+        if self.weight_bits is None:
+            return 0
+        return -inputs % (8 // storage_bits(self.weight_bits, self.block))
 
     @property
     def name(self) -> str:

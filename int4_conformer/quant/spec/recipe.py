@@ -14,6 +14,7 @@ from int4_conformer.quant.spec.quant_config import QuantConfig
 # Short names of the common schemes: their parts without what is usual, the "c" of a scale per
 # channel and the "d" of dynamic activations.
 PRESETS = {
+    "w2a8": "w2c_a8d",
     "w4": "w4c",
     "w4a4sym": "w4c_a4dsym",
     "w4a8": "w4c_a8d",
@@ -77,7 +78,7 @@ class Recipe:
             name: `float`; `w4` (4-bit weights, float activations); `w4a8` (4-bit weights,
                 asymmetric int8 activations: the default for phones); `w4a8sym` (symmetric int8
                 activations, the patent's max|x|/127); `w4a4sym` (4-bit weights and activations);
-                `w6a8`; `w8a8`; or any name of `QuantConfig`'s grammar, such as `w4b32_a8d`.
+                `w2a8`; `w6a8`; `w8a8`; or any name of `QuantConfig`'s grammar, such as `w4b32_a8d`.
 
         Raises:
             UserError: there is no such preset.

@@ -63,6 +63,7 @@ def test_refused_rules(rules, message):
         ("w4a4sym", 4, "int4_symmetric"),
         ("w4a8", 4, "int8_asymmetric"),
         ("w4a8sym", 4, "int8_symmetric"),
+        ("w2a8", 2, "int8_asymmetric"),
         ("w6a8", 6, "int8_asymmetric"),
         ("w8a8", 8, "int8_asymmetric"),
     ],
