@@ -29,6 +29,7 @@ def write_tflite(
     model: keras.layers.Layer,
     output: str | os.PathLike,
     describe: Callable[[str], Metadata] | None = None,
+    check: Callable[[bytes], None] = lambda content: None,
     **trial: Any,
 ) -> None:
     """Traces, converts, packs, verifies, tries and writes.
@@ -38,6 +39,7 @@ def write_tflite(
         model: whose weights it uses.
         output: path of the file; replaced whole or not at all.
         describe: gives the metadata to seal the file with, from whose kernels compute it.
+        check: looks at the file before it is written, and may raise.
         trial: `lengths` and `takes` of `require_runs`.
 
     Raises:
@@ -63,6 +65,7 @@ def write_tflite(
         name: tf.nest.flatten(function.input_signature) for name, function in functions.items()
     }
     require_runs(content, model, signatures, delegate, **trial)
+    check(content)
     write_beside(output, content)
 
 

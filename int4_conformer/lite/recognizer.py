@@ -4,20 +4,19 @@ import dataclasses
 import functools
 import math
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import interpreter as litert
 
 from int4_conformer import interface
 from int4_conformer.audio.samples import require_rate
 from int4_conformer.errors import UserError, require_at_least
 from int4_conformer.lite.endpointing import EndpointConfig
-from int4_conformer.lite.file_network import FileNetwork, Run
+from int4_conformer.lite.file_network import FileNetwork
 from int4_conformer.lite.listening import results
 from int4_conformer.lite.model_input import mono, stream_resampler
+from int4_conformer.lite.recognizer_file import RecognizerFile
 from int4_conformer.lite.recognizer_stream import PartialResult, Pass, RecognizerStream
 from int4_conformer.lite.speech_activity import may_hold_speech
 from int4_conformer.lite.stream_search import StreamSearch
@@ -30,16 +29,14 @@ from int4_conformer.search.table_scorers import NGramScorer, PhraseScorer
 from int4_conformer.search.time_synchronous import Hypothesis, TimeSynchronousSearch
 from int4_conformer.text.spelling import Spelling
 from int4_conformer.text.vocabulary import Vocabulary
-from int4_conformer.tflite import flatbuffer
-from int4_conformer.tflite import metadata as metadata_lib
 from int4_conformer.tflite.metadata import Metadata
 
 
 class Recognizer:
     """Recognises speech with a file that `int4-conformer export` wrote.
 
-    The file's checksum is verified first. Threads may share a recogniser: their calls take turns.
-    To recognise in parallel, give each thread its own.
+    The file's checksum and structure are verified first. Threads may share a recogniser: their
+    calls take turns. To recognise in parallel, give each thread its own.
 
     What may be said beside the words themselves, of `transcribe`, `recognize` and `stream`:
 
@@ -64,23 +61,11 @@ class Recognizer:
         self, path: str | os.PathLike, num_threads: int = 1, *, gated: bool = True
     ) -> None:
         require_at_least(1, num_threads=num_threads)
-        content = flatbuffer.read_file(path)
-        self._metadata = metadata_lib.read(content, str(path))
+        self._file = RecognizerFile(path, num_threads)
+        self._metadata = self._file.metadata
         self._gated = gated
-        self._interpreter = litert.Interpreter(
-            model_content=content,
-            num_threads=num_threads,
-            # The built-in kernels quantize activations symmetrically, XNNPACK's asymmetrically:
-            # a model has to run on those whose integers it was trained with.
-            experimental_op_resolver_type=(
-                litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-                if self._metadata.delegate == "none"
-                else litert.OpResolverType.BUILTIN
-            ),
-        )
-        self._lock = threading.Lock()
-        self._signatures = self._interpreter.get_signature_list()
-        self._recognize = self._runner(interface.SERVING_DEFAULT)
+        self._signatures = self._file.signatures
+        self._recognize = self._file.run(interface.SERVING_DEFAULT)
         # Automata of long lists take a while to make.
         self._bias = functools.lru_cache(8)(self._new_bias)
 
@@ -301,7 +286,7 @@ class Recognizer:
         inputs = self._whole(samples, sample_rate)
         if not self._is_heard(inputs):
             return []
-        outputs = self._runner(interface.ENCODE)(**inputs)
+        outputs = self._file.run(interface.ENCODE)(**inputs)
         encoded = outputs[interface.ENCODED]
         if interface.LENGTH in outputs:
             encoded = encoded[: int(outputs[interface.LENGTH][0])]
@@ -348,8 +333,11 @@ class Recognizer:
 
     @functools.cached_property
     def _network(self) -> FileNetwork:
-        inputs = self._interpreter.get_signature_runner(interface.PREDICT).get_input_details()
-        return FileNetwork(self._runner(interface.PREDICT), self._runner(interface.JOIN), inputs)
+        return FileNetwork(
+            self._file.run(interface.PREDICT),
+            self._file.run(interface.JOIN),
+            self._file.inputs(interface.PREDICT),
+        )
 
     def _frame_seconds(self) -> float:
         if self._metadata.frame_samples is None:
@@ -358,19 +346,8 @@ class Recognizer:
             )
         return self._metadata.frame_samples / self.sample_rate
 
-    def _runner(self, name: str) -> Run:
-        """A signature, which takes turns with the others."""
-        runner = self._interpreter.get_signature_runner(name)
-
-        def run(**inputs: np.ndarray) -> dict[str, np.ndarray]:
-            with self._lock:
-                return runner(**inputs)
-
-        return run
-
     def _pass(self, name: str, given: str) -> Pass:
-        inputs = self._interpreter.get_signature_runner(name).get_input_details()
-        return Pass(self._runner(name), inputs, given)
+        return Pass(self._file.run(name), self._file.inputs(name), given)
 
     def _whole(self, samples: np.ndarray, sample_rate: int) -> dict[str, np.ndarray]:
         """The inputs of a signature that hears a whole utterance, padded with silence."""

@@ -1,7 +1,7 @@
 """Speech to text while it is spoken."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -260,7 +260,7 @@ class Pass:
       given: name of the input that is heard, `[1, segment, ...]`.
     """
 
-    def __init__(self, run: Run, inputs: dict[str, dict[str, Any]], given: str) -> None:
+    def __init__(self, run: Run, inputs: Mapping[str, Mapping[str, Any]], given: str) -> None:
         self._run = run
         self._given = given
         self._start = {name: np.zeros(x["shape"], x["dtype"]) for name, x in inputs.items()}

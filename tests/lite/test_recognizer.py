@@ -186,7 +186,7 @@ def test_the_kernels_are_those_of_training(tmp_path, delegate, delegated):
     path.write_bytes(tflite_models.recognizer(delegate=delegate))
     recognizer = Recognizer(path)
     recognizer.tokens(tflite_models.pcm([1]))
-    operators = {details["op_name"] for details in recognizer._interpreter._get_ops_details()}
+    operators = {details["op_name"] for details in recognizer._file._interpreter._get_ops_details()}
     assert ("DELEGATE" in operators) == delegated
 
 
