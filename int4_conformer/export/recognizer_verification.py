@@ -87,17 +87,19 @@ def verify_recognizer(
     present = {signature.signatureKey.decode() for signature in parsed.signatureDefs}
     functions = {name: function for name, function in functions.items() if name in present}
     comparison = ForwardComparison(content, parsed, functions, model, metadata.delegate)
-    recorded: dict[str, dict[str, np.ndarray]] = {}
+    # Of each signature, the inputs of its first call, and what came out.
+    recorded: dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]] = {}
 
     def run(signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-        recorded.setdefault(signature, inputs)
-        return comparison(signature, **inputs)
+        outputs = comparison(signature, **inputs)
+        recorded.setdefault(signature, (inputs, outputs))
+        return outputs
 
     for sound in sounds:
         _hear(run, comparison, metadata, sound, quick)
     if interface.ENCODE in functions:
         # Its kernels are looked at, whether or not its outputs are compared.
-        recorded.setdefault(interface.ENCODE, recorded[interface.SERVING_DEFAULT])
+        recorded.setdefault(interface.ENCODE, (recorded[interface.SERVING_DEFAULT][0], None))
     _ask_parts(run, comparison)
     weights = deployed_weights(comparison.integers, model)
     by_bits = collections.defaultdict(list)
@@ -224,17 +226,19 @@ def _float_matrices(model: schema.ModelT, transducer: Transducer) -> list[tuple[
 def _kernels(
     content: bytes,
     parsed: schema.ModelT,
-    recorded: Mapping[str, Mapping[str, np.ndarray]],
+    recorded: Mapping[str, tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray] | None]],
     metadata: Metadata,
 ) -> tuple[collections.Counter[str], list[str]]:
     """Which kernels run the matmuls by integer weights, and what is not as it should be.
 
     Args:
-        recorded: inputs of each signature.
+        recorded: inputs of each signature, and the outputs that they had; None if there are none.
     """
     matmuls, ran, found = integer_matmuls(parsed), collections.Counter(), []
-    for name, inputs in recorded.items():
+    for name, (inputs, outputs) in recorded.items():
         profiled = profile(content, name, inputs, metadata.delegate)
+        if any(not np.array_equal(profiled.outputs[x], y) for x, y in (outputs or {}).items()):
+            found.append(f"{name} gives something else under LiteRT's profiler")
         ran.update(on_integer_kernels(matmuls, profiled.kernels, metadata.delegate))
     if not any(matmuls.values()):
         return ran, found

@@ -51,7 +51,8 @@ def profile(
     Args:
         content: the whole file.
         signature: its name.
-        inputs: by name, in the types of the file; axes that it leaves open have any length.
+        inputs: by name, in the types of the file; axes that it leaves open have any length. The
+            sizes of the outputs must follow from theirs, as recognisers' do.
         delegate: whose kernels run, as `Metadata.delegate`.
 
     Raises:
