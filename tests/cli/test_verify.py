@@ -7,7 +7,7 @@ import pytest
 from ai_edge_quantizer import model_modifier
 
 from int4_conformer.tflite import flatbuffer, metadata
-from tests.support import commands, tiny
+from tests.support import commands
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,8 @@ def test_an_honest_file(trained, exported_run, verified):
     result, _ = verified
     assert result.status == 0, result.err
     kind = r"checkpoint (best|last) of step \d+, recipe w4a8"
-    assert re.match(f"{re.escape(f'{path} against {trained.workdir}')}, {kind}\n\n", result.out)
+    head = re.escape(f"{path} against {trained.workdir}")
+    assert re.search(f"^{head}, {kind}\n\n", result.out, re.MULTILINE)
     assert re.search(r"\nweights: \d+ of 4 bits, \d+ in float32: equal to the bit\n", result.out)
     assert re.search(r": \d+ on Fully Connected \(NC, Q\w+, F32, QC4W\)\n", result.out)
     assert "transcripts: 2 utterances, 2 of the same tokens\n" in result.out
@@ -93,7 +94,7 @@ def edited(workdir, target, before, after):
 def test_refusals(trained, exported_run, tmp_path):
     path, _ = exported_run
     wider = edited(trained.workdir, tmp_path / "wider", '"kernel_size": 5', '"kernel_size": 7')
-    other = edited(trained.workdir, tmp_path / "other", '"<blank>"', '"<blank>", "zz"')
+    other = edited(trained.workdir, tmp_path / "other", '"charset": " ab"', '"charset": " ac"')
     empty = tmp_path / "empty"
     empty.mkdir()
     shutil.copy(trained.workdir / "config.json", empty)
@@ -115,11 +116,14 @@ def test_refusals(trained, exported_run, tmp_path):
             f"{path} was not exported from {wider}: its model has encoder.kernel_size 5, that of "
             "the folder 7; name the folder that it came from.",
         ),
+        (
+            [path, f"--against={other}"],
+            f"{path} was not exported from {other}: its vocabulary is not that of the folder; name",
+        ),
         ([path, against, f"--json={tmp_path}"], "is a folder; name the file to write"),
         ([path, against, "--manifest=absent"], "There is no corpus absent"),
     ]:
         assert line in commands.refusal("verify", *arguments)
-    assert other.exists()
 
 
 def test_a_file_of_other_weights(trained, exported_run, tmp_path):
@@ -139,4 +143,3 @@ def test_a_file_of_other_weights(trained, exported_run, tmp_path):
         r"the same; name the folder that it came from, or --checkpoint\.",
         line,
     )
-    assert tiny.TOKENIZER.vocabulary == tokenizer.vocabulary

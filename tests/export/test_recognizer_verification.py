@@ -106,7 +106,7 @@ def test_honest_files(exported, kind, kernels):
         assert by_name[interface.ENCODE].agreement.codes > 1000
     if kind is cascade:
         # Segments, and what is left at the end of each utterance.
-        assert by_name[interface.FIRST_PASS].calls > 10
+        assert by_name[interface.FIRST_PASS].calls > 5
         assert by_name[interface.SECOND_PASS].calls > 2
 
 
