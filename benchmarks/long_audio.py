@@ -64,11 +64,11 @@ atexit.register(note)
 _TRANSCRIBE = "from int4_conformer.cli.main import main\nmain()"
 _CALL = """
 import numpy as np
-from int4_conformer.lite.file_signatures import FileSignatures
+from int4_conformer.lite.recognizer_file import RecognizerFile
 
-signatures = FileSignatures(sys.argv[1], 1)
+file = RecognizerFile(sys.argv[1])
 pcm = np.random.default_rng(0).normal(scale=0.1, size=int(16000 * float(sys.argv[2])))
-signatures.runner("serving_default")(pcm=np.float32(pcm[: len(pcm) // 640 * 640]))
+file.run("serving_default")(pcm=np.float32(pcm[: len(pcm) // 640 * 640]))
 """
 
 

@@ -60,6 +60,13 @@ def _define_flags(values: flags.FlagValues) -> None:
         lower_bound=0.01,
         flag_values=values,
     )
+    flags.DEFINE_boolean(
+        "verify",
+        True,
+        "Whether a .tflite file is run beside the model before it is written, which takes some "
+        "seconds; `int4-conformer verify` does so at length.",
+        flag_values=values,
+    )
     flags.DEFINE_float(
         "max_seconds",
         MAX_SECONDS,
@@ -95,7 +102,8 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     segment = {"segment_seconds": values.segment_seconds}
     with held_back() as stderr, waiting("exporting", file=stderr):
         if values.format == "tflite":
-            export_tflite(model, tokenizer, output, fixed_seconds=values.fixed_seconds, **segment)
+            tflite = {"fixed_seconds": values.fixed_seconds, "verifies": values.verify}
+            export_tflite(model, tokenizer, output, **tflite, **segment)
         else:
             export_saved_model(model, tokenizer, output, max_seconds=values.max_seconds, **segment)
     size = _size(output)

@@ -15,6 +15,7 @@ COMMANDS = {
     "report": ("int4_conformer.cli.report", "writes a page of curves and word errors of a run"),
     "evaluate": ("int4_conformer.cli.evaluate", "measures the word error rate of a recogniser"),
     "export": ("int4_conformer.cli.export", "writes a checkpoint as a .tflite file"),
+    "verify": ("int4_conformer.cli.verify", "compares a .tflite file with its training folder"),
     "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files"),
     "inspect": ("int4_conformer.cli.inspect", "lists what a .tflite file or a preset holds"),
     "suggest": ("int4_conformer.cli.suggest", "finds which layers to quantize to how many bits"),

@@ -1,9 +1,11 @@
 """From a trained transducer to one `.tflite` file that is the whole recogniser."""
 
+import functools
 import math
 import os
 
-from int4_conformer.errors import require_positive
+from int4_conformer.errors import UserError, require_positive
+from int4_conformer.export.recognizer_verification import verify_recognizer
 from int4_conformer.export.signatures import PARTS, signatures
 from int4_conformer.export.trial import LENGTHS
 from int4_conformer.export.write_tflite import write_tflite
@@ -21,6 +23,7 @@ def export_tflite(
     *,
     segment_seconds: float = SEGMENT_SECONDS,
     fixed_seconds: float | None = None,
+    verifies: bool = False,
 ) -> None:
     """Writes a recogniser: PCM in, token ids out, quantized weights as the trained integers.
 
@@ -33,6 +36,8 @@ def export_tflite(
         segment_seconds: audio that a stream waits for at most, if the model can stream.
         fixed_seconds: longest utterance that is recognised as a whole, for runtimes that cannot
             size an input, such as Kotlin's `CompiledModel`; None for any length.
+        verifies: whether the file is run beside the model before it is written: `verify_recognizer`
+            in its quick form, which takes some seconds.
 
     Raises:
         UserError: the recipe mixes symmetric and asymmetric int8 activations, which no one runtime
@@ -70,4 +75,13 @@ def export_tflite(
     # Whole blocks of audio.
     lengths = [count * block for count in LENGTHS]
     functions = signatures(model, segment_seconds, fixed_samples)
-    write_tflite(functions, model, output, facts, PARTS, lengths=lengths)
+    check = {"check": functools.partial(_require_verified, model)} if verifies else {}
+    write_tflite(functions, model, output, facts, PARTS, lengths=lengths, **check)
+
+
+def _require_verified(model: Transducer, content: bytes) -> None:
+    for difference in verify_recognizer(content, model, quick=True).differences:
+        raise UserError(
+            f"The exported file does not compute what the model does: {difference}; it was not "
+            "written."
+        )

@@ -36,7 +36,7 @@ def save_graph(
     # A module that holds just what the graph uses: saving a Keras model would drag its float
     # weights along.
     module = tf.Module()
-    with _float32(model), deploying(target) as deployment:
+    with in_float32(model), deploying(target) as deployment:
         signatures = {
             name: function.get_concrete_function() for name, function in functions.items()
         }
@@ -52,7 +52,7 @@ def save_graph(
 
 
 @contextlib.contextmanager
-def _float32(model: keras.layers.Layer) -> Iterator[None]:
+def in_float32(model: keras.layers.Layer) -> Iterator[None]:
     """Within this context, the layers of a model have the dtype policy float32, since TFLite has
     few kernels for 16-bit floats.
 

@@ -16,7 +16,7 @@ from int4_conformer.layers.paths import layers_by_path
 LENGTHS = (1, 2, 7, 32, 128, 512)
 _FIRST = 3
 
-_KERNELS = {
+KERNELS = {
     "xnnpack": OpResolverType.BUILTIN,
     "none": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
 }
@@ -79,7 +79,7 @@ def _values(spec: tf.TensorSpec, length: int) -> np.ndarray:
 
 
 def _runner(content: bytes, signature: str, delegate: str) -> SignatureRunner:
-    kernels = _KERNELS[delegate]
+    kernels = KERNELS[delegate]
     interpreter = Interpreter(model_content=content, experimental_op_resolver_type=kernels)
     return interpreter.get_signature_runner(signature)
 

@@ -31,6 +31,7 @@ def write_tflite(
     output: str | os.PathLike,
     describe: Callable[[str], Metadata] | None = None,
     parts: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    check: Callable[[bytes], None] = lambda content: None,
     **trial: Any,
 ) -> None:
     """Traces, converts, packs, verifies, tries and writes.
@@ -42,6 +43,7 @@ def write_tflite(
         describe: gives the metadata to seal the file with, from whose kernels compute it.
         parts: for a function's name, signatures with some of its outputs each that the file has in
             place of it (`split_signature`).
+        check: looks at the file before it is written, and may raise.
         trial: `lengths` and `takes` of `require_runs`.
 
     Raises:
@@ -70,6 +72,7 @@ def write_tflite(
         content = metadata.seal(content)
     verify(content, weights)
     require_runs(content, model, inputs, delegate, **trial)
+    check(content)
     write_beside(output, content)
 
 

@@ -1,58 +1,27 @@
-"""The signatures of a `.tflite` file, ready to run."""
-
-import os
-import threading
+"""What a recogniser asks of its file: whole utterances, the passes of a stream, networks."""
 
 import numpy as np
-from ai_edge_litert import interpreter as litert
 
 from int4_conformer import interface
 from int4_conformer.errors import UserError
 from int4_conformer.lite.file_network import FileNetwork, Run
 from int4_conformer.lite.long_audio import LONGEST_SECONDS
+from int4_conformer.lite.recognizer_file import RecognizerFile
 from int4_conformer.lite.stream_search import StreamSearch
 from int4_conformer.lite.utterance_passes import Pass, UtterancePasses
-from int4_conformer.tflite import flatbuffer
-from int4_conformer.tflite import metadata as metadata_lib
 
 
 class FileSignatures:
-    """Loads a file, and runs one of its signatures at a time, whichever threads ask.
+    """The signatures of a file, with the inputs that they take."""
 
-    Args:
-        path: the file.
-        num_threads: CPU threads that one call may use.
+    def __init__(self, file: RecognizerFile) -> None:
+        self._file = file
+        self.metadata = file.metadata
+        self.names = file.signatures
 
-    Raises:
-        UserError: the file is missing, damaged or no recogniser.
-    """
-
-    def __init__(self, path: str | os.PathLike, num_threads: int) -> None:
-        content = flatbuffer.read_file(path)
-        self.metadata = metadata_lib.read(content, str(path))
-        self.interpreter = litert.Interpreter(
-            model_content=content,
-            num_threads=num_threads,
-            # The built-in kernels quantize activations symmetrically, XNNPACK's asymmetrically:
-            # a model has to run on those whose integers it was trained with.
-            experimental_op_resolver_type=(
-                litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-                if self.metadata.delegate == "none"
-                else litert.OpResolverType.BUILTIN
-            ),
-        )
-        self._lock = threading.Lock()
-        self.names = frozenset(self.interpreter.get_signature_list())
-
-    def runner(self, name: str) -> Run:
+    def run(self, name: str) -> Run:
         """A signature, which takes turns with the others."""
-        runner = self.interpreter.get_signature_runner(name)
-
-        def run(**inputs: np.ndarray) -> dict[str, np.ndarray]:
-            with self._lock:
-                return runner(**inputs)
-
-        return run
+        return self._file.run(name)
 
     @property
     def longest(self) -> int:
@@ -87,9 +56,9 @@ class FileSignatures:
     def network(self) -> FileNetwork:
         """The prediction and joint networks, which searches ask."""
         return FileNetwork(
-            self.runner(interface.PREDICT),
-            self.runner(interface.JOIN),
-            self.interpreter.get_signature_runner(interface.PREDICT).get_input_details(),
+            self.run(interface.PREDICT),
+            self.run(interface.JOIN),
+            self._file.inputs(interface.PREDICT),
         )
 
     def passes(self, search: StreamSearch | None, *, second_pass: bool = True) -> UtterancePasses:
@@ -133,5 +102,4 @@ class FileSignatures:
         return self.metadata.frame_samples / self.metadata.sample_rate
 
     def _pass(self, name: str, given: str) -> Pass:
-        inputs = self.interpreter.get_signature_runner(name).get_input_details()
-        return Pass(self.runner(name), inputs, given)
+        return Pass(self.run(name), self._file.inputs(name), given)

@@ -18,6 +18,7 @@ from int4_conformer.lite.file_searches import FileSearches
 from int4_conformer.lite.file_signatures import FileSignatures
 from int4_conformer.lite.listening import results
 from int4_conformer.lite.model_input import mono, resampled, stream_resampler
+from int4_conformer.lite.recognizer_file import RecognizerFile
 from int4_conformer.lite.recognizer_stream import PartialResult, RecognizerStream
 from int4_conformer.lite.speech_activity import may_hold_speech
 from int4_conformer.lite.stream_search import StreamSearch
@@ -34,8 +35,8 @@ from int4_conformer.tflite.metadata import Metadata
 class Recognizer:
     """Recognises speech with a file that `int4-conformer export` wrote.
 
-    The file's checksum is verified first. Threads may share a recogniser: their calls take turns.
-    To recognise in parallel, give each thread its own.
+    The file's checksum and structure are verified first. Threads may share a recogniser: their
+    calls take turns. To recognise in parallel, give each thread its own.
 
     What may be said beside the words themselves, of `transcribe`, `recognize` and `stream`:
 
@@ -72,10 +73,10 @@ class Recognizer:
             least, most = long_audio.PART_RANGE
             require_in(f"[{least:g}, {most:g}]", part_seconds=part_seconds)
         self._part_seconds = part_seconds
-        self._file = FileSignatures(path, num_threads)
+        self._file = FileSignatures(RecognizerFile(path, num_threads))
         self._metadata = self._file.metadata
         self._gated = gated
-        self._recognize = self._file.runner(interface.SERVING_DEFAULT)
+        self._recognize = self._file.run(interface.SERVING_DEFAULT)
         has_networks = interface.JOIN in self._file.names
         self._search = FileSearches(self._metadata, self._file.network if has_networks else None)
 
@@ -377,7 +378,7 @@ class Recognizer:
         inputs = self._whole(samples, sample_rate)
         if not self._is_heard(inputs):
             return []
-        outputs = self._file.runner(interface.ENCODE)(**inputs)
+        outputs = self._file.run(interface.ENCODE)(**inputs)
         encoded = outputs[interface.ENCODED]
         if interface.LENGTH in outputs:
             encoded = encoded[: int(outputs[interface.LENGTH][0])]

@@ -50,8 +50,8 @@ class DeployedMatrix:
     # float32 [out] that is added to the product, an eager tensor, or None.
     bias: tf.Tensor | None
     # What the graph reads: the values on their grid ("float_twin"), or codes and scales
-    # ("integers").
-    in_graph: tf.Variable | StoredWeight
+    # ("integers"); None where there is no graph.
+    in_graph: tf.Variable | StoredWeight | None
 
 
 # For what is float in any graph.
@@ -95,7 +95,7 @@ class Deployment(Products):
     ) -> tf.Tensor:
         if config.weight_bits is None:
             return _TRAINED.matrix_product(x, weight, config, state)
-        held = self._held(self.matrices, weight, config, state)
+        held = self.matrix(weight, config, state)
         if config.activation == "int8_static" and held.ranges is None:
             raise UserError(
                 f"{held.name} has static activations but no range yet; train the model for some "
@@ -113,7 +113,7 @@ class Deployment(Products):
     def lookup(
         self, ids: tf.Tensor, table: tf.Tensor, config: QuantConfig, state: QuantState
     ) -> tf.Tensor:
-        held = self._held(self.matrices, Weight(variable=table, axis=1), config, state)
+        held = self.matrix(Weight(variable=table, axis=1), config, state)
         rows, dim = self._looked_up(ids, held), table.shape[1]
         return rows if rows.shape[1] == dim else rows[:, :dim]
 
@@ -131,6 +131,10 @@ class Deployment(Products):
     def depthwise_conv(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         # TFLite has a kernel for it.
         return conv_by_parts(x, kernel)
+
+    def matrix(self, weight: Weight, config: QuantConfig, state: QuantState) -> DeployedMatrix:
+        """The deployed form of a matrix, which is made of it once, outside any graph."""
+        return self._held(self.matrices, weight, config, state)
 
     def _held(
         self,
@@ -174,7 +178,7 @@ class Deployment(Products):
         return [codes for codes in stored if isinstance(codes, UnpackedCodes)]
 
     @abc.abstractmethod
-    def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable | StoredWeight:
+    def _in_graph(self, name: str, tensor: QTensor) -> tf.Variable | StoredWeight | None:
         """What the graph reads."""
 
 

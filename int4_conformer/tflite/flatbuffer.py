@@ -4,6 +4,7 @@ Only the schema is used, no interpreter, so that a file can be looked at that th
 refuse, and before the interpreter trusts it.
 """
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -22,7 +23,7 @@ _IDENTIFIER = b"TFL3"  # At bytes 4..7 of every TFLite file.
 _TYPE_NAMES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
 }
-_OPERATOR_NAMES = {
+OPERATOR_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
 
@@ -126,14 +127,11 @@ def load(content: bytes, source: str = "the model") -> schema.ModelT:
     """
     _require_identifier(content, source)
     bounded = _BoundedBytes(content)
-    # The generated parser follows offsets unchecked: damage surfaces as any exception.
-    try:
+    with damage_told(source):
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bounded, 0))
         for buffer in model.buffers:
             buffer.data = _buffer_data(bounded, buffer.data, buffer.offset, buffer.size)
             buffer.offset = buffer.size = 0
-    except Exception as error:
-        raise _damaged(source) from error
     return model
 
 
@@ -169,7 +167,7 @@ def operators(model: schema.ModelT) -> Iterator[Operator]:
             code = model.operatorCodes[operator.opcodeIndex]
             custom = builtin(code) == schema.BuiltinOperator.CUSTOM
             yield Operator(
-                name=code.customCode.decode() if custom else _OPERATOR_NAMES[builtin(code)],
+                name=code.customCode.decode() if custom else OPERATOR_NAMES[builtin(code)],
                 subgraph=subgraph_index,
                 inputs=_indices(operator.inputs),
                 outputs=_indices(operator.outputs),
@@ -200,7 +198,7 @@ def metadata(content: bytes, name: str, source: str = "the model") -> bytes | No
       UserError: as `load`.
     """
     _require_identifier(content, source)
-    try:
+    with damage_told(source):
         model = schema.Model.GetRootAs(content, 0)
         for index in range(model.MetadataLength()):
             entry = model.Metadata(index)
@@ -209,9 +207,19 @@ def metadata(content: bytes, name: str, source: str = "the model") -> bytes | No
                 inline = None if buffer.DataIsNone() else buffer.DataAsNumpy()
                 data = _buffer_data(content, inline, buffer.Offset(), buffer.Size())
                 return data.tobytes()
-    except Exception as error:
-        raise _damaged(source) from error
     return None
+
+
+@contextlib.contextmanager
+def damage_told(source: str) -> Iterator[None]:
+    """Within this context, a file is read by what follows its offsets unchecked, as the generated
+    parser does: damage surfaces as any exception, and leaves as `damaged`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise damaged(source) from error
 
 
 class _BoundedBytes(bytes):
@@ -272,7 +280,14 @@ def _require_identifier(content: bytes, source: str) -> None:
         )
 
 
-def _damaged(source: str) -> UserError:
+def damaged(source: str, reason: str = "") -> UserError:
+    """What is raised where a file cannot be what was written.
+
+    Args:
+      source: what the error calls it, such as its path.
+      reason: what is wrong with it, in some words.
+    """
+    because = f" ({reason})" if reason else ""
     return UserError(
-        f"{source} is a truncated or damaged TFLite model; copy or export the file again."
+        f"{source} is a truncated or damaged TFLite model{because}; copy or export the file again."
     )

@@ -15,6 +15,7 @@ from int4_conformer.tflite import metadata as metadata_lib
 from int4_conformer.tflite.flatbuffer import Constant
 from int4_conformer.tflite.metadata import Metadata
 from int4_conformer.tflite.operator_versions import required_runtime, runtimes_text
+from int4_conformer.tflite.validation import require_valid
 
 # The types of weights; int32, int64 and bool constants are shapes, axes and indices, unless they
 # have a scale.
@@ -147,26 +148,34 @@ class Inspection:
 
 
 def inspect_tflite(path: str | os.PathLike) -> Inspection:
-    """Takes stock of any `.tflite` file, and verifies the checksum of one of this package's.
+    """Takes stock of any `.tflite` file, and verifies checksum and structure of one of this
+    package's.
 
     Raises:
       UserError: the file is missing, is no TFLite model, or is damaged.
     """
     content = flatbuffer.read_file(path)
     metadata = metadata_lib.find(content, str(path))
-    model = flatbuffer.load(content, str(path))
+    if metadata is not None:
+        require_valid(content, str(path))
+    with flatbuffer.damage_told(str(path)):
+        return _inspection(str(path), content, metadata)
+
+
+def _inspection(path: str, content: bytes, metadata: Metadata | None) -> Inspection:
+    model = flatbuffer.load(content, path)
     by_buffer: dict[int, Constant] = {}
     for constant in flatbuffer.constants(model):
         by_buffer.setdefault(constant.buffer, constant)
     return Inspection(
-        path=str(path),
+        path=path,
         total_bytes=len(content),
         tensors=tuple(by_buffer.values()),
         operators=dict(
             collections.Counter(operator.name for operator in flatbuffer.operators(model))
         ),
         metadata=metadata,
-        runtime=required_runtime(content, str(path)),
+        runtime=required_runtime(content, path),
         quantization_bytes=_nbytes(_quantization(model)),
         metadata_bytes=_nbytes(
             model.buffers[entry.buffer].data

@@ -13,6 +13,7 @@ weights at absolute offsets. So an exporter works in three steps:
 import dataclasses
 import hashlib
 import json
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,7 +68,12 @@ class Metadata:
             "fixed_samples": self.fixed_samples,
         }
         require_positive(**{name: size for name, size in sizes.items() if size is not None})
+        for size in (self.sample_rate, self.block_samples, *filter(None, sizes.values())):
+            # What a file says may be of any type.
+            operator.index(size)
         require_one_of(DELEGATES, delegate=self.delegate)
+        if (self.spelling is None) != (self.max_symbols_per_frame is None):
+            raise UserError("`spelling` and `max_symbols_per_frame` go with one another.")
 
 
 def attach(model: schema.ModelT, metadata: Metadata) -> None:
@@ -126,12 +132,22 @@ def find(content: bytes, source: str = "the model") -> Metadata | None:
             f"{source} is damaged: its SHA-256 is not the one sealed into it; copy or export the "
             "file again."
         )
-    fields = json.loads(entry)
-    if fields["format"] > FORMAT:
+    # The checksum may have been made right for an entry that was damaged.
+    try:
+        fields = json.loads(entry)
+        newer = fields["format"] > FORMAT
+        metadata = None if newer else _parsed(fields)
+    except Exception as error:
+        raise flatbuffer.damaged(source, "its metadata cannot be read") from error
+    if newer:
         raise UserError(
             f"{source} has metadata of format {fields['format']} and this version reads up to "
             f"{FORMAT}; upgrade int4-conformer."
         )
+    return metadata
+
+
+def _parsed(fields: dict[str, Any]) -> Metadata:
     vocabulary = Vocabulary.from_config(fields["vocabulary"])
     spelling = fields.get("spelling")
     return Metadata(

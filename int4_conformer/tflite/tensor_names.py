@@ -34,6 +34,18 @@ def name_constants(model: schema.ModelT, weights: Mapping[str, np.ndarray]) -> N
                     tensor.name = next(iter(alike)).encode()
 
 
+def holds(constant: np.ndarray, weight: np.ndarray) -> bool:
+    """Whether a float constant is a weight in some layout, times a power of two, to the bit."""
+    values = constant.reshape(-1)
+    if values.size != weight.size:
+        return False
+    largest = np.abs(weight).max(initial=0)
+    factor = np.abs(values).max(initial=0) / largest if largest > 0 else np.float32(1)
+    return bool(np.frexp(factor)[0] == 0.5) and any(
+        np.array_equal(values, factor * layout.reshape(-1)) for layout in _layouts(weight)
+    )
+
+
 def name_tensors(model: schema.ModelT, weights: Collection[str]) -> None:
     """Names all tensors but the inputs that callers know by name.
 

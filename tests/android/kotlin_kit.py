@@ -9,10 +9,13 @@ import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
+from int4_conformer.lite import recognizer
 from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.lite.recognizer_file import RecognizerFile
 
 ROOT = Path(__file__).parents[2]
 KIT = ROOT / "export" / "android"
@@ -134,21 +137,26 @@ class RecordedRecognizer(Recognizer):
 
     def __init__(self, path, **settings):
         self.calls = []
-        super().__init__(path, **settings)
+        calls = self.calls
 
-    def _runner(self, name):
-        run = super()._runner(name)
+        class RecordedFile(RecognizerFile):
+            def run(self, signature):
+                run = super().run(signature)
 
-        def recorded(**inputs):
-            outputs = run(**inputs)
-            self.calls.append((name, inputs, outputs))
-            return outputs
+                def recorded(**inputs):
+                    outputs = run(**inputs)
+                    calls.append((signature, inputs, outputs))
+                    return outputs
 
-        return recorded
+                return recorded
+
+        with mock.patch.object(recognizer, "RecognizerFile", RecordedFile):
+            super().__init__(path, **settings)
 
     def taken(self, case):
         """The calls so far, in a case's terms; the next ones are of another case."""
-        calls, self.calls = self.calls, []
+        calls = self.calls.copy()
+        self.calls.clear()
         return [
             {
                 "signature": name,

@@ -1,5 +1,6 @@
 """Recordings that are longer than one call hears."""
 
+import types
 from pathlib import Path
 
 import numpy as np
@@ -113,8 +114,8 @@ def test_a_file_of_a_fixed_length_is_given_parts_of_it():
     class Fixed:
         sample_rate, block_samples, frame_samples, fixed_samples = RATE, 640, 640, 3 * RATE
 
-    signatures = file_signatures.FileSignatures.__new__(file_signatures.FileSignatures)
-    signatures.metadata = Fixed()
+    file = types.SimpleNamespace(metadata=Fixed(), signatures=())
+    signatures = file_signatures.FileSignatures(file)
     assert signatures.longest == 3 * RATE
     for part in long_audio.parts([talk(20)], RATE, signatures.longest, 640):
         inputs = signatures.whole(part.pcm)

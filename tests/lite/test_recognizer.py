@@ -3,10 +3,12 @@ import concurrent.futures
 import numpy as np
 import pytest
 
+from int4_conformer import interface
 from int4_conformer.audio import audio_files
 from int4_conformer.errors import UserError
 from int4_conformer.lite import model_input
 from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.lite.recognizer_file import RecognizerFile
 from tests.support import tflite_models
 
 
@@ -184,9 +186,9 @@ def test_refused_models(tmp_path, path):
 def test_the_kernels_are_those_of_training(tmp_path, delegate, delegated):
     path = tmp_path / "recognizer.tflite"
     path.write_bytes(tflite_models.recognizer(delegate=delegate))
-    recognizer = Recognizer(path)
-    recognizer.tokens(tflite_models.pcm([1]))
-    operators = {details["op_name"] for details in recognizer._file.interpreter._get_ops_details()}
+    file = RecognizerFile(path)
+    file.run(interface.SERVING_DEFAULT)(pcm=tflite_models.pcm([1]))
+    operators = {details["op_name"] for details in file._interpreter._get_ops_details()}
     assert ("DELEGATE" in operators) == delegated
 
 
