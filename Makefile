@@ -13,12 +13,15 @@ install: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/int4-conformer demo --output build/demo
 
+# Two workers, whose work tests/conftest.py divides into groups, the longest first.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(PYTEST)
 
 # With the heavy ones, and more examples of the properties.
 test-all: $(STAMP)
-	EXAMPLES=5 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "heavy or not heavy"
+	EXAMPLES=5 $(PYTEST) -m "heavy or not heavy"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """What tests of several folders share."""
 
 import dataclasses
+import gc
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,58 @@ import numpy as np
 import pytest
 
 from tests.support import commands
+
+# Fixtures that are dear: all files that ask for one run on the same worker, where it is made once.
+SHARED = ("trained", "cascade_exports")
+# Groups of files that take longest, by the fixture that they share or by the file's name. They
+# begin first, so that none of them is what the other workers wait for in the end.
+LONGEST = (
+    "trained",
+    "cascade_exports",
+    "test_training_step",
+    "test_recognizer_tflite",
+    "test_pairs",
+    "test_docs",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Names the group of each test for `--dist loadgroup`, and sorts the groups."""
+    groups = {item.path: item.path.stem for item in items}
+    for item in items:
+        for fixture in SHARED:
+            if fixture in item.fixturenames:
+                groups[item.path] = fixture
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
+    places = {group: place for place, group in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(groups[item.path], len(places)))
+
+
+def pytest_collection_finish():
+    """What was imported stays: garbage is not looked for in it, neither when Python thinks it time
+    nor when TensorFlow's converter does."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def eagerly():
+    """Runs `tf.function`s op by op."""
+    from tests.support import running
+
+    with running.eagerly():
+        yield
+
+
+@pytest.fixture
+def without_pieces():
+    """XLA compiles no pieces of graphs that are not its own; `tests/test_xla.py` is about them."""
+    from int4_conformer import xla
+
+    with xla.without_pieces():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +96,7 @@ def trained(tmp_path_factory) -> TrainedRun:
     """Four steps of the tiny recogniser, with XLA's compiling the dearest fixture there is."""
     from int4_conformer.models import presets
     from int4_conformer.training.trainer import Trainer
-    from tests.support import tiny
+    from tests.support import running, tiny
 
     folder = tmp_path_factory.mktemp("trained")
     manifest = tiny.write_corpus(folder)
@@ -57,12 +110,6 @@ def trained(tmp_path_factory) -> TrainedRun:
     variables, trainers = [], []
     save, resume_or_start = Trainer._save, Trainer._resume_or_start
 
-    def uncompiled(trainer):
-        # XLA would take longer to compile the step than these two steps take without it.
-        step = trainer.model.training_step
-        step._run_replica = step._replica_step
-        resume_or_start(trainer)
-
     def interrupted(trainer, step):
         save(trainer, step)
         variables.extend(variable.numpy() for variable in tiny.trained_variables(trainer))
@@ -75,9 +122,10 @@ def trained(tmp_path_factory) -> TrainedRun:
     with pytest.MonkeyPatch.context() as patch:
         test = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
         patch.setitem(presets.PRESETS, "test", test)
-        patch.setattr(Trainer, "_resume_or_start", uncompiled)
         patch.setattr(Trainer, "_save", interrupted)
-        first = commands.run(*arguments, "--dev_split=")
+        # XLA would take longer to compile the step than these two steps take without it.
+        with running.eagerly():
+            first = commands.run(*arguments, "--dev_split=")
         shutil.copytree(folder / "run", folder / "interrupted")
         patch.setattr(Trainer, "_save", save)
         patch.setattr(Trainer, "_resume_or_start", observed)
@@ -100,3 +148,14 @@ def exported_run(trained, tmp_path_factory) -> tuple[Path, commands.Result]:
     output = tmp_path_factory.mktemp("exported") / "recognizer.tflite"
     output.write_bytes(b"an older file")
     return output, commands.run("export", trained.workdir, f"--output={output}")
+
+
+@pytest.fixture(scope="session")
+def cascade_exports(tmp_path_factory):
+    """A recogniser of two passes that streams, as a SavedModel and as a `.tflite` file: to look at,
+    not to change."""
+    from tests.support import exports, pairs
+
+    model = pairs.built("cascade", "averaged", pairs.W4A8)
+    pairs.say_words(model, blank=0.3, space=2.0)
+    return exports.exported(model, tmp_path_factory.mktemp("cascade"))

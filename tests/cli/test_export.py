@@ -34,18 +34,27 @@ def test_a_file_with_the_integers_of_training(trained, exported_run):
     np.testing.assert_array_equal(recognizer.tokens(pcm), tiny.recognition(model)(pcm))
 
 
-def test_the_programs_are_the_command(trained, tmp_path):
-    output = tmp_path / "models" / "a.tflite"
+def test_the_programs_are_the_command_and_give_what_was_asked_for(trained, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(trained.workdir, workdir)
+    shutil.rmtree(workdir / "checkpoints" / "best")
+    output = tmp_path / "models" / "float.tflite"
+    flags = [f"--output={output}", "--recipe=float"]
+    line = commands.refusal("export", workdir, *flags, "--checkpoint=best", begun=True)
+    assert "has no checkpoint yet (best)" in line
     environment = os.environ | {"PYTHONPATH": str(PROGRAMS.parent)}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     result = subprocess.run(
-        [sys.executable, PROGRAMS / "to_tflite.py", trained.workdir, f"--output={output}"],
+        [sys.executable, PROGRAMS / "to_tflite.py", workdir, *flags, "--checkpoint=last"],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, result.stderr
+    facts = inspect_tflite(output)
+    assert facts.metadata.recipe == "float"
+    assert {total.dtype for total in facts.totals} <= {"float32", "int32", "int64", "bool"}
     assert f"{output}: {output.stat().st_size:,} bytes" in result.stdout
     # What libraries say of themselves is not for the user.
     ours = r"(starting TensorFlow|reading the model|exporting)( \(.*|: done in .*)?"
@@ -59,20 +68,6 @@ def test_the_programs_are_the_command(trained, tmp_path):
     )
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
-
-
-def test_the_checkpoint_and_the_recipe_asked_for(trained, tmp_path):
-    workdir = tmp_path / "run"
-    shutil.copytree(trained.workdir, workdir)
-    shutil.rmtree(workdir / "checkpoints" / "best")
-    output = tmp_path / "float.tflite"
-    flags = [f"--output={output}", "--recipe=float"]
-    line = commands.refusal("export", workdir, *flags, "--checkpoint=best", begun=True)
-    assert "has no checkpoint yet (best)" in line
-    assert commands.run("export", workdir, *flags, "--checkpoint=last").status == 0
-    facts = inspect_tflite(output)
-    assert facts.metadata.recipe == "float"
-    assert {total.dtype for total in facts.totals} <= {"float32", "int32", "int64", "bool"}
 
 
 def test_a_saved_model(trained, tmp_path):

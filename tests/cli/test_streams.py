@@ -1,24 +1,23 @@
 """Commands that hear a file's two passes segment by segment."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
 import soundfile
 
-from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
-from tests.support import commands, sound_device, tflite_models, tiny
-from tests.support.pairs import LENGTHS, PCM, W4A8, built
+from tests.support import commands, sound_device, tflite_models
+from tests.support.pairs import LENGTHS, PCM
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(cascade_exports, tmp_path_factory):
     """A recogniser of two passes, one that hears whole utterances only, and a corpus."""
     folder = tmp_path_factory.mktemp("streams")
-    model = built("cascade", "averaged", W4A8)
-    export_tflite(model, tiny.TOKENIZER, folder / "cascade.tflite")
+    shutil.copy(cascade_exports.tflite, folder / "cascade.tflite")
     (folder / "whole.tflite").write_bytes(tflite_models.recognizer())
     lines = []
     for row, length in enumerate(LENGTHS):

@@ -8,6 +8,7 @@ from int4_conformer.decoding.beam import BeamSearch
 from int4_conformer.decoding.committing import CommittingSearch
 from int4_conformer.search.beam_config import BeamConfig
 from tests.decoding.networks import DIM, Network
+from tests.support.examples import heavy
 
 LENGTHS = np.int32([20, 13, 0, 8])
 
@@ -63,8 +64,10 @@ def joined(outputs):
     ]
 
 
-@pytest.mark.parametrize("size", [1, 4, 20])
-@pytest.mark.parametrize("threshold", [0.3, math.inf])
+@pytest.mark.parametrize(
+    ("threshold", "size"),
+    [(0.3, 1), (math.inf, 4), (0.3, 20), *heavy((0.3, 4), (math.inf, 1), (math.inf, 20))],
+)
 def test_segments_say_what_the_whole_says(size, threshold):
     search, committing, start = searches(40, beam_size=4, threshold=threshold)
     whole = rows(search.best(*search(frames(), LENGTHS, start)).best)

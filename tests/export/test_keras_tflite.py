@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
 from int4_conformer.errors import UserError
-from int4_conformer.export import export_keras_tflite
+from int4_conformer.export import export_keras_tflite, write_tflite
 from int4_conformer.layers import (
     QuantConv1D,
     QuantDense,
@@ -18,6 +20,7 @@ from int4_conformer.layers import (
 from int4_conformer.quantize import quantize_model
 from int4_conformer.tflite import flatbuffer
 from tests.quant import reference
+from tests.support.examples import heavy
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal([5, 6, 8]).astype(np.float32)
@@ -116,24 +119,41 @@ def constants(path):
     return {constant.name: constant for constant in found}
 
 
-@pytest.mark.parametrize(
-    "build",
-    [sequential, lambda: attention(6), lambda: attention(None), towers, grouped],
-    ids=["sequential", "functional", "any length", "nested", "grouped"],
-)
+MODELS = {
+    "sequential": sequential,
+    "functional": lambda: attention(6),
+    "any length": lambda: attention(None),
+    "nested": towers,
+    "grouped": grouped,
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Gives a model of `MODELS` and its file; each is made once."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    @functools.cache
+    def export(name):
+        model, path = MODELS[name](), folder / f"{name}.tflite"
+        export_keras_tflite(model, path)
+        return model, path
+
+    return export
+
+
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("rows", [5, 1])
-def test_the_file_computes_the_model_for_any_batch(tmp_path, build, rows):
-    model, path = build(), tmp_path / "model.tflite"
-    export_keras_tflite(model, path)
+def test_the_file_computes_the_model_for_any_batch(exported, name, rows):
+    model, path = exported(name)
     (outputs,) = run(path, inputs=X[:rows]).values()
     expected = model(X[:rows])
     assert np.std(expected) > 0.1
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_its_integers_are_those_of_the_master_weights(tmp_path):
-    model, path = sequential(), tmp_path / "model.tflite"
-    export_keras_tflite(model, path)
+def test_its_integers_are_those_of_the_master_weights(exported):
+    model, path = exported("sequential")
     for name, bits in (("hidden", 4), ("output", 8)):
         (constant,) = [c for key, c in constants(path).items() if key.endswith(f"{name}/kernel")]
         codes, scale = reference.quantize(model.get_layer(name).kernel.numpy(), bits, axes=(0,))
@@ -236,6 +256,20 @@ def test_other_schemes(tmp_path, scheme):
     np.testing.assert_allclose(outputs, model(x), rtol=1e-5, atol=1e-5)
 
 
+def test_a_file_that_fails_the_comparison_is_not_written(tmp_path, monkeypatch):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(b"old")
+
+    def refuse(content, weights):
+        raise UserError("differs")
+
+    monkeypatch.setattr(write_tflite, "verify", refuse)
+    with pytest.raises(UserError, match="differs"):
+        export_keras_tflite(keras.Sequential([keras.Input([8]), QuantDense(4)]), path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_refusals(tmp_path):
     path = tmp_path / "model.tflite"
     mixed = keras.Sequential(
@@ -256,8 +290,13 @@ def test_refusals(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("recipe", ["w4c_a8d", "float"])
+@pytest.mark.parametrize(
+    ("policy", "recipe"),
+    [
+        *[("mixed_bfloat16", "w4c_a8d"), ("mixed_float16", "float")],
+        *heavy(("mixed_bfloat16", "float"), ("mixed_float16", "w4c_a8d")),
+    ],
+)
 def test_other_dtype_policies_are_exported_as_float32(tmp_path, policy, recipe):
     keras.utils.set_random_seed(0)
     layers = [

@@ -1,5 +1,6 @@
 """Searches with the parts of an exported file, against those of the model."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -19,7 +20,8 @@ from int4_conformer.search.table_scorers import NGramScorer
 from int4_conformer.tflite import flatbuffer
 from tests.decoding.test_ngram import write
 from tests.support import tiny
-from tests.support.pairs import LENGTHS, PCM, W4A8, built
+from tests.support.examples import heavy
+from tests.support.pairs import LENGTHS, PCM, built
 
 PHRASES = ("abc", "ab dj", "j i")
 BEAM = BeamConfig(beam_size=4, n_best=4)
@@ -29,16 +31,15 @@ VOCABULARY = tiny.TOKENIZER.vocabulary
 FLOAT = Recipe.preset("float")
 
 
-@pytest.fixture(
-    scope="module",
-    params=[("conformer", "averaged", FLOAT), ("cascade", "lstm", W4A8)],
-    ids=["float", "integers"],
-)
-def exported(request, tmp_path_factory):
+@pytest.fixture(scope="module", params=["float", "integers"])
+def exported(request, cascade_exports, tmp_path_factory):
     """A model, its file, and the recogniser of that."""
-    model = built(*request.param)
-    path = tmp_path_factory.mktemp("searches") / "model.tflite"
-    export_tflite(model, tiny.TOKENIZER, path)
+    if request.param == "integers":
+        model, path = cascade_exports.model, cascade_exports.tflite
+    else:
+        model = built("conformer", "lstm", FLOAT)
+        path = tmp_path_factory.mktemp("searches") / "model.tflite"
+        export_tflite(model, tiny.TOKENIZER, path)
     return model, path, Recognizer(path, gated=False)
 
 
@@ -50,15 +51,12 @@ def utterances(model):
 
 def test_hypotheses_are_those_of_the_model(exported):
     model, _, recognizer = exported
-    specs = [tf.TensorSpec([1, None], tf.float32)]
     bias = PhraseBias.of(PHRASES, tiny.TOKENIZER, 2.0)
-    search = tf.function(
-        lambda pcm: (
-            model.beam_search(pcm, config=BEAM),
-            model.beam_search(pcm, config=BEAM, bias=bias),
-        ),
-        input_signature=specs,
-    )
+
+    @functools.partial(tf.function, autograph=False, input_signature=[tf.TensorSpec([1, None])])
+    def search(pcm):
+        return [model.beam_search(pcm, config=BEAM, bias=each) for each in (None, bias)]
+
     said = set()
     for pcm in utterances(model):
         for expected, asked in zip(search(pcm[None]), ({}, {"phrases": PHRASES}), strict=True):
@@ -150,6 +148,7 @@ def test_tensors_are_of_types_that_every_runtime_takes(exported):
             assert len(set(shapes)) == 1
 
 
+@pytest.mark.parametrize("exported", ["float", *heavy("integers")], indirect=True)
 def test_a_fixed_length_needs_no_resizing(exported, tmp_path):
     model, _, recognizer = exported
     path = tmp_path / "fixed.tflite"

@@ -9,6 +9,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.export import export_keras_tflite, trial
 from int4_conformer.layers import QuantDense, QuantLSTM
 from int4_conformer.quantize import quantize_model
+from tests.support.examples import heavy
 
 RNG = np.random.default_rng(0)
 # Batches and lengths that no export tries.
@@ -25,9 +26,10 @@ def run(path, x):
     return outputs
 
 
-@pytest.mark.parametrize("recipe", ["float", "w4c_a8d"])
-@pytest.mark.parametrize("time", [None, 6])
-def test_a_file_that_does_not_run_is_not_written(tmp_path, recipe, time):
+@pytest.mark.parametrize(
+    ("time", "recipe"), [(None, "w4c_a8d"), (6, "float"), *heavy((None, "float"), (6, "w4c_a8d"))]
+)
+def test_a_file_that_does_not_run_is_not_written(tmp_path, time, recipe):
     # The loop over time of a layer that has no counterpart.
     loop = keras.layers.GRU(8, return_sequences=True, name="gru")
     model = sequential(loop, QuantDense(4, quant=recipe), time=time)
@@ -48,10 +50,15 @@ def test_what_it_advises_runs(tmp_path):
     np.testing.assert_allclose(run(path, x), model(x), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("recipe", ["w8a8", "float"])
+SEQUENCES, BACKWARDS = ({"return_sequences": True, "go_backwards": x} for x in (False, True))
+
+
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"return_sequences": True}, {"return_sequences": True, "go_backwards": True}],
+    ("recipe", "options"),
+    [
+        *[("float", {}), ("w8a8", BACKWARDS)],
+        *heavy(("w8a8", {}), ("w8a8", SEQUENCES), ("float", SEQUENCES), ("float", BACKWARDS)),
+    ],
     ids=str,
 )
 def test_our_lstm_runs_at_any_length(tmp_path, recipe, options):
@@ -72,7 +79,7 @@ def test_bidirectional_sequences_run_at_any_length(tmp_path):
         np.testing.assert_allclose(run(path, x), model(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{}, {"return_sequences": True}], ids=str)
+@pytest.mark.parametrize("options", [{"return_sequences": True}, *heavy({})], ids=str)
 def test_padding_is_left_out(tmp_path, options):
     ids = keras.Input([None], dtype="int32")
     x = keras.layers.Embedding(9, 8, mask_zero=True)(ids)

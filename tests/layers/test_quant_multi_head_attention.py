@@ -9,6 +9,7 @@ from int4_conformer.quant import QuantConfig, Recipe
 from tests.quant import reference
 from tests.support import twins
 from tests.support.deployments import traced
+from tests.support.examples import heavy
 
 BATCH, TIME, WIDTH, HEADS, HEAD_DIM = 2, 6, 8, 2, 4
 RNG = np.random.default_rng(0)
@@ -196,7 +197,7 @@ class SelfAttention(keras.layers.Layer):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"dropout": 0.5}, {"activation_scheme": "int8_symmetric"}], ids=str
+    "options", [{}, {"activation_scheme": "int8_symmetric"}, *heavy({"dropout": 0.5})], ids=str
 )
 def test_a_file_multiplies_the_same_integers(options):
     layer = SelfAttention(attention(X, X, quant="w4a8", **options))

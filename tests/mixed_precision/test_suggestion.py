@@ -6,7 +6,7 @@ from int4_conformer.mixed_precision.suggestion import forward_passes, suggest
 from int4_conformer.quant import QuantConfig
 from int4_conformer.quantize import quantize_model
 from tests.mixed_precision.test_sensitivity import batch
-from tests.support import tiny
+from tests.support import running, tiny
 
 CONFIGS = [QuantConfig.from_name(name) for name in ("w4c_a8d", "w8c_a8d", "float")]
 
@@ -19,7 +19,9 @@ def model():
 @pytest.fixture(scope="module")
 def suggestion(model):
     done = []
-    found = suggest(model, [batch(2)], CONFIGS, tolerance=0.02, on_forward=done.append)
+    # Sooner than compiled, of which `test_sensitivity.py` has examples.
+    with running.eagerly():
+        found = suggest(model, [batch(2)], CONFIGS, tolerance=0.02, on_forward=done.append)
     assert done == list(range(1, forward_passes(model, [batch(2)], CONFIGS) + 1))
     return found
 
@@ -72,6 +74,7 @@ def test_the_table(suggestion):
     assert f"{100 * suggestion.error:.2f}%" in lines[-2]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_budget(model, suggestion):
     smallest = suggest(model, [batch(2)], CONFIGS[:1], tolerance=0.0)
     limit = smallest.nbytes + 1000

@@ -10,19 +10,14 @@ from int4_conformer.losses.rnnt import rnnt_loss
 from int4_conformer.models.model_config import PredictorKind
 from int4_conformer.search.beam_config import BeamConfig
 from tests.support import tiny
+from tests.support.examples import heavy
 
 LENGTHS = np.int32([640 * 12, 640 * 5 + 1])
 PCM = np.stack([tiny.speech(12, seed) for seed in (0, 1)])
 WIDE = BeamConfig(beam_size=4, n_best=4)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "averaged",
-        *(pytest.param(k, marks=pytest.mark.heavy) for k in get_args(PredictorKind)[1:]),
-    ],
-)
+@pytest.mark.parametrize("kind", ["averaged", *heavy(*get_args(PredictorKind)[1:])])
 def test_every_prediction_network_is_searched(kind):
     model = tiny.model("w4a8", predictor=kind)
     blank = np.eye(1, tiny.TOKENIZER.vocabulary.size)[0]
@@ -59,7 +54,6 @@ def test_by_the_full_sum_hypotheses_are_ranked_by_all_alignments():
     # Narrow: most alignments are dropped.
     config = BeamConfig(beam_size=3, n_best=3, threshold=2.0)
 
-    @tf.function(jit_compile=True)
     def search(pcm, lengths):
         by_full_sum = dataclasses.replace(config, full_sum=True)
         seen, all_of = (
@@ -90,19 +84,13 @@ def test_by_the_full_sum_hypotheses_are_ranked_by_all_alignments():
 def test_biases_reach_the_search():
     model = tiny.shared_model()
     bias = PhraseBias.of(["abc", "ab dj"], tiny.TOKENIZER, 8.0)
-    search = tf.function(
-        lambda pcm: (
-            model.beam_search(pcm, config=WIDE, bias=bias).best,
-            model.beam_search(pcm, config=WIDE).best,
-        ),
-        jit_compile=True,
-    )
+    found = [model.beam_search(PCM, config=WIDE, bias=given).best for given in (bias, None)]
     texts = [
         [
             tiny.TOKENIZER.vocabulary.detokenize(row[:n].numpy())
-            for row, n in zip(found.ids, found.count, strict=True)
+            for row, n in zip(best.ids, best.count, strict=True)
         ]
-        for found in search(tf.constant(PCM))
+        for best in found
     ]
     assert any({"abc", "ab"} & set(text.split()) for text in texts[0])
     assert texts[0] != texts[1]

@@ -10,6 +10,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.models import Encoder, EncoderConfig
 from int4_conformer.quant import QuantConfig, Recipe
 from int4_conformer.steppable_contract import run_segments
+from tests.support.examples import heavy
 from tests.support.frames import seen_by
 from tests.support.streaming import SEGMENTS_ALONE, code_differences, noise
 
@@ -319,7 +320,7 @@ def test_a_recipe_reaches_every_matmul_by_that_path(kind):
     assert sorted(seen) == sorted(kernels(layer))
 
 
-@pytest.mark.parametrize("kind", ["conformer", "transformer", "lstm"])
+@pytest.mark.parametrize("kind", ["transformer", *heavy("conformer", "lstm")])
 def test_stochastic_depth_leaves_blocks_out_in_training_alone(kind):
     still = {"kind": kind, "blocks": 4, "dropout": 0.0}
     layer, plain = encoder(stochastic_depth=0.5, **still), encoder(**still)

@@ -17,13 +17,14 @@ from int4_conformer.models.model_config import (
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import Recipe
 from tests.support import tiny
+from tests.support.examples import heavy
 from tests.support.streaming import SEGMENTS_ALONE
 
 DIM, TIME = 6, 24
 X = np.random.default_rng(0).standard_normal([2, TIME, DIM]).astype(np.float32)
 LENGTHS = np.array([TIME, 13])
 MASK = np.arange(TIME) < LENGTHS[:, None]
-RECIPES = ["w8a8", pytest.param("float", marks=pytest.mark.heavy)]
+RECIPES = ["w8a8", *heavy("float")]
 CHUNKS = [1, 4, None]
 
 
@@ -97,8 +98,10 @@ def test_padded_frames_change_no_real_frame(chunk, recipe):
     np.testing.assert_array_equal(changed, y)
 
 
-@pytest.mark.parametrize("recipe", ["float", "w8a8"])
-@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize(
+    ("chunk", "recipe"),
+    [(1, "float"), (4, "w8a8"), *heavy((1, "w8a8"), (4, "float"), (None, "float"), (None, "w8a8"))],
+)
 def test_xla_has_the_same_gradients(chunk, recipe):
     layer = block(chunk, recipe)
     targets = np.random.default_rng(2).standard_normal(X.shape).astype(np.float32)
@@ -120,7 +123,8 @@ def test_xla_has_the_same_gradients(chunk, recipe):
 
 @pytest.mark.parametrize("chunk", [1, 4])
 def test_segments_are_the_whole(chunk):
-    verify_steppable(block(chunk), X, LENGTHS, segments=(1, 3))
+    options = {} if chunk == 4 else SEGMENTS_ALONE
+    verify_steppable(block(chunk), X, LENGTHS, segments=(1, 3), **options)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -139,8 +143,9 @@ def test_it_streams_without_a_left_context():
     }
 
 
+# A pair of `test_pairs.py` has a chunk of 1.
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("chunk", [4, *heavy(1, None)])
 def test_a_file_gives_the_tokens_of_the_model(chunk, recipe, tmp_path):
     keras.utils.set_random_seed(0)
     model = Transducer(

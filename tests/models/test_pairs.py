@@ -16,19 +16,24 @@ from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream
 from int4_conformer.quant import Recipe
 from tests.support import tiny
+from tests.support.examples import heavy
 from tests.support.pairs import BLOCK, ENCODERS, LABELS, LENGTHS, PCM, W4A8, W8A8, built, padded
 
 BATCH = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
 # Each encoder and each prediction network once, and the others in the long tests; the first pair is
 # what most other tests have.
 ONCE = set(list(zip(itertools.cycle(ENCODERS), get_args(PredictorKind), strict=False))[1:])
-PAIRS = [
-    pytest.param(pair, marks=() if pair in ONCE else pytest.mark.heavy, id="-".join(pair))
-    for pair in itertools.product(ENCODERS, get_args(PredictorKind))
-]
 
 
-@pytest.fixture(scope="module", params=PAIRS)
+def every_pair(light):
+    """All pairs, those that are not among `light` for the long tests."""
+    return [
+        pytest.param(pair, marks=() if pair in light else pytest.mark.heavy, id="-".join(pair))
+        for pair in itertools.product(ENCODERS, get_args(PredictorKind))
+    ]
+
+
+@pytest.fixture(scope="module", params=every_pair(ONCE))
 def pair(request):
     return request.param
 
@@ -126,7 +131,7 @@ def test_more_padding_changes_nothing(float_model):
         np.testing.assert_allclose(longer[row, :frames], logits[row, :frames], atol=1e-4)
 
 
-@pytest.mark.parametrize("chunks", [1, 3, 8])
+@pytest.mark.parametrize("chunks", [1, *heavy(3, 8)])
 def test_streams_are_the_whole(float_model, chunks):
     frames, tokens = streamed(float_model, chunks)
     encoded = float_model.encode(PCM, LENGTHS)[0]
@@ -140,6 +145,8 @@ def test_streams_in_integers_have_the_same_words(quantized_model):
     assert tokens == [transcripts(quantized_model, passes + 1) for passes in range(len(tokens))]
 
 
+# What the other encoders are made of, XLA compiles in tests of its own.
+@pytest.mark.parametrize("pair", every_pair({("transformer", "lookup")}), indirect=True)
 def test_xla_compiles_it(quantized_model):
     compiled = tf.function(quantized_model, jit_compile=True)(BATCH)
     expected = quantized_model(BATCH).numpy()

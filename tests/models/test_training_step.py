@@ -20,6 +20,7 @@ from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.variational_noise import VariationalNoise
 from int4_conformer.quant import QuantConfig, Recipe
 from tests.support import tiny
+from tests.support.examples import heavy
 
 BLOCKS = 8
 BATCH = {
@@ -57,10 +58,12 @@ def step_of(model, **options):
     return TrainingStep(model, optimizer, **(settings | options))
 
 
-def gradients(model, batch=BATCH, stage=0, jit_compile=False, **options):
+def gradients(model, batch=BATCH, stage=0, mode="eager", **options):
     """The loss, and the gradients by path."""
-    step = step_of(model, xla=jit_compile, **options)
-    run = tf.function(step._gradients, jit_compile=jit_compile, autograph=False)
+    step = step_of(model, xla=mode == "xla", **options)
+    run = step._gradients
+    if mode != "eager":
+        run = tf.function(run, jit_compile=mode == "xla", autograph=False)
     loss, found = run(batch, SEED, stage)
     paths = {id(variable): path for path, variable in by_path(model).items()}
     names = [paths[id(variable)] for variable in model.trainable_variables]
@@ -81,10 +84,11 @@ def in_floats():
     return gradients(still("float"))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-@pytest.mark.parametrize("parts", [2, 4])
-def test_parts_are_the_batch(in_floats, parts, jit_compile):
-    found = gradients(still("float"), accumulate=parts, jit_compile=jit_compile)
+@pytest.mark.parametrize(
+    ("parts", "mode"), [(2, "graph"), (4, "xla"), *heavy((4, "graph"), (2, "xla"))]
+)
+def test_parts_are_the_batch(in_floats, parts, mode):
+    found = gradients(still("float"), accumulate=parts, mode=mode)
     assert_same(found, in_floats)
 
 
@@ -124,13 +128,15 @@ def test_parts_that_a_batch_does_not_have():
 
 
 @pytest.mark.parametrize(
-    "recipe", ["w4a8", pytest.param(LATE, marks=pytest.mark.heavy)], ids=["now", "late"]
+    ("recipe", "mode"),
+    [("w4a8", "eager"), (LATE, "eager"), *heavy(("w4a8", "graph"), (LATE, "graph"))],
+    ids=["now", "late", "now-graph", "late-graph"],
 )
-def test_float_first(in_floats, recipe):
+def test_float_first(in_floats, recipe, mode):
     model = still(recipe)
-    assert_same(gradients(model, quantize_from=4), in_floats)
-    quantized = gradients(still("w4a8"))
-    assert_same(gradients(model, quantize_from=4, stage=4), quantized)
+    assert_same(gradients(model, quantize_from=4, mode=mode), in_floats)
+    quantized = gradients(still("w4a8"), mode=mode)
+    assert_same(gradients(model, quantize_from=4, stage=4, mode=mode), quantized)
     assert quantized[0] != pytest.approx(in_floats[0], rel=1e-5)
 
 
@@ -171,16 +177,17 @@ def noise_by_hand(model, noise):
         weight.assign(weight + noise.stddev * drawn)
 
 
-@pytest.mark.parametrize("encoder", [True, pytest.param(False, marks=pytest.mark.heavy)])
-def test_noise_is_on_the_weights_of_the_step_alone(encoder):
+@pytest.mark.usefixtures("without_pieces")
+@pytest.mark.parametrize(("encoder", "mode"), [(True, "graph"), (False, "eager")])
+def test_noise_is_on_the_weights_of_the_step_alone(encoder, mode):
     noise = dataclasses.replace(NOISE, encoder=encoder)
     model, by_hand = still("w4a8"), still("w4a8")
     before = [weight.numpy() for weight in model.weights]
     noise_by_hand(by_hand, noise)
-    found = gradients(model, noise=noise, accumulate=2)
+    found = gradients(model, noise=noise, accumulate=2, mode=mode)
     for weight, value in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)
-    assert_same(found, gradients(by_hand))
+    assert_same(found, gradients(by_hand, mode=mode))
     assert found[0] != pytest.approx(gradients(model)[0], rel=1e-5)
     moved = {
         path

@@ -32,26 +32,24 @@ def model():
 @pytest.fixture(scope="module")
 def greedy(model):
     """What each pass says of the whole."""
-    recognize = tf.function(model.recognize, autograph=False)
-    return [recognize(PCM, passes=passes) for passes in (1, 2)]
+    return [model.recognize(PCM, passes=passes) for passes in (1, 2)]
 
 
 def streamed(stream, pcm):
     """What each pass says of each segment, and the states after the last ones."""
     states = stream.initial_states(1)
-    first_pass, second_pass = (
-        tf.function(step, autograph=False) for step in (stream.first_pass, stream.second_pass)
-    )
     outputs, encoded = ([], []), []
     for start in range(0, pcm.shape[1], stream.samples):
         segment = pcm[:, start : start + stream.samples]
-        found, states[0] = first_pass(segment, tf.constant([stream.samples]), states[0])
+        found, states[0] = stream.first_pass(segment, tf.constant([stream.samples]), states[0])
         outputs[0].append(found)
         encoded.append(found["encoded"])
     encoded = tf.concat(encoded, axis=1)
     for start in range(0, encoded.shape[1], stream.second_frames):
         segment = encoded[:, start : start + stream.second_frames]
-        found, states[1] = second_pass(segment, tf.constant([stream.second_frames]), states[1])
+        found, states[1] = stream.second_pass(
+            segment, tf.constant([stream.second_frames]), states[1]
+        )
         outputs[1].append(found)
     return outputs, states
 
@@ -81,8 +79,7 @@ def test_a_beam_says_in_segments_what_it_says_of_the_whole(model, greedy, beam_s
     outputs, states = streamed(stream, PCM)
     for index, segments in enumerate(outputs):
         segments.append(stream.finish(index, states[index]))
-        search = tf.function(model.beam_search, autograph=False)
-        whole = search(PCM, passes=index + 1, config=config).best
+        whole = model.beam_search(PCM, passes=index + 1, config=config).best
         if beam_size == 1:
             assert_same(segments, whole)
             assert_same(segments, greedy[index])

@@ -1,19 +1,15 @@
 """One exported recogniser, and one server of it, for all tests of this folder."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from int4_conformer.export.saved_model import export_saved_model
 from tests.serving import kit
 from tests.serving.prediction_service import Addresses, Models, ServedModel, serving
 from tests.serving.server_configs import read_batching
-from tests.support import pairs, tiny
 
 MODEL = "recognizer"
-MAX_SECONDS = 3.0
 
 
 class Reversed:
@@ -35,7 +31,6 @@ class Served:
     """A server of the tests, and what its model says when it is asked alone."""
 
     addresses: Addresses
-    folder: Path
     # Versions: 0 is `Reversed`; 1 batches, "stable"; 2 answers each request alone, "canary".
     models: Models
 
@@ -52,10 +47,8 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / MODEL / "1"
-    model = pairs.built("cascade", "averaged", pairs.W4A8)
-    export_saved_model(model, tiny.TOKENIZER, folder, max_seconds=MAX_SECONDS)
+def served(cascade_exports):
+    folder = cascade_exports.saved_model
     batching = read_batching(kit.FOLDER / "batching.config")
     batched = ServedModel(folder, batching)
     alone = batched.unbatched()
@@ -65,4 +58,4 @@ def served(tmp_path_factory):
         labels={"stable": 1, "canary": 2},
     )
     with serving(models) as addresses:
-        yield Served(addresses=addresses, folder=folder, models=models)
+        yield Served(addresses=addresses, models=models)

@@ -8,6 +8,7 @@ Two things differ from what a reader does: presets have the sizes of the tests' 
 `int4-conformer train` takes two steps. XLA compiles nothing, which would take longer than all else.
 """
 
+import contextlib
 import dataclasses
 import re
 import shlex
@@ -17,7 +18,7 @@ import tensorflow as tf
 
 from int4_conformer import xla
 from int4_conformer.models import presets
-from tests.support import commands, pairs, tiny
+from tests.support import commands, pairs, running, tiny
 
 LANGUAGES = {"python", "sh"}
 PRESETS = {
@@ -92,9 +93,12 @@ def _run_line(line):
         printed = _ARPA.format(count=len(tokens), lines=lines)
     else:
         assert program == "int4-conformer", line
+        context = contextlib.nullcontext()
         if arguments[0] == "train":
             arguments += SHORT
-        result = commands.run(*arguments, given=given)
+            context = running.eagerly()
+        with context:
+            result = commands.run(*arguments, given=given)
         assert result.status == 0, f"{line}\n{result.err}"
         printed = result.out
     if output is not None:

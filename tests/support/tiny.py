@@ -67,7 +67,7 @@ def predictor_config(kind="averaged", **sizes):
     return PredictorConfig(kind=kind, embedding_dim=JOINT_DIM, **(small | sizes))
 
 
-def config(recipe="w4a8", tied=True, predictor="averaged"):
+def config(recipe="w4a8", tied=True, predictor="averaged", ctc=False):
     """Sizes of the recogniser; `recipe` is a `Recipe` or the name of a preset."""
     return TransducerConfig(
         name="test",
@@ -76,13 +76,14 @@ def config(recipe="w4a8", tied=True, predictor="averaged"):
         predictor=predictor_config(predictor),
         joint=JointConfig(dim=JOINT_DIM, tied=tied),
         recipe=Recipe.preset(recipe) if isinstance(recipe, str) else recipe,
+        ctc=ctc,
     )
 
 
-def model(recipe="w4a8", tied=True, predictor="averaged"):
+def model(recipe="w4a8", tied=True, predictor="averaged", ctc=False):
     """An untrained recogniser, the same each time; its biases are not zero."""
     keras.utils.set_random_seed(0)
-    transducer = Transducer(config(recipe, tied, predictor))
+    transducer = Transducer(config(recipe, tied, predictor, ctc))
     transducer.build()
     for variable in transducer.trainable_variables:
         if variable.path.endswith("bias"):
@@ -117,10 +118,9 @@ def speech(blocks, seed=0):
 
 def recognition(model):
     """A function from PCM [samples] to the tokens that the model itself finds in it."""
-    recognize = tf.function(model.recognize, input_signature=[tf.TensorSpec([1, None], tf.float32)])
 
     def tokens(pcm):
-        found = recognize(pcm[None])
+        found = model.recognize(pcm[None])
         return found.ids[0, : int(found.count[0])].numpy()
 
     return tokens

@@ -5,10 +5,11 @@ import numpy as np
 
 from int4_conformer.tflite.deployed_weight import DeployedWeight, StaticRange
 from tests.quant import reference
+from tests.support.examples import examples
 
 # Each shape is converted afresh: always the same ones, and none to shrink a failure.
 SHAPES = hypothesis.settings(
-    max_examples=25,
+    max_examples=examples(10),
     deadline=None,
     derandomize=True,
     database=None,

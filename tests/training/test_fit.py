@@ -61,6 +61,7 @@ def compiled(dataset, **changes):
 
 
 @pytest.mark.heavy
+@pytest.mark.usefixtures("without_pieces")
 def test_fit_and_the_loop_give_the_same_weights(corpus, dataset, tmp_path):
     trainer = Trainer(
         tiny.config(RECIPE),
@@ -84,6 +85,7 @@ def test_fit_and_the_loop_give_the_same_weights(corpus, dataset, tmp_path):
         np.testing.assert_allclose(fitted, looped, rtol=1e-5, atol=1e-6, err_msg=fitted.path)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_saved_model_goes_on_as_it_was_compiled(dataset, tmp_path):
     model = compiled(dataset, seed=3)
     model.fit(dataset, steps_per_epoch=1, shuffle=False, verbose=0)

@@ -95,6 +95,7 @@ def test_layers_of_a_type_of_their_own():
         assert tiny.model("w4a8").encoder.input_dense.compute_dtype == "float32"
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_exported_integers_are_those_of_bfloat16_training(corpus, tmp_path):
     config = dataclasses.replace(SMALL, steps=2, compute_dtype="bfloat16")
     run = trainer(corpus, tmp_path / "run", config)
@@ -140,6 +141,7 @@ OPTIONS = dataclasses.replace(
 
 
 @pytest.mark.heavy
+@pytest.mark.usefixtures("without_pieces")
 def test_a_run_with_all_options_resumes_to_the_bit(corpus, tmp_path, teacher, monkeypatch):
     config = dataclasses.replace(OPTIONS, teacher=teacher)
     whole = trainer(corpus, tmp_path / "whole", config)

@@ -1,5 +1,6 @@
 """Steps that do no good are skipped, told, and not repeated for ever."""
 
+import contextlib
 import re
 
 import numpy as np
@@ -12,7 +13,10 @@ from int4_conformer.training.skipped_steps import PATIENCE
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
-from tests.support import tiny
+from tests.support import running, tiny
+from tests.support.examples import heavy
+
+pytestmark = pytest.mark.usefixtures("without_pieces")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,8 @@ def state(trainer):
     return [variable.numpy() for variable in variables]
 
 
-def test_a_bad_batch_costs_a_step_and_no_weight(corpus, tmp_path, capsys):
+@pytest.mark.parametrize("mode", ["eager", *heavy("graph")])
+def test_a_bad_batch_costs_a_step_and_no_weight(corpus, tmp_path, capsys, mode):
     # With ranges that the forward pass changes.
     trainer = make_trainer(corpus, tmp_path, "w4c_a8static", steps=2)
     spoil(trainer, lambda step: step == 1)
@@ -77,7 +82,8 @@ def test_a_bad_batch_costs_a_step_and_no_weight(corpus, tmp_path, capsys):
         return take_step(batch, step, progress)
 
     trainer._take_step = observed
-    trainer.train()
+    with running.eagerly() if mode == "eager" else contextlib.nullcontext():
+        trainer.train()
     first, second = before
     assert any((x != y).any() for x, y in zip(first, second, strict=True))
     for x, y in zip(second, state(trainer), strict=True):
@@ -95,6 +101,7 @@ def test_a_bad_batch_costs_a_step_and_no_weight(corpus, tmp_path, capsys):
     assert np.isfinite(metrics["loss"])
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(("skip_norm", "skipped"), [(0.0, 0.0), (1e-6, 1.0), (1e6, 0.0)])
 def test_steps_with_an_unusual_gradient_are_skipped(corpus, tmp_path, skip_norm, skipped):
     # No gradient is small enough to be clipped, so that each above the usual counts as unusual.
@@ -109,6 +116,7 @@ def test_steps_with_an_unusual_gradient_are_skipped(corpus, tmp_path, skip_norm,
     assert usual == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_gradients_that_are_clipped_anyway_are_not_skipped(corpus, tmp_path):
     trainer = make_trainer(corpus, tmp_path, skip_norm=1e-6, clip_norm=1e6)
     batch = next(iter(trainer._batches))
@@ -140,6 +148,7 @@ def test_after_several_in_a_row_a_run_goes_back_once_and_then_stops(corpus, tmp_
     assert trainer._workdir.steps_done == again + 1
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_with_nothing_to_go_back_to_a_run_stops(corpus, tmp_path):
     trainer = make_trainer(corpus, tmp_path, steps=100)
     spoil(trainer, lambda step: True)

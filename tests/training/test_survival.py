@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from int4_conformer import xla
 from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.training import checkpoints
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
 from tests.support import tiny
+from tests.support.examples import heavy
 
 STEPS = 6
 CONFIG = TrainingConfig(
@@ -28,6 +30,8 @@ CONFIG = TrainingConfig(
     # After every step.
     checkpoint_minutes=1e-9,
 )
+
+pytestmark = pytest.mark.usefixtures("without_pieces")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +59,8 @@ def everything(trainer):
 @pytest.fixture(scope="module")
 def uninterrupted(corpus, tmp_path_factory):
     run = trainer(corpus, tmp_path_factory.mktemp("uninterrupted"))
-    run.train()
+    with xla.without_pieces():
+        run.train()
     return everything(run), run._workdir.metrics()
 
 
@@ -89,7 +94,7 @@ OTHERS = [
 
 @pytest.mark.parametrize(
     "moment",
-    [*MOMENTS, *(pytest.param(moment, marks=pytest.mark.heavy) for moment in OTHERS)],
+    [*MOMENTS, *heavy(*((moment,) for moment in OTHERS))],
     ids=lambda moment: f"{moment[1]}-{moment[2]}",
 )
 def test_a_killed_run_ends_with_the_same_numbers(
@@ -111,6 +116,7 @@ def test_a_killed_run_ends_with_the_same_numbers(
 
 PROGRAM = """
 import os, signal, sys
+import tensorflow as tf
 from int4_conformer.cli import main
 from int4_conformer.models import presets
 from int4_conformer.training.trainer import Trainer
@@ -126,13 +132,13 @@ def interrupted_step(trainer, batch, step, progress):
 
 if "SIGNAL" in os.environ:
     Trainer._take_step = interrupted_step
+# Graphs of so few steps take longer to trace.
+tf.config.run_functions_eagerly(True)
 main.main()
 """
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.heavy)]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, *heavy(signal.SIGTERM)])
 def test_a_signal_stops_behind_the_step(tmp_path, number):
     manifest = tiny.write_corpus(tmp_path)
     command = [

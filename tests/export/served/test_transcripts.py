@@ -11,6 +11,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.export.served.transcripts import Transcriber
 from int4_conformer.lite.words import Token, timed_words
 from int4_conformer.text.vocabulary import Vocabulary
+from tests.support.examples import examples
 
 VOCABULARY = Vocabulary(pieces=("<blank>", "▁", "▁a", "a", "b", "▁bc", "▁▁d", "é"))
 TRANSCRIBER = Transcriber(VOCABULARY, 0.04)
@@ -31,7 +32,7 @@ TEXTS = tf.function(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     rows=st.lists(st.lists(st.integers(1, 7), max_size=CAPACITY), min_size=1, max_size=3),
     seconds=st.floats(0.01, 0.5),
