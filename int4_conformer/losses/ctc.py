@@ -1,9 +1,13 @@
-"""Connectionist temporal classification, Graves et al. 2006."""
+"""Connectionist temporal classification, Graves et al. 2006.
 
-import functools
-from collections.abc import Callable
+`tf.nn.ctc_loss` computes the same. Its loops have one name for all shapes, of which TensorFlow
+complains where batches have two; traced for open shapes instead, XLA compiles it again for every
+batch. It also holds a matrix [labels, labels] of moves for each row, where a frame has three.
+"""
 
 import tensorflow as tf
+
+from int4_conformer.losses.walk import IMPOSSIBLE, POSSIBLE, log_add, scaled, walk
 
 
 def ctc_loss(
@@ -13,7 +17,7 @@ def ctc_loss(
     label_lengths: tf.Tensor,
     blank_id: int = 0,
 ) -> tf.Tensor:
-    """`tf.nn.ctc_loss` that is finite for any lengths.
+    """Negative log-probability of the labels, summed over all alignments.
 
     Args:
         logits: float [batch, time, vocab], unnormalised.
@@ -26,54 +30,101 @@ def ctc_loss(
         float32 [batch]; 0, with zero gradient, for rows of padding, and where the frames are too
         few for the labels: each takes one, and one more stands between two equal ones.
     """
+    logits = tf.cast(logits, tf.float32)
+    _, time, vocab = logits.shape
+    states = _states(labels, label_lengths, blank_id)
+    # A product, whose gradient is one: XLA scatters one value at a time.
+    log_probs = tf.maximum(tf.nn.log_softmax(logits), IMPOSSIBLE)
+    scores = tf.matmul(log_probs, tf.one_hot(states, vocab), transpose_b=True)
+    skips = (states != blank_id) & (states != tf.roll(states, 2, axis=1))
+    is_frame = tf.sequence_mask(logit_lengths, time)
+    is_last = is_frame & ~tf.sequence_mask(logit_lengths - 1, time)
+    ends = 2 * label_lengths[:, None] - tf.range(states.shape[1])
+    lattice = _Lattice(
+        skips=skips,
+        is_frame=tf.transpose(is_frame)[:, :, None],
+        # The last label, or the blank after it.
+        final=tf.transpose(is_last)[:, :, None] & ((ends == 0) | (ends == 1)),
+    )
+
+    @tf.custom_gradient
+    def cost(scores: tf.Tensor):
+        total, possible, occupancies = lattice.cost(tf.transpose(scores, [1, 0, 2]))
+
+        def gradient(dtotal: tf.Tensor) -> tf.Tensor:
+            weight = tf.where(possible, dtotal, 0.0)[:, None, None]
+            return -weight * tf.transpose(occupancies, [1, 0, 2])
+
+        return total, gradient
+
+    return cost(scores)
+
+
+def _states(labels: tf.Tensor, label_lengths: tf.Tensor, blank_id: int) -> tf.Tensor:
+    """Symbols of the states, int32 [batch, 2 labels + 1]: labels, and blanks around them."""
     labels = tf.cast(labels, tf.int32)
-    place = tf.range(labels.shape[1])
     # Padding may be anything, also no symbol at all.
-    labels = tf.where(place < label_lengths[:, None], labels, 0)
-    repeated = (labels[:, 1:] == labels[:, :-1]) & (place[1:] < label_lengths[:, None])
-    needed = label_lengths + tf.reduce_sum(tf.cast(repeated, tf.int32), axis=1)
-    possible = (logit_lengths > 0) & (needed <= logit_lengths)
-    compute = functools.partial(_dense_loss, blank_id=blank_id)
-    if not tf.executing_eagerly():
-        compute = _traced_once(blank_id)
-    loss = compute(
-        labels,
-        tf.cast(logits, tf.float32),
-        tf.where(possible, label_lengths, 0),
-        tf.maximum(logit_lengths, 1),
-    )
-    return tf.where(possible, loss, 0.0)
+    labels = tf.where(tf.sequence_mask(label_lengths, labels.shape[1]), labels, blank_id)
+    pairs = tf.stack([tf.fill(labels.shape, blank_id), labels], axis=2)
+    pairs = tf.reshape(pairs, [labels.shape[0], -1])
+    return tf.pad(pairs, [[0, 0], [0, 1]], constant_values=blank_id)
 
 
-def _dense_loss(
-    labels: tf.Tensor,
-    logits: tf.Tensor,
-    label_lengths: tf.Tensor,
-    logit_lengths: tf.Tensor,
-    *,
-    blank_id: int,
-) -> tf.Tensor:
-    return tf.nn.ctc_loss(
-        labels,
-        logits,
-        label_lengths,
-        logit_lengths,
-        logits_time_major=False,
-        blank_index=blank_id,
-    )
+class _Lattice:
+    """Moves from frame to frame: to the same state, the next, and the label after a blank.
 
-
-@functools.cache
-def _traced_once(blank_id: int) -> Callable[..., tf.Tensor]:
-    """`_dense_loss` for all shapes.
-
-    The names of its loops do not depend on shapes. Traced for two of them, the loops are taken for
-    one another, and TensorFlow complains on stderr.
+    Args:
+        skips: bool [batch, states], whether a state is reached from the last but one.
+        is_frame: bool [time, batch, 1].
+        final: bool [time, batch, states], where alignments end.
     """
-    signature = [
-        tf.TensorSpec([None, None], tf.int32),
-        tf.TensorSpec([None, None, None], tf.float32),
-        tf.TensorSpec([None], tf.int32),
-        tf.TensorSpec([None], tf.int32),
-    ]
-    return tf.function(functools.partial(_dense_loss, blank_id=blank_id), input_signature=signature)
+
+    def __init__(self, skips: tf.Tensor, is_frame: tf.Tensor, final: tf.Tensor):
+        self._skips = skips
+        self._is_frame = is_frame
+        self._final = tf.where(final, 0.0, IMPOSSIBLE)
+
+    def cost(self, scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Of float32 [time, batch, states] log-probabilities.
+
+        Returns:
+            float32 [batch], the negative log-probability of all alignments, 0 where there is none;
+            bool [batch], whether there is one; float32 [time, batch, states], the probability that
+            an alignment is in a state, which is the negative derivative.
+        """
+        scores = tf.where(self._is_frame, scores, IMPOSSIBLE)
+        alpha, scales = scaled(self._forward(scores))
+        ends = tf.reduce_logsumexp(alpha + self._final, axis=[0, 2])
+        possible = ends > POSSIBLE
+        total = tf.where(possible, -(ends + tf.reduce_sum(scales, axis=0)), 0.0)
+        visits = tf.nn.softmax(alpha + scaled(self._backward(scores))[0])
+        visits = tf.where(self._is_frame & possible[:, None], visits, 0.0)
+        return total, possible, visits
+
+    def _forward(self, scores: tf.Tensor) -> tf.Tensor:
+        """Log-probability of reaching each state, float32 [time, batch, states]."""
+        start = tf.where(tf.range(scores.shape[2]) < 2, scores[0], IMPOSSIBLE)
+
+        def step(n: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
+            skipped = tf.where(self._skips, _shifted(alpha, 2), IMPOSSIBLE)
+            return log_add(log_add(alpha, _shifted(alpha, 1)), skipped) + scores[n]
+
+        return walk(step, start, range(scores.shape[0]))
+
+    def _backward(self, scores: tf.Tensor) -> tf.Tensor:
+        """Log-probability of ending from each state, float32 [time, batch, states]."""
+
+        def step(n: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+            beta += scores[n + 1]
+            skipped = tf.where(self._skips, beta, IMPOSSIBLE)
+            moved = log_add(log_add(beta, _shifted(beta, -1)), _shifted(skipped, -2))
+            return log_add(moved, self._final[n])
+
+        return walk(step, self._final[-1], range(scores.shape[0])[::-1])
+
+
+def _shifted(x: tf.Tensor, count: int) -> tf.Tensor:
+    """[batch, states], moved on by so many states."""
+    pad = [max(count, 0), max(-count, 0)]
+    x = tf.pad(x, [[0, 0], pad], constant_values=IMPOSSIBLE)
+    return x[:, : x.shape[1] - count] if count > 0 else x[:, -count:]

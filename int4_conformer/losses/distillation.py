@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from int4_conformer.losses.emission import finite
 from int4_conformer.losses.joint_tiles import Joint, JointTiles
-from int4_conformer.losses.lattice import IMPOSSIBLE
+from int4_conformer.losses.walk import IMPOSSIBLE
 from int4_conformer.xla import fused
 
 # Logits in a step of a loop, as those of `joint_rnnt_loss`.

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from int4_conformer.errors import require_finite, require_in, require_not_negative
-from int4_conformer.losses.lattice import IMPOSSIBLE
+from int4_conformer.losses.walk import IMPOSSIBLE
 from int4_conformer.xla import fused
 
 

@@ -1,23 +1,15 @@
 """The lattice of a transducer, arXiv 1211.3711: its alignments' probability, and where they go.
 
 The lattice is walked by anti-diagonals: all points with the same t + u are independent, so a walk
-is time + labels vector steps of static shape, which XLA compiles. Nothing is differentiated through
-the loops: forward and backward variables give the probability of every move in closed form.
-
-Each diagonal is scaled so that its largest variable is 1, and the scales are kept apart. Sums over
-a thousand steps would otherwise leave float32 three digits of the differences that count.
+is time + labels vector steps of static shape, which XLA compiles (`losses/walk.py`). Nothing is
+differentiated through the loops: forward and backward variables give the probability of every move
+in closed form.
 """
-
-from collections.abc import Callable
 
 import tensorflow as tf
 
+from int4_conformer.losses.walk import IMPOSSIBLE, POSSIBLE, log_add, scaled, walk
 from int4_conformer.xla import fused
-
-# Log of an impossible event; finite, so that no difference of two of them is a NaN.
-IMPOSSIBLE = -1e30
-# Below this lies what holds an impossible event; above it any other.
-_POSSIBLE = -1e29
 
 
 @fused
@@ -40,7 +32,7 @@ def cost(
     lattice = _Lattice(blank, label, time_lengths, label_lengths)
     alpha, scales = lattice.forward()
     ends = tf.reduce_max(alpha + lattice.final, axis=[0, 2])
-    possible = ends > _POSSIBLE
+    possible = ends > POSSIBLE
     return tf.where(possible, -(ends + tf.reduce_sum(scales, axis=0)), 0.0), possible
 
 
@@ -58,12 +50,12 @@ def occupancies(
     lattice = _Lattice(blank, label, time_lengths, label_lengths)
     alpha, _ = lattice.forward()
     raw = lattice.backward()
-    beta, _ = _scaled(raw)
+    beta, _ = scaled(raw)
     following = tf.concat([beta[1:], tf.fill(tf.shape(beta[:1]), IMPOSSIBLE)], axis=0)
     # An alignment visits one point of each diagonal up to its end.
     here = alpha + beta
     largest = tf.reduce_max(here, axis=2, keepdims=True)
-    visits = tf.where(largest > _POSSIBLE, tf.exp(here - largest), 0.0)
+    visits = tf.where(largest > POSSIBLE, tf.exp(here - largest), 0.0)
     visits = tf.math.divide_no_nan(visits, tf.reduce_sum(visits, axis=2, keepdims=True))
 
     def taken(move: tf.Tensor) -> tf.Tensor:
@@ -107,18 +99,18 @@ class _Lattice:
             emitted = tf.pad(
                 (alpha + self.label[n - 1])[:, :-1], [[0, 0], [1, 0]], constant_values=IMPOSSIBLE
             )
-            return _log_add(alpha + self.blank[n - 1], emitted)
+            return log_add(alpha + self.blank[n - 1], emitted)
 
-        return _scaled(_walk(step, start, range(self._diagonals)))
+        return scaled(walk(step, start, range(self._diagonals)))
 
     def backward(self) -> tf.Tensor:
         """Log-probability of ending from each point, on the scale of the diagonal after it."""
 
         def step(n: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-            moved = _log_add(beta + self.blank[n], _left(beta) + self.label[n])
-            return _log_add(moved, self.final[n])
+            moved = log_add(beta + self.blank[n], _left(beta) + self.label[n])
+            return log_add(moved, self.final[n])
 
-        return _walk(step, self.final[-1], range(self._diagonals)[::-1])
+        return walk(step, self.final[-1], range(self._diagonals)[::-1])
 
     def _skew(self, x: tf.Tensor) -> tf.Tensor:
         """[batch, time, prefixes] -> [diagonals, batch, prefixes]; (t, u) goes to row t + u."""
@@ -139,39 +131,7 @@ class _Lattice:
         return tf.transpose(x[:, :, : self._time], [0, 2, 1])
 
 
-def _walk(
-    step: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], start: tf.Tensor, diagonals: range
-) -> tf.Tensor:
-    """Stacks, by diagonal, `start` as the first and what `step` makes of the one before, scaled,
-    for each other."""
-
-    def body(n: tf.Tensor, x: tf.Tensor, rows: tf.TensorArray):
-        x = step(n, _scaled(x)[0])
-        return n + diagonals.step, x, rows.write(n, x)
-
-    rows = tf.TensorArray(tf.float32, size=len(diagonals), element_shape=start.shape)
-    first = tf.constant(diagonals.start)
-    _, _, rows = tf.while_loop(
-        lambda n, *_: tf.not_equal(n, diagonals.stop),
-        body,
-        (first + diagonals.step, start, rows.write(first, start)),
-        maximum_iterations=len(diagonals) - 1,
-    )
-    return rows.stack()
-
-
-def _scaled(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """[..., prefixes] less the largest of each row, and that; rows of the impossible stay."""
-    largest = tf.reduce_max(x, axis=-1)
-    largest = tf.where(largest > _POSSIBLE, largest, 0.0)
-    return x - largest[..., None], largest
-
-
 def _left(x: tf.Tensor) -> tf.Tensor:
     """What the next prefix has: [..., n] -> [..., n]."""
     padding = [[0, 0]] * (x.shape.rank - 1) + [[0, 1]]
     return tf.pad(x[..., 1:], padding, constant_values=IMPOSSIBLE)
-
-
-def _log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    return tf.maximum(a, b) + tf.math.log1p(tf.exp(-tf.abs(a - b)))

@@ -1,4 +1,5 @@
 import itertools
+import timeit
 
 import numpy as np
 import pytest
@@ -62,6 +63,55 @@ def test_it_is_the_sum_over_all_alignments(jit_compile, blank_id):
     for row, (value, time) in enumerate(zip(expected, batch[2], strict=True)):
         assert np.any(gradient[row]) == (value != 0)
         assert not np.any(gradient[row, time:])
+
+
+def by_frames(logits, labels):
+    """The sum over all alignments in float64, frame by frame; the blank is 0."""
+    log_softmax = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True, dtype=np.float64)
+    symbols = np.pad(np.stack([0 * labels, labels], axis=1).ravel(), [0, 1])
+    # Two states stand before the first: it all begins in the second of them.
+    alpha = np.full(len(symbols) + 2, -np.inf)
+    alpha[1] = 0.0
+    for frame in log_softmax:
+        before, alpha = alpha, np.full_like(alpha, -np.inf)
+        for state, symbol in enumerate(symbols):
+            skips = symbol != 0 and (state < 2 or symbol != symbols[state - 2])
+            ways = before[state + (0 if skips else 1) : state + 3]
+            alpha[state + 2] = np.logaddexp.reduce(ways) + frame[symbol]
+    return -np.logaddexp(alpha[-1], alpha[-2] if len(labels) else -np.inf)
+
+
+@pytest.mark.parametrize("scale", [1.0, 20.0])
+def test_long_utterances(scale):
+    rng = np.random.default_rng(1)
+    logits = (scale * rng.standard_normal([3, 300, 30])).astype(np.float32)
+    labels = rng.integers(1, 30, [3, 90]).astype(np.int32)
+    lengths = np.int32([300, 233, 250]), np.int32([90, 70, 0])
+    loss, gradient = loss_and_gradient(logits, labels, *lengths)
+    rows = zip(logits, labels, *lengths, strict=True)
+    expected = [by_frames(row[:time], symbols[:count]) for row, symbols, time, count in rows]
+    np.testing.assert_allclose(loss, expected, rtol=2e-6)
+    if scale == 1.0:
+        x = tf.constant(logits)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            theirs = tf.nn.ctc_loss(
+                labels, x, *lengths[::-1], logits_time_major=False, blank_index=0
+            )
+        np.testing.assert_allclose(gradient, tape.gradient(theirs, x), atol=2e-5)
+
+
+def test_xla_compiles_it_once_for_all_lengths():
+    logits, labels, *lengths = random_batch()
+    step = tf.function(loss_and_gradient, jit_compile=True)
+    first, *others = (
+        timeit.timeit(
+            lambda n=n: step(logits, labels, *(tf.constant(np.maximum(x - n, 0)) for x in lengths)),
+            number=1,
+        )
+        for n in range(4)
+    )
+    assert max(others) < first / 4
 
 
 def test_rows_of_padding_cost_nothing():
