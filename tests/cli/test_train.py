@@ -46,7 +46,7 @@ def test_a_finished_run_is_left_alone(trained):
     [
         (["extra"], "train takes flags only. Received: 'extra'"),
         (["--preset=huge"], "Unknown preset 'huge'; choose one of tiny, conformer_s"),
-        (["--recipe=w1"], "Unknown recipe 'w1'; choose one of float, w4"),
+        (["--recipe=w1"], "Unknown recipe 'w1'; choose one of float, w2a8"),
         (
             ["--strategy=gpus"],
             "Unknown strategy 'gpus'; choose one of auto, mirrored, ",

@@ -5,6 +5,7 @@ than XLA takes to compile it.
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -15,6 +16,9 @@ def eagerly() -> Iterator[None]:
     """Within this context, `tf.function`s run op by op."""
     tf.config.run_functions_eagerly(True)
     try:
-        yield
+        with warnings.catch_warnings():
+            # Functions of tf.data stay graphs, which it warns of.
+            warnings.filterwarnings("ignore", "Even though the .*run_functions_eagerly")
+            yield
     finally:
         tf.config.run_functions_eagerly(False)
