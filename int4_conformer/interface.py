@@ -8,19 +8,16 @@
          count      int32 []                   how many there are
          frames     int32 [capacity]           encoder frame that emitted each, from the first one
          log_probs  float32 [capacity]         logarithm of each one's probability
+         encoded    float32 [time, dim]        what the last encoder makes of it
 
 A file of a fixed length, for runtimes that cannot size an input, has here and in `encode`
 
     in   pcm        float32 [samples]          the utterance, padded with anything
          length     int32 [1]                  real samples in it
+    out  length     int32 [1]                  real frames, beside what is above
 
-Other searches than the greedy one ask the parts of the model. `encode` gives what the last encoder
-makes of an utterance, on the operators of `serving_default`, search included, which the file holds
-once:
-
-    in   pcm        float32 [samples]          as above
-    out  encoded    float32 [time, dim]
-         length     int32 [1]                  real frames, in a file of a fixed length
+Other searches than the greedy one ask the parts of the model. `encode` is `serving_default` by a
+second name, for its `encoded`; older files have it apart.
 
 `predict` feeds the prediction network of the last pass a label more; it takes several hypotheses at
 once, as many as the shapes say:

@@ -6,7 +6,7 @@ import os
 
 from int4_conformer.errors import UserError, require_positive
 from int4_conformer.export.recognizer_verification import verify_recognizer
-from int4_conformer.export.signatures import PARTS, signatures
+from int4_conformer.export.signatures import ALIASES, signatures
 from int4_conformer.export.trial import LENGTHS
 from int4_conformer.export.write_tflite import write_tflite
 from int4_conformer.models.model_config import SEGMENT_SECONDS
@@ -76,7 +76,7 @@ def export_tflite(
     lengths = [count * block for count in LENGTHS]
     functions = signatures(model, segment_seconds, fixed_samples)
     check = {"check": functools.partial(_require_verified, model)} if verifies else {}
-    write_tflite(functions, model, output, facts, PARTS, lengths=lengths, **check)
+    write_tflite(functions, model, output, facts, ALIASES, lengths=lengths, **check)
 
 
 def _require_verified(model: Transducer, content: bytes) -> None:

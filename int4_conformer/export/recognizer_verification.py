@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from int4_conformer import interface
 from int4_conformer.export.forward_comparison import ForwardComparison, SignatureComparison
-from int4_conformer.export.signatures import signatures
+from int4_conformer.export.signatures import ALIASES, signatures
 from int4_conformer.export.trace import deployed_weights
 from int4_conformer.layers.paths import by_path
 from int4_conformer.lite.utterance_passes import Pass
@@ -71,8 +71,8 @@ def verify_recognizer(
         model: with the recipe that the file has.
         sounds: float32 [samples] each, at the model's rate; if not given, a short one that is made
             up.
-        quick: whether what others compute as well is left out (`encode`), and of streams what
-            follows the first segment.
+        quick: whether of streams what follows the first segment is left out, and what another
+            signature computes as well.
         source: what errors call the file.
 
     Raises:
@@ -84,8 +84,12 @@ def verify_recognizer(
         sounds = [made_up_sound(_SECONDS, metadata.sample_rate)]
     parsed = flatbuffer.load(content, source)
     functions = signatures(model, _segment_seconds(parsed, metadata), metadata.fixed_samples)
-    present = {signature.signatureKey.decode() for signature in parsed.signatureDefs}
-    functions = {name: function for name, function in functions.items() if name in present}
+    places = {x.signatureKey.decode(): x.subgraphIndex for x in parsed.signatureDefs}
+    functions = {name: function for name, function in functions.items() if name in places}
+    for alias, name in ALIASES.items():
+        # Older files have operators of its own for it.
+        if alias in places and places[alias] != places[name]:
+            functions[alias] = functions[name]
     comparison = ForwardComparison(content, parsed, functions, model, metadata.delegate)
     # Of each signature, the inputs of its first call, and what came out.
     recorded: dict[str, tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]] = {}

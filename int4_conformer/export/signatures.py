@@ -13,25 +13,15 @@ from int4_conformer.models.transducer_stream import TransducerStream, as_outputs
 # Hypotheses that `predict` and `join` take at once: two beams of the usual size, since a search
 # asks about frames in advance.
 ROWS = 16
-# Of `serving_default`'s function, the outputs of each signature: the operators of an encoder are a
-# good part of a small file, which holds them once for both.
-PARTS = {
-    interface.SERVING_DEFAULT: {
-        interface.SERVING_DEFAULT: (
-            interface.TOKENS,
-            interface.COUNT,
-            interface.FRAMES,
-            interface.LOG_PROBS,
-        ),
-        interface.ENCODE: (interface.ENCODED, interface.LENGTH),
-    }
-}
+# `encode` is `serving_default` by a second name: the operators of an encoder are a good part of a
+# small file, which holds them once.
+ALIASES = {interface.ENCODE: interface.SERVING_DEFAULT}
 
 
 def signatures(
     model: Transducer, segment_seconds: float, fixed_samples: int | None = None
 ) -> dict[str, Any]:
-    """A `tf.function` for each signature of a file, but for those that are its `PARTS`.
+    """A `tf.function` for each signature of a file, but for its `ALIASES`.
 
     Args:
         model: trained.
@@ -124,7 +114,7 @@ def whole(model: Transducer, fixed_samples: int | None) -> Any:
 def _recognized(
     model: Transducer, pcm: tf.Tensor, length: tf.Tensor | None
 ) -> dict[str, tf.Tensor]:
-    """`serving_default`, greedy search, and `encode`, the frames of the last pass."""
+    """Greedy search, and the frames of the last pass that it was of."""
     encoded = model.encode(pcm, length)[-1]
     lengths = None if length is None else model.encoded_length(length)
     decoder = model.decoders[-1]

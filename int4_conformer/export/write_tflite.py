@@ -20,7 +20,7 @@ from int4_conformer.tflite import flatbuffer, metadata
 from int4_conformer.tflite.deployed_weight import DeployedWeight
 from int4_conformer.tflite.metadata import Metadata
 from int4_conformer.tflite.packing import pack
-from int4_conformer.tflite.signature_parts import split_signature
+from int4_conformer.tflite.signature_alias import alias_signature
 from int4_conformer.tflite.tensor_names import name_constants
 from int4_conformer.tflite.verification import verify
 
@@ -30,7 +30,7 @@ def write_tflite(
     model: keras.layers.Layer,
     output: str | os.PathLike,
     describe: Callable[[str], Metadata] | None = None,
-    parts: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    aliases: Mapping[str, str] | None = None,
     check: Callable[[bytes], None] = lambda content: None,
     **trial: Any,
 ) -> None:
@@ -41,8 +41,7 @@ def write_tflite(
         model: whose weights it uses.
         output: path of the file; replaced whole or not at all.
         describe: gives the metadata to seal the file with, from whose kernels compute it.
-        parts: for a function's name, signatures with some of its outputs each that the file has in
-            place of it (`split_signature`).
+        aliases: functions by a second name that the file has for them.
         check: looks at the file before it is written, and may raise.
         trial: `lengths` and `takes` of `require_runs`.
 
@@ -58,9 +57,9 @@ def write_tflite(
     inputs = {
         name: tf.nest.flatten(function.input_signature) for name, function in functions.items()
     }
-    for whole, signatures in (parts or {}).items():
-        split_signature(parsed, whole, signatures)
-        inputs |= dict.fromkeys(signatures, inputs.pop(whole))
+    for alias, signature in (aliases or {}).items():
+        alias_signature(parsed, signature, alias)
+        inputs[alias] = inputs[signature]
     weights = deployed_weights(deployment, model)
     delegate = _delegate(weights)
     if describe is not None:

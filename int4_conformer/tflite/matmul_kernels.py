@@ -12,6 +12,7 @@ _MATMUL = "FULLY_CONNECTED"
 # XNNPACK's operators, by the type of weight: rows that are quantized as they come (QD8; QP8 and
 # QDU8 are forms of it that some CPUs have), or that are integers in the file (QS8).
 _KERNELS = {
+    "int2": r"Fully Connected \(NC, (Q[DP]U?8, F32|P?QS8), QC2W\)",
     "int4": r"Fully Connected \(NC, (Q[DP]U?8, F32|P?QS8), QC4W\)",
     "int4 in blocks": r"Fully Connected \(NC, Q[DP]U?8, (F32|BF16), QB4W\)",
     "int8": r"Fully Connected \(NC, (Q[DP]U?8, F32|P?QS8), QC8W\)",

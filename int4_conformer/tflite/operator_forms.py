@@ -3,7 +3,7 @@
 A form is written as the types of inputs, ">", and the types of outputs, a letter each:
 
     x, y  any type; the same letter, the same type
-    f     float32                           w     float32, int8 or int4: a weight
+    f     float32                           w     float32, int8, int4 or int2: a weight
     q     float32 or int8                   i     int32 or int64: sizes, axes, indices
     b     bool                              c     complex64
     ?     any type, whatever the others have
@@ -24,7 +24,7 @@ from int4_conformer.tflite import flatbuffer
 _TYPES = vars(schema.TensorType)
 _MEMBERS = {
     "f": ("FLOAT32",),
-    "w": ("FLOAT32", "INT8", "INT4"),
+    "w": ("FLOAT32", "INT8", "INT4", "INT2"),
     "q": ("FLOAT32", "INT8"),
     "i": ("INT32", "INT64"),
     "b": ("BOOL",),

@@ -21,6 +21,7 @@ _FORMAT = 3
 # Bits of a value, by `schema.TensorType`; 0 of those that recognisers do not have.
 _BITS = np.zeros(256, np.int64)
 for _width, _types in {
+    2: ("INT2",),
     4: ("INT4",),
     8: ("BOOL", "INT8", "UINT8"),
     16: ("BFLOAT16", "FLOAT16", "INT16"),

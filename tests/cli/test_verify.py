@@ -42,8 +42,8 @@ def test_json(verified):
     assert found["weights"]["by_bits"].keys() == {"4"}
     assert found["transcripts"]["utterances"] == found["transcripts"]["equal"] == 2
     signatures = {x["signature"]: x for x in found["signatures"]}
-    assert signatures["encode"]["agreement"]["codes"] > 1000
-    assert signatures["encode"]["distance"] <= found["bounds"]["outputs"]
+    assert signatures["serving_default"]["agreement"]["codes"] > 1000
+    assert signatures["serving_default"]["distance"] <= found["bounds"]["outputs"]
 
 
 def changed(path, target):

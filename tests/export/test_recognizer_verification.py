@@ -66,6 +66,8 @@ KINDS = [
     ("w4a8", {QC4W}),
     ("float", set()),
     (cascade, {QC4W}),
+    # Its rows are unsigned on some CPUs.
+    ("w2a8", {"QC2W"}),
     *(
         pytest.param(kind, kernels, marks=pytest.mark.heavy)
         for kind, kernels in [
@@ -89,12 +91,12 @@ def test_honest_files(exported, kind, kernels):
     found = verify_recognizer(content, model, [made_up_sound(1.0, 16000), tiny.speech(30)])
     assert found.differences == ()
     assert {
-        name.partition("F32, ")[2].strip(")") if "QB4W" in name else name for name in found.kernels
+        name[-5:-1] if name.endswith(("QB4W)", "QC2W)")) else name for name in found.kernels
     } == kernels
     bits = {config.weight_bits for _, config in model.config.recipe.rules if config.weight_bits}
     assert set(found.weights) == bits
     by_name = {x.signature: x for x in found.signatures}
-    names = {interface.SERVING_DEFAULT, interface.ENCODE, interface.PREDICT, interface.JOIN}
+    names = {interface.SERVING_DEFAULT, interface.PREDICT, interface.JOIN}
     assert names <= by_name.keys()
     for signature in found.signatures:
         assert signature.distance <= BOUND
@@ -103,7 +105,7 @@ def test_honest_files(exported, kind, kernels):
         # Flips are as rare as rounding makes them.
         assert signature.agreement.flipped <= 1 + 1e-3 * signature.agreement.codes
     if kernels and kind != "w4a8sym":
-        assert by_name[interface.ENCODE].agreement.codes > 1000
+        assert by_name[interface.SERVING_DEFAULT].agreement.codes > 1000
     if kind is cascade:
         # Segments, and what is left at the end of each utterance.
         assert by_name[interface.FIRST_PASS].calls > 5

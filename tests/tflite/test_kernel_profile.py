@@ -47,6 +47,7 @@ def test_any_length(tmp_path):
     ("scheme", "kernel"),
     [
         ("w4c_a8d", "Fully Connected (NC, QD8, F32, QC4W)"),
+        ("w2c_a8d", "F32, QC2W)"),
         ("w8c_a8d", "Fully Connected (NC, QD8, F32, QC8W)"),
         ("w4c_a8static", "Fully Connected (NC, QS8, QC4W)"),
         ("w8c_a8static", "Fully Connected (NC, QS8, QC8W)"),

@@ -1,0 +1,124 @@
+"""The files that `on_device.py` compares."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+# What a file is made for: whole utterances, or a stream in segments of so many seconds.
+WHOLE = "whole"
+CASES = (WHOLE, "0.32", "0.64")
+# Ours by recipe; and what is made of our float file, or of the bare encoder.
+RECIPES = {"float32": "float", "w4a8": "w4a8", "w2a8": "w2a8"}
+PTQ = {"int8 PTQ": "dynamic_wi8_afp32", "int4 PTQ": "dynamic_wi4_afp32"}
+ONNX = "ONNX int8"
+KINDS = ("float32", *PTQ, "w4a8", "w2a8", ONNX)
+# Frames of features of a whole utterance of 10 s.
+_FEATURES = 1000
+_VOCABULARY = 1024
+
+
+def file_of(folder: Path, preset: str, case: str, kind: str) -> Path:
+    """Where a file is; it is made, in a process of its own, if it is not there."""
+    name = kind.replace(" ", "_").lower()
+    path = folder / f"{preset}_{case}_{name}.{'onnx' if kind == ONNX else 'tflite'}"
+    if not path.exists():
+        print(f"making {path}", file=sys.stderr, flush=True)
+        command = [sys.executable, __file__, preset, case, kind, str(path)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return path
+
+
+def _make(preset: str, case: str, kind: str, path: Path) -> None:
+    if kind in PTQ:
+        _quantize(file_of(path.parent, preset, case, "float32"), PTQ[kind], path)
+        return
+    model = _model(preset, case, "float" if kind == ONNX else RECIPES[kind])
+    if kind == ONNX:
+        _onnx(model, case, path)
+        return
+    from int4_conformer.export.recognizer_tflite import export_tflite
+    from int4_conformer.text.spelling import Spelling
+    from int4_conformer.text.vocabulary import BLANK, Vocabulary
+
+    vocabulary = Vocabulary(pieces=(BLANK, *(f"p{i}" for i in range(1, _VOCABULARY))))
+    seconds = {} if case == WHOLE else {"segment_seconds": float(case)}
+    spelling = Spelling(vocabulary=vocabulary)
+    # Verified once in the tests; here it would be most of the time.
+    export_tflite(model, spelling, path, verifies=False, **seconds)
+
+
+def _model(preset: str, case: str, recipe: str):
+    import keras
+    import numpy as np
+
+    from int4_conformer.models import presets
+    from int4_conformer.models.transducer import Transducer
+
+    keras.utils.set_random_seed(0)
+    config = presets.preset(preset, vocab_size=_VOCABULARY, recipe=recipe)
+    if case != WHOLE and config.second_pass is None:
+        chunk = round(float(case) / 0.04)
+        encoder = dataclasses.replace(config.encoder, chunk=chunk, left_context=64)
+        config = dataclasses.replace(config, encoder=encoder)
+    model = Transducer(config)
+    model.build()
+    # One blank a frame, as most frames of speech have it.
+    for joint in {id(decoder): decoder.joint for decoder in model.decoders}.values():
+        joint.output_bias.assign(100.0 * np.eye(_VOCABULARY, dtype=np.float32)[0])
+    return model
+
+
+def _quantize(source: Path, recipe_name: str, path: Path) -> None:
+    from ai_edge_quantizer import recipe
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    from int4_conformer.tflite import metadata
+
+    result = Quantizer(str(source), getattr(recipe, recipe_name)()).quantize()
+    path.write_bytes(metadata.seal(bytes(result.quantized_model)))
+
+
+def _onnx(model, case: str, path: Path) -> None:
+    import tensorflow as tf
+    import tf2onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    encoders = [x for x in (model.encoder, model.second_pass) if x is not None]
+    mel_bins = model.config.front_end.mel_bins
+    if case == WHOLE:
+
+        def encode(x: tf.Tensor) -> tf.Tensor:
+            for encoder in encoders:
+                x = encoder(x)
+            return x
+
+        signature = [tf.TensorSpec([1, _FEATURES, mel_bins], tf.float32)]
+    else:
+        # Of two passes the first one: the second comes later, in longer segments.
+        encoder = encoders[0]
+        start: Mapping[str, tf.Tensor] = encoder.initial_state(1)
+        states = tf.nest.flatten(start)
+
+        def encode(x: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
+            before = tf.nest.pack_sequence_as(start, list(state))
+            y, after = encoder.advance(x, None, before, False)
+            return [y, *tf.nest.flatten(after)]
+
+        signature = [
+            tf.TensorSpec([1, round(100 * float(case)), mel_bins], tf.float32),
+            *(tf.TensorSpec(state.shape, state.dtype) for state in states),
+        ]
+    function = tf.function(encode, input_signature=signature, autograph=False)
+    float_path = path.with_suffix(".float.onnx")
+    tf2onnx.convert.from_function(
+        function, input_signature=signature, opset=18, output_path=str(float_path)
+    )
+    quantize_dynamic(str(float_path), str(path), weight_type=QuantType.QInt8)
+    float_path.unlink()
+
+
+if __name__ == "__main__":
+    *_words, _output = sys.argv[1:]
+    _make(*_words, Path(_output))
