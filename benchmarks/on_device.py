@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 from absl import app, flags
+from matplotlib import figure
 from on_device_models import CASES, KINDS, ONNX, WHOLE, file_of
 
 from int4_conformer.tflite.inspection import inspect_tflite
@@ -40,6 +41,7 @@ flags.DEFINE_list("kinds", list(KINDS), "Kinds of files.")
 flags.DEFINE_list("cases", list(CASES), "Whole utterances, and seconds of segments.")
 flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads.")
 flags.DEFINE_string("folder", "build/on_device", "Folder for the files.")
+flags.DEFINE_string("chart", None, "PNG file to draw the last preset in, on one thread.")
 flags.DEFINE_integer("runs", 15, "Timed utterances; of segments eight times as many.")
 
 
@@ -75,9 +77,13 @@ def main(_: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for preset in FLAGS.presets:
         _print_bytes(folder, preset)
-        for threads in FLAGS.threads:
-            for case in FLAGS.cases:
-                _print_times(folder, preset, case, threads)
+        medians = {
+            (threads, case): _print_times(folder, preset, case, threads)
+            for threads in FLAGS.threads
+            for case in FLAGS.cases
+        }
+    if FLAGS.chart:
+        _draw(folder, preset, {case: medians["1", case] for case in FLAGS.cases})
 
 
 def _print_bytes(folder: Path, preset: str) -> None:
@@ -98,7 +104,8 @@ def _print_bytes(folder: Path, preset: str) -> None:
         print(f"| {kind} | {size:,} | {' | '.join(f'{x:,}' for x in columns)} |", flush=True)
 
 
-def _print_times(folder: Path, preset: str, case: str, threads: str) -> None:
+def _print_times(folder: Path, preset: str, case: str, threads: str) -> dict[str, float]:
+    """Milliseconds of each kind, too."""
     workers = {
         kind: _Worker(file_of(folder, preset, case, kind), case, threads)
         for kind in KINDS
@@ -113,17 +120,39 @@ def _print_times(folder: Path, preset: str, case: str, threads: str) -> None:
     print(f"\n{preset}, {what}, {threads} thread{'s' if threads != '1' else ''}\n")
     print("| file | load | memory | median | 95% | faster |")
     print("|---|---|---|---|---|---|")
+    medians = {}
     for kind, worker in workers.items():
         times = [found[kind] for found in rounds]
+        medians[kind] = statistics.median(times)
         faster = ""
         if "float32" in workers:
             faster = f"{statistics.median(x['float32'] / x[kind] for x in rounds):.2f}x"
         print(
             f"| {kind} | {1000 * worker.load:.0f} ms | {worker.ask('memory'):.0f} MB | "
-            f"{statistics.median(times):.1f} ms | {_percentile(times):.1f} ms | {faster} |",
+            f"{medians[kind]:.1f} ms | {_percentile(times):.1f} ms | {faster} |",
             flush=True,
         )
         worker.close()
+    return medians
+
+
+def _draw(folder: Path, preset: str, medians: dict[str, dict[str, float]]) -> None:
+    """Bars of megabytes and milliseconds."""
+    megabytes = {k: file_of(folder, preset, WHOLE, k).stat().st_size / 1e6 for k in FLAGS.kinds}
+    titles = {WHOLE: "10 s of audio, ms", "0.32": "0.32 s, ms", "0.64": "0.64 s of a stream, ms"}
+    panels = {"file, MB": megabytes} | {titles[case]: medians[case] for case in medians}
+    chart = figure.Figure(figsize=(3.2 * len(panels), 2.6), layout="constrained")
+    axes = chart.subplots(1, len(panels), sharey=True)
+    for axis, (title, values) in zip(axes, panels.items(), strict=True):
+        names = [kind for kind in FLAGS.kinds if kind in values][::-1]
+        colors = ["tab:blue" if kind in ("w4a8", "w2a8") else "tab:gray" for kind in names]
+        bars = axis.barh(names, [values[kind] for kind in names], color=colors)
+        axis.bar_label(bars, fmt="%.3g", padding=2)
+        axis.set_title(title, fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(x=0.2)
+    chart.suptitle(f"{preset}, one thread")
+    chart.savefig(FLAGS.chart, dpi=110)
 
 
 def _percentile(times: Sequence[float]) -> float:

@@ -144,6 +144,7 @@ def test_the_file_tells_of_itself(jar, models, tmp_path, name):
     assert found["fixed_samples"] == facts.fixed_samples
     assert (found["recipe"], found["delegate"]) == (facts.recipe, facts.delegate)
     assert tuple(found["pieces"]) == facts.vocabulary.pieces
+    assert found["checksum"].encode() in path.read_bytes()
     parsed = flatbuffer.load(path.read_bytes())
     for signature in parsed.signatureDefs:
         tensors = parsed.subgraphs[signature.subgraphIndex].tensors
@@ -158,6 +159,29 @@ def test_the_file_tells_of_itself(jar, models, tmp_path, name):
                 for entry in maps
             }
             assert found["signatures"][signature.signatureKey.decode()][part] == specs
+
+
+def test_weights_are_kept_for_the_next_start(jar, tmp_path):
+    folder = tmp_path / "caches"
+    case = Case("weight_cache", folder=str(folder))
+    starts = [("a", "1", False), ("a", "2", True), ("a", "3", False), ("a", "4", False)]
+    case.set(
+        starts=[
+            {"checksum": checksum, "writes": writes, "fails": fails}
+            for checksum, writes, fails in [*starts, ("b", "5", False)]
+        ]
+    )
+    (found,) = kotlin_kit.run(jar, tmp_path, [case])
+    # What was written by a start that failed is not read, nor what another model left.
+    assert [x["found"] for x in found] == [None, "1", None, "3", None]
+    whole = ["a.weights"]
+    assert [x["left"] for x in found] == [
+        whole,
+        ["a.begun", *whole],
+        whole,
+        whole,
+        ["b.weights"],
+    ]
 
 
 def test_bad_files_are_refused(jar, models, tmp_path):

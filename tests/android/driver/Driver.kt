@@ -21,6 +21,7 @@ import org.int4conformer.lite.search.PhraseScorer
 import org.int4conformer.lite.text.Spelling
 import org.int4conformer.lite.text.Vocabulary
 import org.int4conformer.lite.text.normalize
+import org.int4conformer.litert.WeightCache
 
 /** Carries out the cases of folders, `case.json` with `values.bin`, and leaves a `result.json` in each. */
 fun main(arguments: Array<String>) = arguments.forEach { carryOut(File(it)) }
@@ -67,8 +68,27 @@ private fun done(case: Fields): Any? =
         "words" -> words(case)
         "bias" -> bias(case)
         "ngram" -> ngram(case)
+        "weight_cache" -> weightCache(case)
         else -> error("there is no such case")
     }
+
+/** Starts with caches, one after the other; what each finds in its own, and the files that it leaves. */
+private fun weightCache(case: Fields): Any? {
+    val folder = File(case.text("folder"))
+    return case.list("starts").map {
+        val start = Fields(it, case.values)
+        var found: String? = null
+        try {
+            WeightCache(folder, start.text("checksum")).use { path ->
+                found = File(path).takeIf { it.exists() }?.readText()
+                File(path).writeText(start.text("writes"))
+                if (start.flag("fails")) error("no memory")
+            }
+        } catch (_: IllegalStateException) {
+        }
+        mapOf("found" to found, "left" to folder.list().orEmpty().sorted())
+    }
+}
 
 private fun read(case: Fields): Any? {
     val file = ModelFile.read(File(case.text("model")))
@@ -76,6 +96,7 @@ private fun read(case: Fields): Any? {
     runner(case["runtime"], file, Recording(emptyList<Any>(), case.values)).close()
     return mapOf(
         "signatures" to file.signatures.mapValues { specs(it.value) },
+        "checksum" to file.checksum,
         "sample_rate" to facts.sampleRate,
         "block_samples" to facts.blockSamples,
         "frame_samples" to facts.frameSamples,

@@ -3,6 +3,7 @@ package android.content;
 public abstract class Context {
     public native Context getApplicationContext();
     public native android.content.res.AssetManager getAssets();
+    public native java.io.File getCacheDir();
     public native java.io.File getFilesDir();
     public native String getPackageName();
     public native int checkSelfPermission(String permission);

@@ -30,7 +30,15 @@ class Environment internal constructor() : AutoCloseable {
 }
 
 class CompiledModel internal constructor() : AutoCloseable {
-    class Options constructor(vararg accelerators: Accelerator)
+    data class CpuOptions constructor(
+        val numThreads: Int? = null,
+        val xnnPackFlags: Int? = null,
+        val xnnPackWeightCachePath: String? = null
+    )
+
+    class Options constructor(vararg accelerators: Accelerator) {
+        var cpuOptions: CpuOptions? = null
+    }
 
     fun createInputBuffer(inputName: String, signature: String? = null) = TensorBuffer()
 

@@ -12,8 +12,10 @@ import org.int4conformer.lite.SignatureRunner
 import org.int4conformer.lite.file.ModelFile
 import org.int4conformer.litert.CompiledModelRunner
 import org.int4conformer.litert.InterpreterRunner
+import org.int4conformer.litert.WeightCache
 
 private const val NAME = "recognizer.tflite"
+private const val CACHES = "weights"
 private const val THREADS = 2
 
 /** Where the app's model is: a file that was pushed, else an asset. */
@@ -32,11 +34,14 @@ class ModelSource(private val context: Context) {
     private fun runner(file: ModelFile, runtime: Runtime): SignatureRunner =
         when (runtime) {
             Runtime.INTERPRETER -> InterpreterRunner(file, THREADS)
-            Runtime.COMPILED_MODEL -> CompiledModelRunner(file) { compiled() }
+            Runtime.COMPILED_MODEL -> CompiledModelRunner(file) { cache(file).use { compiled(it) } }
         }
 
-    private fun compiled(): CompiledModel {
+    private fun cache(file: ModelFile) = WeightCache(File(context.cacheDir, CACHES), file.checksum)
+
+    private fun compiled(cache: String): CompiledModel {
         val options = CompiledModel.Options(Accelerator.CPU)
+        options.cpuOptions = CompiledModel.CpuOptions(numThreads = THREADS, xnnPackWeightCachePath = cache)
         return if (pushed.isFile) {
             CompiledModel.create(pushed.path, options)
         } else {

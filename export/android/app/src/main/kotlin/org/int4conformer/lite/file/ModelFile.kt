@@ -17,11 +17,13 @@ import org.int4conformer.lite.UserError
  * @property content the file, little-endian, mapped into memory.
  * @property metadata what the entry "int4_conformer" says.
  * @property signatures names, types and shapes of what the file computes.
+ * @property checksum its SHA-256, in hexadecimal digits.
  */
 class ModelFile private constructor(
     val content: ByteBuffer,
     val metadata: Metadata,
-    val signatures: Map<String, SignatureSpec>
+    val signatures: Map<String, SignatureSpec>,
+    val checksum: String
 ) {
     companion object {
         /** Reads a file; throws a [UserError] if it is missing, damaged or no recogniser. */
@@ -65,8 +67,8 @@ class ModelFile private constructor(
                         "file that `int4-conformer export` wrote."
                 )
             }
-            verify(bytes, entry, source)
-            return ModelFile(bytes, Metadata.of(text, source), signatures)
+            val checksum = verified(bytes, entry, source)
+            return ModelFile(bytes, Metadata.of(text, source), signatures, checksum)
         }
 
         /** Where the metadata entry lies; null if there is none. */
@@ -96,7 +98,7 @@ class ModelFile private constructor(
         }
 
         /** Compares the SHA-256 that ends the entry with that of the file without it. */
-        private fun verify(bytes: ByteBuffer, entry: Span, source: String) {
+        private fun verified(bytes: ByteBuffer, entry: Span, source: String): String {
             val end = entry.end - END.length
             val start = end - DIGITS
             val digest = MessageDigest.getInstance("SHA-256")
@@ -110,6 +112,7 @@ class ModelFile private constructor(
                         "export the file again."
                 )
             }
+            return computed
         }
 
         private fun part(bytes: ByteBuffer, start: Int, end: Int): ByteBuffer {
