@@ -5,17 +5,19 @@ import pytest
 
 from int4_conformer.quant import Recipe
 from int4_conformer.tflite.inspection import inspect_tflite
-from tests.support import commands
+from tests.support import commands, running
 
 
 @pytest.fixture(scope="module")
 def suggested(trained, tmp_path_factory):
     """The recipe's file, and how the command ended."""
     output = tmp_path_factory.mktemp("suggested") / "recipe.json"
-    result = commands.run(
-        *("suggest", trained.workdir, f"--manifest={trained.manifest}", "--split=train"),
-        *("--utterances=3", "--tolerance=0.02", f"--output={output}"),
-    )
+    # Sooner than compiled, as in tests/mixed_precision.
+    with running.eagerly():
+        result = commands.run(
+            *("suggest", trained.workdir, f"--manifest={trained.manifest}", "--split=train"),
+            *("--utterances=3", "--tolerance=0.02", f"--output={output}"),
+        )
     return output, result
 
 

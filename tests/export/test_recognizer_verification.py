@@ -63,14 +63,14 @@ def fixed():
 
 
 KINDS = [
-    ("w4a8", {QC4W}),
-    ("float", set()),
     (cascade, {QC4W}),
     # Its rows are unsigned on some CPUs.
     ("w2a8", {"QC2W"}),
     *(
         pytest.param(kind, kernels, marks=pytest.mark.heavy)
         for kind, kernels in [
+            ("w4a8", {QC4W}),
+            ("float", set()),
             ("w8a8", {QC8W}),
             ("w4a8sym", {"FULLY_CONNECTED"}),
             ("w4a4sym", set()),
@@ -88,7 +88,7 @@ KINDS = [
 )
 def test_honest_files(exported, kind, kernels):
     model, content = exported(kind)
-    found = verify_recognizer(content, model, [made_up_sound(1.0, 16000), tiny.speech(30)])
+    found = verify_recognizer(content, model, [made_up_sound(0.5, 16000), tiny.speech(16)])
     assert found.differences == ()
     assert {
         name[-5:-1] if name.endswith(("QB4W)", "QC2W)")) else name for name in found.kernels
@@ -108,8 +108,8 @@ def test_honest_files(exported, kind, kernels):
         assert by_name[interface.SERVING_DEFAULT].agreement.codes > 1000
     if kind is cascade:
         # Segments, and what is left at the end of each utterance.
-        assert by_name[interface.FIRST_PASS].calls > 5
-        assert by_name[interface.SECOND_PASS].calls > 2
+        assert by_name[interface.FIRST_PASS].calls > 3
+        assert by_name[interface.SECOND_PASS].calls > 1
 
 
 def test_a_file_of_a_fixed_length(tmp_path):

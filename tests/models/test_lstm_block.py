@@ -145,7 +145,7 @@ def test_it_streams_without_a_left_context():
 
 # A pair of `test_pairs.py` has a chunk of 1.
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("chunk", [4, *heavy(1, None)])
+@pytest.mark.parametrize("chunk", heavy(1, 4, None))
 def test_a_file_gives_the_tokens_of_the_model(chunk, recipe, tmp_path):
     keras.utils.set_random_seed(0)
     model = Transducer(

@@ -178,7 +178,9 @@ def noise_by_hand(model, noise):
 
 
 @pytest.mark.usefixtures("without_pieces")
-@pytest.mark.parametrize(("encoder", "mode"), [(True, "graph"), (False, "eager")])
+@pytest.mark.parametrize(
+    ("encoder", "mode"), [(True, "eager"), (False, "eager"), *heavy((True, "graph"))]
+)
 def test_noise_is_on_the_weights_of_the_step_alone(encoder, mode):
     noise = dataclasses.replace(NOISE, encoder=encoder)
     model, by_hand = still("w4a8"), still("w4a8")
