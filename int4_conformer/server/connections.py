@@ -1,0 +1,113 @@
+"""Connections that do not keep a server waiting: what uvicorn leaves open, is closed in time."""
+
+import asyncio
+import json
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from int4_conformer.server import refusals
+from int4_conformer.server.limits import Limits
+
+
+class _Timer:
+    """Calls something later, unless it is stopped before."""
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float, callback) -> None:
+        if self._handle is None:
+            loop = asyncio.get_running_loop()
+            self._handle = loop.call_later(seconds, callback)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
+def http_protocol(limits: Limits) -> type[asyncio.Protocol]:
+    """uvicorn's protocol of HTTP/1.1, within limits.
+
+    The head of a request has to be there in time, and answers have to be taken: else the connection
+    is closed. One that is too many is told so.
+    """
+
+    class Connection(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            self._head, self._taken = _Timer(), _Timer()
+            super().connection_made(transport)
+            if len(self.connections) > limits.connections:
+                transport.write(_TOO_MANY)
+                transport.close()
+            else:
+                self._head.start(limits.read_seconds, transport.abort)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is None or self.cycle.response_complete:
+                # The next head has begun.
+                self._head.start(limits.read_seconds, self.transport.abort)
+            else:
+                self._head.stop()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            # From here on uvicorn's own limit of idle connections holds.
+            self._head.stop()
+
+        def handle_websocket_upgrade(self, event) -> None:
+            self._head.stop()
+            super().handle_websocket_upgrade(event)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._taken.start(limits.read_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._taken.stop()
+
+        def connection_lost(self, error: Exception | None) -> None:
+            self._head.stop()
+            self._taken.stop()
+            super().connection_lost(error)
+
+    return Connection
+
+
+def websocket_protocol(limits: Limits) -> type[asyncio.Protocol]:
+    """uvicorn's protocol of WebSockets; words have to be taken in time."""
+
+    class Connection(WebSocketsSansIOProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            self._taken = _Timer()
+            super().connection_made(transport)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._taken.start(limits.read_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._taken.stop()
+
+        def connection_lost(self, error: Exception | None) -> None:
+            self._taken.stop()
+            super().connection_lost(error)
+
+    return Connection
+
+
+def _too_many() -> bytes:
+    refusal = refusals.busy("too_many_connections", "Too many connections; ask again later.")
+    body = json.dumps({"error": refusal.body()}).encode()
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_TOO_MANY = _too_many()
