@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -11,15 +12,17 @@ from int4_conformer.server.limits import Limits
 
 
 class _Timer:
-    """Calls something later, unless it is stopped before."""
+    """Calls something so many seconds later, unless it is stopped before."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._call = call
         self._handle: asyncio.TimerHandle | None = None
 
-    def start(self, seconds: float, callback) -> None:
+    def start(self) -> None:
         if self._handle is None:
             loop = asyncio.get_running_loop()
-            self._handle = loop.call_later(seconds, callback)
+            self._handle = loop.call_later(self._seconds, self._call)
 
     def stop(self) -> None:
         if self._handle is not None:
@@ -36,19 +39,21 @@ def http_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
     class Connection(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:
-            self._head, self._taken = _Timer(), _Timer()
+            self._head = _Timer(limits.read_seconds, transport.abort)
+            self._taken = _Timer(limits.read_seconds, transport.abort)
             super().connection_made(transport)
             if len(self.connections) > limits.connections:
                 transport.write(_TOO_MANY)
                 transport.close()
             else:
-                self._head.start(limits.read_seconds, transport.abort)
+                self._head.start()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.cycle is None or self.cycle.response_complete:
+            is_http = self.transport.get_protocol() is self
+            if is_http and (self.cycle is None or self.cycle.response_complete):
                 # The next head has begun.
-                self._head.start(limits.read_seconds, self.transport.abort)
+                self._head.start()
             else:
                 self._head.stop()
 
@@ -57,13 +62,9 @@ def http_protocol(limits: Limits) -> type[asyncio.Protocol]:
             # From here on uvicorn's own limit of idle connections holds.
             self._head.stop()
 
-        def handle_websocket_upgrade(self, event) -> None:
-            self._head.stop()
-            super().handle_websocket_upgrade(event)
-
         def pause_writing(self) -> None:
             super().pause_writing()
-            self._taken.start(limits.read_seconds, self.transport.abort)
+            self._taken.start()
 
         def resume_writing(self) -> None:
             super().resume_writing()
@@ -82,12 +83,12 @@ def websocket_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
     class Connection(WebSocketsSansIOProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:
-            self._taken = _Timer()
+            self._taken = _Timer(limits.read_seconds, transport.abort)
             super().connection_made(transport)
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self._taken.start(limits.read_seconds, self.transport.abort)
+            self._taken.start()
 
         def resume_writing(self) -> None:
             super().resume_writing()

@@ -24,7 +24,7 @@ class ModelFacts:
     sample_rate: int
     hears_streams: bool
     recipe: str
-    # The kind of its encoder, as its file tells.
+    # Sizes that it was trained by, as its file names them.
     preset: str | None
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class ModelFacts:
             sample_rate=recognizer.sample_rate,
             hears_streams=recognizer.hears_streams,
             recipe=str(recognizer.metadata.recipe),
-            preset=recognizer.metadata.model.get("preset"),
+            preset=recognizer.metadata.model.get("name"),
         )
 
     def require(self, name: str) -> None:
