@@ -13,7 +13,7 @@ from int4_conformer.export.forward_comparison import ForwardComparison, Signatur
 from int4_conformer.export.signatures import signatures
 from int4_conformer.export.trace import deployed_weights
 from int4_conformer.layers.paths import by_path
-from int4_conformer.lite.recognizer_stream import Pass
+from int4_conformer.lite.utterance_passes import Pass
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite.kernel_profile import profile

@@ -24,6 +24,7 @@ from int4_conformer.lite.recognizer_stream import STEP_SECONDS, PartialResult
 from int4_conformer.lite.result_json import ResultJson
 from int4_conformer.lite.words import Recognition
 from int4_conformer.server import json_logs, refusals, request_fields
+from int4_conformer.server.inbox import Inbox
 from int4_conformer.server.recognizer_pool import StreamPlace
 from int4_conformer.server.refusals import RefusedError
 from int4_conformer.server.service import Service
@@ -94,6 +95,7 @@ class _Stream:
         self._websocket = websocket
         self._place = place
         self._noted = noted
+        self._inbox = Inbox(websocket)
         self._ending = asyncio.ensure_future(service.streams_end.wait())
         # Bytes that are not heard yet, and samples that are.
         self._waiting = bytearray()
@@ -107,6 +109,7 @@ class _Stream:
             await self._run()
         finally:
             self._ending.cancel()
+            self._inbox.close()
 
     async def _run(self) -> None:
         opening = await self._next(self._service.limits.read_seconds)
@@ -228,7 +231,7 @@ class _Stream:
 
     async def _next(self, seconds: float) -> Any:
         """The next message: bytes, an object, `_END`, or `_ENDING` where the server ends."""
-        receiving = asyncio.ensure_future(self._websocket.receive())
+        receiving = asyncio.ensure_future(self._inbox.get())
         try:
             await asyncio.wait(
                 {receiving, self._ending}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED

@@ -85,6 +85,8 @@ class RunningServer(uvicorn.Server):
                 ws=connections.websocket_protocol(service.limits),
                 ws_max_size=_MESSAGE_BYTES,
                 ws_per_message_deflate=False,
+                # Clients that have gone are those that send nothing.
+                ws_ping_interval=None,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
