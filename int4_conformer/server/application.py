@@ -21,6 +21,7 @@ from int4_conformer.server.model_facts import ModelFacts
 from int4_conformer.server.recognizer_pool import RecognizerPool
 from int4_conformer.server.refusals import RefusedError
 from int4_conformer.server.service import Access, Service
+from int4_conformer.server.subtitle_files import subtitle_file
 from int4_conformer.server.tf_serving_requests import TfServingRequests
 from int4_conformer.server.transcriptions import Transcriptions
 
@@ -72,6 +73,7 @@ def new_application(service: Service) -> Starlette:
             methods=["POST"],
         ),
         Route("/v1/models/{name:path}", model),
+        Route("/v1/subtitles/{form}", subtitle_file, methods=["POST"]),
         WebSocketRoute("/v1/stream", LiveStreams(service).answer),
         Route("/metrics", metrics),
         Route("/healthz", alive),

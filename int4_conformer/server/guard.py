@@ -22,6 +22,15 @@ _HEALTH = ("/healthz", "/readyz")
 # The page and its parts, which hold no secret.
 _OPEN = ("/", "/page.css", "/page.js", *_HEALTH)
 _MODELS = "/v1/models"
+# Other paths, by which requests are counted.
+_KNOWN = (
+    _MODELS,
+    "/v1/audio/transcriptions",
+    "/v1/stream",
+    "/v1/subtitles/srt",
+    "/v1/subtitles/vtt",
+    "/metrics",
+)
 
 
 class Guard:
@@ -204,5 +213,4 @@ def _endpoint(scope: Scope) -> str:
     path = scope["path"]
     if path.startswith(f"{_MODELS}/"):
         return f"{_MODELS}/NAME:predict" if path.endswith(":predict") else f"{_MODELS}/NAME"
-    known = ("/v1/audio/transcriptions", "/v1/stream", _MODELS, "/metrics", *_OPEN)
-    return path if path in known else "other"
+    return path if path in (*_KNOWN, *_OPEN) else "other"

@@ -1,4 +1,4 @@
-"""What a WebSocket has sent: read ahead, so that pings are answered while other streams are heard."""
+"""What a WebSocket has sent: read ahead, so that pings are answered while others are heard."""
 
 import asyncio
 

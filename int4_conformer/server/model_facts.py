@@ -8,6 +8,7 @@ from typing import Any
 from int4_conformer.errors import UserError
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.server.refusals import RefusedError
+from int4_conformer.tflite.inspection import inspect_tflite
 
 _ALLOWED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
@@ -21,6 +22,7 @@ class ModelFacts:
     # When its file was written, in seconds since 1970, and its size.
     created: int
     bytes: int
+    parameters: int
     sample_rate: int
     hears_streams: bool
     recipe: str
@@ -44,6 +46,7 @@ class ModelFacts:
             name=name or Path(path).stem,
             created=int(status.st_mtime),
             bytes=status.st_size,
+            parameters=inspect_tflite(path).parameters,
             sample_rate=recognizer.sample_rate,
             hears_streams=recognizer.hears_streams,
             recipe=str(recognizer.metadata.recipe),
@@ -67,6 +70,7 @@ class ModelFacts:
             "created": self.created,
             "owned_by": "int4-conformer",
             "bytes": self.bytes,
+            "parameters": self.parameters,
             "sample_rate": self.sample_rate,
             "hears_streams": self.hears_streams,
             "recipe": self.recipe,
