@@ -14,7 +14,7 @@ from int4_conformer.server import connections, json_logs
 from int4_conformer.server.service import Service
 
 # For the last words of streams that are ended.
-_LAST_SECONDS = 5.0
+LAST_SECONDS = 5.0
 # For connections that nothing is asked on any more.
 _KEPT_SECONDS = 5
 # What one message of a WebSocket may hold: half a minute at 16 kHz.
@@ -127,6 +127,6 @@ class RunningServer(uvicorn.Server):
             late = time.monotonic() - self._end_by
             if late > 0:
                 self._service.streams_end.set()
-            if not self._service.active or late > _LAST_SECONDS:
+            if not self._service.active or late > LAST_SECONDS:
                 self.should_exit = True
         return await super().on_tick(counter)
