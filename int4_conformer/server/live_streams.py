@@ -23,6 +23,7 @@ from int4_conformer.lite.listening import Listener
 from int4_conformer.lite.recognizer_stream import STEP_SECONDS, PartialResult
 from int4_conformer.lite.result_json import ResultJson
 from int4_conformer.lite.words import Recognition
+from int4_conformer.search.grammar import Grammar
 from int4_conformer.server import json_logs, refusals, request_fields
 from int4_conformer.server.inbox import Inbox
 from int4_conformer.server.recognizer_pool import StreamPlace
@@ -120,16 +121,19 @@ class _Stream:
         request = StreamRequest.of(opening)
         if request.model is not None:
             self._service.facts.require(request.model)
-        self._results = ResultJson(request.grammar)
-        # Automata of many phrases take a while.
-        listener = await self._place.run(
-            lambda: self._place.recognizer.listener(
+
+        def begin() -> tuple[Listener, Grammar | None]:
+            listener = self._place.recognizer.listener(
                 request.sample_rate,
                 second_pass=request.second_pass,
                 endpointing=request.endpointing,
                 **request.search,
             )
-        )
+            return listener, Grammar.of(request.search["phrases"]) if request.is_closed else None
+
+        # Automata of many phrases take a while.
+        listener, grammar = await self._place.run(begin)
+        self._results = ResultJson(grammar)
         facts = self._service.facts
         await self._websocket.send_json(
             {

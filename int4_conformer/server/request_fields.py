@@ -9,9 +9,10 @@ from int4_conformer.errors import UserError, did_you_mean
 
 # What each type is called.
 _CALLED = {bool: "true or false", str: "a text", list: "a list", dict: "an object"}
-# Phrases of one request.
-MOST_PHRASES = 5000
-_MOST_LETTERS = 100_000
+# Phrases of one request: a search keeps 8 bytes for each letter of them and each token of the
+# vocabulary.
+_MOST_PHRASES = 1000
+_MOST_LETTERS = 20_000
 
 
 def parsed(content: str | bytes) -> dict[str, Any]:
@@ -75,9 +76,9 @@ def phrases(values: list[Any]) -> list[str]:
     """A list of phrases."""
     if not all(isinstance(value, str) for value in values):
         raise UserError("`phrases` must be a list of texts.")
-    if len(values) > MOST_PHRASES or sum(map(len, values)) > _MOST_LETTERS:
+    if len(values) > _MOST_PHRASES or sum(map(len, values)) > _MOST_LETTERS:
         raise UserError(
-            f"`phrases` takes {MOST_PHRASES} phrases of {_MOST_LETTERS} letters in all. Received: "
+            f"`phrases` takes {_MOST_PHRASES} phrases of {_MOST_LETTERS} letters in all. Received: "
             f"{len(values)} of {sum(map(len, values))}"
         )
     return [value for value in values if value.strip()]

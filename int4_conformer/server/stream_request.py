@@ -10,7 +10,6 @@ from int4_conformer.audio.piped_audio import LEAST_RATE, MOST_RATE, RAW_FORMATS
 from int4_conformer.errors import UserError, require_in, require_one_of
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
-from int4_conformer.search.grammar import Grammar
 from int4_conformer.server import request_fields
 
 _DTYPES = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
@@ -42,8 +41,6 @@ class StreamRequest:
     endpointing: EndpointConfig
     # Arguments of `Recognizer.listener`.
     search: dict[str, Any]
-    # Of a closed list.
-    grammar: Grammar | None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "StreamRequest":
@@ -76,8 +73,12 @@ class StreamRequest:
             second_pass=request_fields.field(given, "second_pass", bool, True),
             endpointing=_endpointing(request_fields.field(given, "endpointing", dict, {})),
             search=search,
-            grammar=Grammar.of(phrases) if only else None,
         )
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing but the phrases may be said."""
+        return self.search.get("only", False)
 
 
 def _endpointing(given: Mapping[str, Any]) -> EndpointConfig:

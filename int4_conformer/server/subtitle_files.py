@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from int4_conformer.errors import UserError
-from int4_conformer.lite.subtitles import Subtitles
+from int4_conformer.lite.subtitles import Format, Subtitles
 from int4_conformer.lite.words import Word
 from int4_conformer.server import request_fields
 from int4_conformer.server.refusals import RefusedError
@@ -20,15 +21,21 @@ async def subtitle_file(request: Request) -> Response:
     form = request.path_params["form"]
     if form not in _FORMS:
         raise RefusedError(404, "not_found", f"Subtitles are one of {', '.join(_FORMS)}.")
-    asked = request_fields.parsed(await request.body())
+    content = await request.body()
+    # In a thread of its own: words of hours take a while.
+    return PlainTextResponse(await run_in_threadpool(_subtitles, content, form))
+
+
+def _subtitles(content: bytes, form: Format) -> str:
+    asked = request_fields.parsed(content)
     request_fields.require_known(asked, ("utterances",))
     subtitles = Subtitles(form)
-    content = subtitles.head()
+    parts = [subtitles.head()]
     for utterance in request_fields.field(asked, "utterances", list, []):
         if not isinstance(utterance, list):
             raise UserError("`utterances` must be a list of lists of words.")
-        content += subtitles.of([_word(given) for given in utterance])
-    return PlainTextResponse(content)
+        parts.append(subtitles.of([_word(given) for given in utterance]))
+    return "".join(parts)
 
 
 def _word(given: Any) -> Word:

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any
 
 import anyio
 import numpy as np
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -24,6 +25,11 @@ from int4_conformer.server.uploaded_audio import Work, decoded
 _FIELDS, _FIELD_BYTES = 6000, 100_000
 # Audio of a streamed answer that is heard between two looks at the client.
 _STEP_SECONDS = 1.0
+
+# Gets what is added to a text.
+_Tell = Callable[[str], None]
+# Server-sent ones.
+_Events = AsyncGenerator[bytes, None]
 
 
 class Transcriptions:
@@ -69,7 +75,7 @@ class Transcriptions:
             rate = recognizer.sample_rate
             step = int(_STEP_SECONDS * rate)
 
-            def blocks() -> Any:
+            def blocks() -> Iterator[np.ndarray]:
                 for start in range(0, len(samples), step):
                     work.look()
                     yield samples[start : start + step]
@@ -81,7 +87,7 @@ class Transcriptions:
         self._note_words(noted, found.text)
         return transcription_answers.answer(found, asked.form, asked.granularities, duration)
 
-    async def _events(self, request: Request, asked: TranscriptionRequest) -> AsyncIterator[bytes]:
+    async def _events(self, request: Request, asked: TranscriptionRequest) -> _Events:
         """Words as they are settled, and all of them in the end, as server-sent events."""
         noted, work = request.state.noted, Work()
         loop = asyncio.get_running_loop()
@@ -128,7 +134,7 @@ class Transcriptions:
 
 
 def _told(
-    recognizer: Recognizer, samples: np.ndarray, search: dict[str, Any], work: Work, tell: Any
+    recognizer: Recognizer, samples: np.ndarray, search: dict[str, Any], work: Work, tell: _Tell
 ) -> str:
     """The text of a recording; tells what is added to it, as soon as that is settled."""
     rate, told = recognizer.sample_rate, ""
@@ -161,7 +167,7 @@ class _EventStream(StreamingResponse):
                 await self.body_iterator.aclose()
 
 
-async def _sent(first: bytes, events: AsyncIterator[bytes], form: Any) -> AsyncIterator[bytes]:
+async def _sent(first: bytes, events: _Events, form: FormData) -> AsyncIterator[bytes]:
     """Events, the last of which tells if something went wrong between."""
     try:
         yield first

@@ -52,7 +52,7 @@ def test_keywords_are_preferred_and_closed_lists_heeded(served, recognizer):
     [
         ({"keywords": "Ω"}, "Ω"),
         ({"keywords": "a {", "only": "1"}, "{"),
-        ({"keywords[]": ["a"] * 5001}, "takes 5000 phrases"),
+        ({"keywords[]": ["a"] * 1001}, "takes 1000 phrases"),
     ],
 )
 def test_what_no_phrase_is(served, fields, sentence):
