@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from int4_conformer.server import refusals
 from int4_conformer.server.limits import Limits
+from int4_conformer.server.refusals import RefusedError
 
 
 class _Timer:
@@ -62,6 +64,11 @@ def http_protocol(limits: Limits) -> type[asyncio.Protocol]:
             # From here on uvicorn's own limit of idle connections holds.
             self._head.stop()
 
+        def send_400_response(self, msg: str) -> None:
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.write(_NO_HTTP)
+            self.transport.close()
+
         def pause_writing(self) -> None:
             super().pause_writing()
             self._taken.start()
@@ -101,14 +108,18 @@ def websocket_protocol(limits: Limits) -> type[asyncio.Protocol]:
     return Connection
 
 
-def _too_many() -> bytes:
-    refusal = refusals.busy("too_many_connections", "Too many connections; ask again later.")
+def _answer(refusal: RefusedError) -> bytes:
+    """A whole response, where there is no request that an application could answer."""
     body = json.dumps({"error": refusal.body()}).encode()
     head = (
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
 
 
-_TOO_MANY = _too_many()
+_TOO_MANY = _answer(
+    refusals.busy("too_many_connections", "Too many connections at once; ask again later.")
+)
+_NO_HTTP = _answer(refusals.invalid("This is no request of HTTP/1.1; look at its head."))

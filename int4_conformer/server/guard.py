@@ -149,6 +149,9 @@ class _Request:
             self._status = message["status"]
         elif message["type"] == "websocket.accept":
             self._status = 101
+        elif message["type"] == "websocket.close" and self._status != 101:
+            # What is closed before it was accepted: there is no such path.
+            self._status = 403
         await self._send(message)
 
     def end(self) -> None:

@@ -117,7 +117,9 @@ def test_malformed_bodies(served, others, content, kind, status):
 def test_malformed_heads(served, others, head):
     with served.connection() as connection:
         connection.sendall(head)
-        assert connection.recv(1000).startswith((b"HTTP/1.1 400", b""))
+        answer = connection.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "invalid_request"
 
 
 def test_slow_heads_and_bodies(served, others):
