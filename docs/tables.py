@@ -14,6 +14,7 @@ from int4_conformer.fields import markdown_table
 from int4_conformer.models.model_config import EncoderConfig, JointConfig, PredictorConfig
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.search.beam_config import BeamConfig
+from int4_conformer.server.limits import Limits
 from int4_conformer.training.training_config import TrainingConfig
 
 CONFIGS = {
@@ -23,6 +24,7 @@ CONFIGS = {
         EncoderConfig,
         FrontEndConfig,
         JointConfig,
+        Limits,
         PredictorConfig,
         QuantConfig,
         TrainingConfig,

@@ -31,6 +31,7 @@ FLOORS = [
     {"evaluation"},
     {"export", "quantize"},
     {"mixed_precision", "training", "steppable_contract"},
+    {"server"},
     {"cli"},
 ]
 

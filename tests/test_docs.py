@@ -16,7 +16,7 @@ DOCS = ROOT / "docs"
 TABLES = runpy.run_path(str(DOCS / "tables.py"))
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 # Languages of blocks that nothing runs.
-SHOWN = {"text", "json"}
+SHOWN = {"text", "json", "js"}
 # Pages whose commands take half a minute and more.
 HEAVY = {"decoding.md", "models.md", "quantization.md", "verifying.md"}
 

@@ -115,16 +115,35 @@ def _reading(path: str | os.PathLike) -> Iterator[None]:
 
 
 class AudioFile:
-    """An audio file that `opened` has opened.
+    """An audio file that `opened` has opened, or bytes that lie elsewhere.
 
     Args:
       file: its bytes.
       path: its name.
+      by_name: whether the name is that of a file which may be opened; else it is a word for
+        sentences, such as "The upload".
+
+    Example:
+
+        >>> import io, soundfile
+        >>> file = io.BytesIO()
+        >>> soundfile.write(file, np.zeros(8000), 8000, format="WAV")
+        >>> sum(len(block) for block in AudioFile(file, "The upload", by_name=False).blocks())
+        16000
     """
 
-    def __init__(self, file: BinaryIO, path: str | os.PathLike) -> None:
+    def __init__(self, file: BinaryIO, path: str | os.PathLike, *, by_name: bool = True) -> None:
         self._path = path
-        self._parts = containers.parts(file, path)
+        self._parts = containers.parts(file, path, by_name)
+
+    @property
+    def channels(self) -> int:
+        """How many it has, the most of any of its parts."""
+        most = 0
+        for part in self._parts:
+            with _reading(self._path), _sound(part, self._path) as sound:
+                most = max(most, sound.channels)
+        return most
 
     def seconds(self) -> float:
         """How long it is; see `duration`."""

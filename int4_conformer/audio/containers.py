@@ -85,12 +85,13 @@ class Part:
     is_cut: bool = False
 
 
-def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
+def parts(file: BinaryIO, path: str | os.PathLike, by_name: bool = True) -> list[Part]:
     """The streams of audio in a file, one after another.
 
     Args:
         file: the file, open; it has to stay so while the parts are read.
         path: its name.
+        by_name: whether it may be opened by that name, too.
 
     Raises:
         UserError: it is known to hold no audio, or audio of a kind that is not decoded.
@@ -99,7 +100,8 @@ def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
     start = min(size, _after_id3(file))
     head = _at(file, start, 64)
     # By its name, where nothing has to be corrected: some kinds are told by it.
-    source = os.fspath(path) if Path(path).is_file() else _stretch(file, 0, size)
+    is_there = by_name and Path(path).is_file()
+    source = os.fspath(path) if is_there else _stretch(file, 0, size)
     if head[:4] == b"fLaC":
         return [_flac(file, start, size)]
     if head[:4] == b"OggS":

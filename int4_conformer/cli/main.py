@@ -17,6 +17,7 @@ COMMANDS = {
     "export": ("int4_conformer.cli.export", "writes a checkpoint as a .tflite file"),
     "verify": ("int4_conformer.cli.verify", "compares a .tflite file with its training folder"),
     "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files"),
+    "serve": ("int4_conformer.cli.serve", "serves a recogniser over HTTP and WebSockets"),
     "inspect": ("int4_conformer.cli.inspect", "lists what a .tflite file or a preset holds"),
     "suggest": ("int4_conformer.cli.suggest", "finds which layers to quantize to how many bits"),
     "wordpieces": ("int4_conformer.cli.wordpieces", "trains a vocabulary of word pieces"),
@@ -59,8 +60,10 @@ def _run(arguments: list[str]) -> None:
         # A name with a dot is a part of an installed package: not missing, but a defect.
         if "." in error.name:
             raise
+        extra = "serve" if name == "serve" else "train"
         raise UserError(
-            f"{name} needs the package {error.name}; pip install 'int4-conformer[train]' brings it."
+            f"{name} needs the package {error.name}; pip install 'int4-conformer[{extra}]' "
+            "brings it."
         ) from error
 
 

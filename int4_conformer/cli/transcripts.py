@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 from int4_conformer.lite.endpointing import Endpoint
 from int4_conformer.lite.recognizer_stream import PartialResult
+from int4_conformer.lite.result_json import ResultJson, words_json
 from int4_conformer.lite.subtitles import Format, Subtitles
-from int4_conformer.lite.words import Recognition, Word
+from int4_conformer.lite.words import Recognition
 from int4_conformer.search.grammar import Grammar
 
 
@@ -69,7 +70,7 @@ class JsonForm(_Headless):
         self._audio = audio
 
     def utterance(self, found: Recognition, endpoint: Endpoint | None = None) -> str:
-        said = {"audio": self._audio, "text": found.text, "words": _words_json(found.words)}
+        said = {"audio": self._audio, "text": found.text, "words": words_json(found.words)}
         if found.match is not None:
             said |= dataclasses.asdict(found.match)
         if found.alternatives:
@@ -90,51 +91,14 @@ class JsonLinesForm(_Headless):
 
     def __init__(self, audio: str | None, grammar: Grammar | None) -> None:
         self._named = {} if audio is None else {"audio": audio}
-        self._grammar = grammar
+        self._results = ResultJson(grammar)
 
     def partial(self, result: PartialResult) -> str:
         """The words of an utterance that goes on."""
-        words = _words_json(result.words)
-        for place, word in enumerate(words):
-            settled = result.final_words[place : place + 1]
-            word["final"] = bool(settled) and settled[0].text == word["text"]
-        return self._object("partial", result.text, words, None)
+        return _line(self._named | self._results.partial(result))
 
     def utterance(self, found: Recognition, endpoint: Endpoint | None = None) -> str:
-        matched = {}
-        if self._grammar is not None and (match := self._grammar.match(found.text)):
-            matched = dataclasses.asdict(match)
-        return self._object("final", found.text, _words_json(found.words), endpoint, **matched)
-
-    def _object(
-        self,
-        kind: str,
-        text: str,
-        words: list[dict[str, Any]],
-        endpoint: Endpoint | None,
-        **more: Any,
-    ) -> str:
-        said = {
-            "type": kind,
-            "text": text,
-            "start": words[0]["start"] if words else None,
-            "end": words[-1]["end"] if words else None,
-            "words": words,
-            "endpoint": endpoint,
-        }
-        return _line(self._named | said | more)
-
-
-def _words_json(words: tuple[Word, ...]) -> list[dict[str, Any]]:
-    return [
-        {
-            "text": word.text,
-            "start": round(word.start, 3),
-            "end": round(word.end, 3),
-            "confidence": round(word.confidence, 4),
-        }
-        for word in words
-    ]
+        return _line(self._named | self._results.final(found, endpoint))
 
 
 def _line(said: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from int4_conformer.lite import long_audio
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.file_searches import FileSearches
 from int4_conformer.lite.file_signatures import FileSignatures
-from int4_conformer.lite.listening import results
+from int4_conformer.lite.listening import Listener, results
 from int4_conformer.lite.model_input import mono, resampled, stream_resampler
 from int4_conformer.lite.recognizer_file import RecognizerFile
 from int4_conformer.lite.recognizer_stream import PartialResult, RecognizerStream
@@ -279,9 +279,6 @@ class Recognizer:
     ) -> Iterator[PartialResult]:
         """The words of what is said, utterance by utterance, while it is spoken.
 
-        A model that hears whole utterances only gets those that silence parts: their words come at
-        their ends.
-
         Args:
           audio: samples as they come, such as those of a microphone.
           sample_rate: in Hz.
@@ -293,15 +290,31 @@ class Recognizer:
           utterance, as is the very last one.
 
         Raises:
+          UserError: as `listener`.
+        """
+        return results(self.listener(sample_rate, endpointing=endpointing, **search), audio)
+
+    def listener(
+        self,
+        sample_rate: int = 16000,
+        *,
+        second_pass: bool = True,
+        endpointing: EndpointConfig | None = None,
+        **search: Any,
+    ) -> Listener:
+        """What `listen` feeds: a stream, or, for a model that hears whole utterances only, what
+        gives it those that silence parts, whose words come at their ends. Arguments as `stream`.
+
+        Raises:
           UserError: a phrase cannot be read or spelled, or the file is too old for what is asked.
         """
         endpointing = endpointing or EndpointConfig()
         if self.hears_streams:
-            return results(self.stream(sample_rate, endpointing=endpointing, **search), audio)
+            return self.stream(sample_rate, second_pass, endpointing=endpointing, **search)
         # A mistake is not to wait for the end of the first utterance.
         self._file.frame_seconds()
         self._search(**search)
-        listener = WholeUtterances(
+        return WholeUtterances(
             lambda pcm: self.recognize(pcm, self.sample_rate, **search),
             stream_resampler(sample_rate, self.sample_rate),
             self.sample_rate,
@@ -309,7 +322,6 @@ class Recognizer:
             gated=self._gated,
             most_seconds=self.longest_seconds,
         )
-        return results(listener, audio)
 
     def _is_long(self, samples: np.ndarray, sample_rate: int) -> bool:
         """Whether one call cannot hear them; what is no audio, it refuses."""

@@ -4,21 +4,23 @@ The Python blocks of a page share their names. A block that cannot be run has a 
 
     <!-- not run by the tests: why -->
 
-Two things differ from what a reader does: presets have the sizes of the tests' recognisers, and
-`int4-conformer train` takes two steps. XLA compiles nothing, which would take longer than all else.
+Three things differ from what a reader does: presets have the sizes of the tests' recognisers,
+`int4-conformer train` takes two steps, and a server listens at a port that is free. XLA compiles
+nothing, which would take longer than all else.
 """
 
 import contextlib
 import dataclasses
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import tensorflow as tf
 
 from int4_conformer import xla
 from int4_conformer.models import presets
-from tests.support import commands, pairs, running, tiny
+from tests.support import commands, pairs, running, servers, tiny
 
 LANGUAGES = {"python", "sh"}
 PRESETS = {
@@ -27,6 +29,8 @@ PRESETS = {
 }
 SHORT = ("--steps=2", "--noxla", "--warmup=1", "--batch_seconds=1", "--buckets=1")
 
+# Where a server of these pages listens.
+_ADDRESS = "localhost:8000"
 _BLOCK = re.compile(
     r"(<!-- not run by the tests: (?P<reason>[^>]+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```",
     re.DOTALL | re.MULTILINE,
@@ -68,15 +72,30 @@ def run(page: Path, patch):
     function = tf.function
     patch.setattr(tf, "function", lambda *args, jit_compile=None, **kw: function(*args, **kw))
     names = {"__name__": "__main__"}
-    with xla.without_pieces():
+    with xla.without_pieces(), contextlib.ExitStack() as stack:
+        address = _ADDRESS
         for block in blocks(page):
+            content = block.code.replace(_ADDRESS, address)
             if block.reason is None and block.language == "python":
                 # Empty lines before it, so that a traceback has the page's line.
-                code = "\n" * (block.line - 1) + block.code
+                code = "\n" * (block.line - 1) + content
                 exec(compile(code, page, "exec"), names)
             elif block.reason is None and block.language == "sh":
-                for line in block.code.replace("\\\n", " ").splitlines():
-                    _run_line(line)
+                for line in content.replace("\\\n", " ").splitlines():
+                    if line.endswith(" &"):
+                        address = stack.enter_context(_serving(line))
+                    else:
+                        _run_line(line)
+
+
+@contextlib.contextmanager
+def _serving(line):
+    """The address of a server, "int4-conformer serve MODEL &"."""
+    program, command, model, *arguments, _ = shlex.split(line)
+    assert (program, command) == ("int4-conformer", "serve"), line
+    with servers.process(*arguments, model=Path(model).resolve()) as server:
+        yield server.url.removeprefix("http://")
+        assert server.end()[-1]["event"] == "ended"
 
 
 def _run_line(line):
@@ -87,6 +106,10 @@ def _run_line(line):
     if words[-2:-1] == ["<"]:
         *words, _, given = words
     program, *arguments = words
+    if program == "curl":
+        command = ["curl", "--fail-with-body", *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return
     if program == "lmplz":
         tokens = {"<s>", "</s>", *Path(given).read_text("utf-8").split()}
         lines = "\n".join(f"-1\t{token}" for token in sorted(tokens))

@@ -1,0 +1,45 @@
+"""What a server takes on; plain Python, for its flags and docs."""
+
+import dataclasses
+
+from int4_conformer.errors import require_at_least, require_positive
+from int4_conformer.fields import setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What is more, is refused."""
+
+    workers: int = setting(
+        2, "Recognisers, each with an interpreter of its own: so many files are heard at once."
+    )
+    num_threads: int = setting(1, "CPU threads of each recogniser.")
+    connections: int = setting(1000, "Connections at once.")
+    requests: int = setting(256, "Requests at once that are read, wait or are answered.")
+    queue: int = setting(128, "Requests that wait for a recogniser.")
+    streams: int = setting(64, "WebSockets at once.")
+    body_megabytes: float = setting(25.0, "Of a request's body, in millions of bytes.")
+    audio_seconds: float = setting(1800.0, "Of a recording, and of all rows of a request.")
+    stream_seconds: float = setting(3600.0, "Of the audio of a WebSocket.")
+    read_seconds: float = setting(
+        30.0, "Within which a request has to be there, and what is sent has to be taken."
+    )
+    idle_seconds: float = setting(30.0, "That a WebSocket may send nothing.")
+    answer_seconds: float = setting(300.0, "Within which a request is answered.")
+    drain_seconds: float = setting(
+        30.0, "For what was accepted, once the server was told to end; then streams are ended."
+    )
+
+    def __post_init__(self) -> None:
+        counts = ("workers", "num_threads", "connections", "requests", "streams")
+        require_at_least(1, **{name: getattr(self, name) for name in counts})
+        require_at_least(0, queue=self.queue)
+        others = [
+            field.name for field in dataclasses.fields(self) if field.name not in (*counts, "queue")
+        ]
+        require_positive(**{name: getattr(self, name) for name in others})
+
+    @property
+    def body_bytes(self) -> int:
+        """Of a request's body."""
+        return int(self.body_megabytes * 1_000_000)
