@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from int4_conformer.lite.endpointing import Endpoint
 from int4_conformer.lite.recognizer_stream import PartialResult
 from int4_conformer.lite.subtitles import Format, Subtitles
-from int4_conformer.lite.words import Recognition, Word
+from int4_conformer.lite.words import Recognition, words_json
 from int4_conformer.search.grammar import Grammar
 
 
@@ -69,7 +69,7 @@ class JsonForm(_Headless):
         self._audio = audio
 
     def utterance(self, found: Recognition, endpoint: Endpoint | None = None) -> str:
-        said = {"audio": self._audio, "text": found.text, "words": _words_json(found.words)}
+        said = {"audio": self._audio, "text": found.text, "words": words_json(found.words)}
         if found.match is not None:
             said |= dataclasses.asdict(found.match)
         if found.alternatives:
@@ -94,7 +94,7 @@ class JsonLinesForm(_Headless):
 
     def partial(self, result: PartialResult) -> str:
         """The words of an utterance that goes on."""
-        words = _words_json(result.words)
+        words = words_json(result.words)
         for place, word in enumerate(words):
             settled = result.final_words[place : place + 1]
             word["final"] = bool(settled) and settled[0].text == word["text"]
@@ -104,7 +104,7 @@ class JsonLinesForm(_Headless):
         matched = {}
         if self._grammar is not None and (match := self._grammar.match(found.text)):
             matched = dataclasses.asdict(match)
-        return self._object("final", found.text, _words_json(found.words), endpoint, **matched)
+        return self._object("final", found.text, words_json(found.words), endpoint, **matched)
 
     def _object(
         self,
@@ -123,18 +123,6 @@ class JsonLinesForm(_Headless):
             "endpoint": endpoint,
         }
         return _line(self._named | said | more)
-
-
-def _words_json(words: tuple[Word, ...]) -> list[dict[str, Any]]:
-    return [
-        {
-            "text": word.text,
-            "start": round(word.start, 3),
-            "end": round(word.end, 3),
-            "confidence": round(word.confidence, 4),
-        }
-        for word in words
-    ]
 
 
 def _line(said: dict[str, Any]) -> str:

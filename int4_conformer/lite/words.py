@@ -27,6 +27,19 @@ class Word:
     confidence: float
 
 
+def words_json(words: Sequence[Word]) -> list[dict[str, str | float]]:
+    """Words as objects of JSON, times to a millisecond."""
+    return [
+        {
+            "text": word.text,
+            "start": round(word.start, 3),
+            "end": round(word.end, 3),
+            "confidence": round(word.confidence, 4),
+        }
+        for word in words
+    ]
+
+
 def later(word: Word, seconds: float) -> Word:
     """The word, so much later."""
     return dataclasses.replace(word, start=word.start + seconds, end=word.end + seconds)
