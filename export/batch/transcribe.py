@@ -66,7 +66,7 @@ def main(values: flags.FlagValues, arguments: list[str], beam_flags: list[str]) 
         _ = (
             pipeline
             | "Read the plan" >> beam.io.ReadFromText(folder.plan_path)
-            | TranscribeShards(model, config, folder)
+            | TranscribeShards(model, config, folder, retry_failed=values.retry_failed)
             | WriteSummary(folder)
         )
     print_summary(folder.summary(), values.output)

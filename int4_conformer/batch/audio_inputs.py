@@ -108,7 +108,9 @@ def _read(
                 expected_seconds=duration or _expected(audio, files.size(audio)),
             )
     elif files.is_file(given):
-        yield Recording(audio=_absolute(given), expected_seconds=_expected(given, files.size(given)))
+        yield Recording(
+            audio=_absolute(given), expected_seconds=_expected(given, files.size(given))
+        )
     else:
         raise UserError(
             f"There is no {given}; name a manifest, a table, a folder, a glob or an audio file."
@@ -123,7 +125,9 @@ def _matching(pattern: str, files: FileAccess, folder: str | None = None) -> Ite
             found = True
             yield Recording(audio=_absolute(path), expected_seconds=_expected(path, size))
     if not found:
-        what = f"The glob {pattern} matches no file" if folder is None else f"{folder} holds no audio"
+        what = (
+            f"The glob {pattern} matches no file" if folder is None else f"{folder} holds no audio"
+        )
         raise UserError(f"{what}; check the path.")
 
 

@@ -36,7 +36,9 @@ class BeamFiles(LocalFiles):
                 file.write(content)
             FileSystems.rename([unfinished], [path])
         except (OSError, ValueError, BeamIOError) as error:
-            raise UserError(f"{path} cannot be written ({_told(error)}); check the path.") from error
+            raise UserError(
+                f"{path} cannot be written ({_told(error)}); check the path."
+            ) from error
 
     def is_file(self, path: str) -> bool:
         return FileSystems.exists(path) if _is_url(path) else super().is_file(path)

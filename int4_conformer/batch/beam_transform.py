@@ -14,7 +14,7 @@ from int4_conformer.batch.transcriber import Transcriber, TranscriberConfig
 
 # Counters that runners show: fields of `JobSummary`.
 NAMESPACE = "int4_conformer"
-COUNTED = ("recordings", "failed", "odd", "silent", "words")
+COUNTED = ("recordings", "failed", "odd", "silent", "words", "audio_milliseconds")
 
 
 class TranscribeShards(beam.PTransform):
@@ -27,11 +27,19 @@ class TranscribeShards(beam.PTransform):
         model: path or URL of the `.tflite` file.
         config: how recordings are heard.
         folder: of the job.
+        retry_failed: whether recordings that failed before are tried again.
     """
 
-    def __init__(self, model: str, config: TranscriberConfig, folder: JobFolder) -> None:
+    def __init__(
+        self,
+        model: str,
+        config: TranscriberConfig,
+        folder: JobFolder,
+        *,
+        retry_failed: bool = False,
+    ) -> None:
         super().__init__()
-        self._arguments = (model, config, folder)
+        self._arguments = (model, config, folder, retry_failed)
 
     def expand(self, lines: beam.PCollection[str]) -> beam.PCollection[JobSummary]:
         return (
@@ -44,28 +52,29 @@ class TranscribeShards(beam.PTransform):
 
 
 class _RecognizeShard(beam.DoFn):
-    def __init__(self, model: str, config: TranscriberConfig, folder: JobFolder) -> None:
+    def __init__(
+        self, model: str, config: TranscriberConfig, folder: JobFolder, retry_failed: bool
+    ) -> None:
         self._model = model
         self._config = config
         self._folder = folder
+        self._retry_failed = retry_failed
         self._shared = Shared()
         self._counters = {name: Metrics.counter(NAMESPACE, name) for name in COUNTED}
-        self._seconds = Metrics.counter(NAMESPACE, "audio_milliseconds")
 
     def setup(self) -> None:
         self._transcriber = self._shared.acquire(self._loaded)
 
     def process(self, line: str) -> Iterator[JobSummary]:
         shard = Shard.from_json(line)
-        if self._folder.has(shard):
-            rows = self._folder.rows(shard)
-        else:
-            rows = list(self._transcriber.rows(shard.recordings))
-            self._folder.write(shard, rows)
-        summary = JobSummary.of(rows)
+        known = self._folder.known(shard, retry_failed=self._retry_failed)
+        missing = [recording for recording in shard.recordings if recording not in known]
+        if missing:
+            known |= zip(missing, self._transcriber.rows(missing), strict=True)
+            self._folder.write(shard, known)
+        summary = JobSummary.of(known.values())
         for name, counter in self._counters.items():
             counter.inc(getattr(summary, name))
-        self._seconds.inc(round(1000 * summary.audio_seconds))
         yield summary
 
     def _loaded(self) -> Transcriber:

@@ -5,16 +5,16 @@
     shard-000000.jsonl    the transcripts of a shard, written whole or not at all
     summary.json          counts, when all is done
 
-A recording is in one shard of the plan, and the plan only grows: whoever writes a shard, and however
-often, writes the same recordings into the same file. Thus each is in the transcripts once, whenever
-and wherever a run was killed.
+A recording is in one shard of the plan, and the plan only grows: whoever writes a shard, and
+however often, writes the same recordings into the same file. Thus each is in the transcripts once,
+whenever and wherever a run was killed.
 """
 
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from int4_conformer.batch.audio_inputs import Recording
 from int4_conformer.batch.file_access import FileAccess
@@ -109,22 +109,35 @@ class JobFolder:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.plan_path} is damaged; choose another folder.") from error
 
-    def has(self, shard: Shard) -> bool:
-        """Whether a shard's transcripts are there."""
-        return self.files.is_file(self._shard(shard))
+    def known(self, shard: Shard, *, retry_failed: bool = False) -> dict[Recording, Row]:
+        """The transcripts of a shard, none if they are not there.
 
-    def rows(self, shard: Shard) -> list[Row]:
-        """The transcripts of a shard."""
+        Args:
+            shard: of the plan.
+            retry_failed: whether recordings that failed count as not there.
+
+        Raises:
+            UserError: the file is damaged.
+        """
         path = self._shard(shard)
+        if not self.files.is_file(path):
+            return {}
+        content = self.files.read(path)
         try:
-            return decoded(self.files.read(path), self.format)
-        except UserError:
-            raise
+            rows = decoded(content, self.format)
+            known = dict(zip(shard.recordings, rows, strict=True))
+        # Whatever a library finds wrong with it.
         except Exception as error:
             raise UserError(f"{path} is damaged; remove it, and it is written again.") from error
+        return {
+            recording: row
+            for recording, row in known.items()
+            if not (retry_failed and "error" in row)
+        }
 
-    def write(self, shard: Shard, rows: Sequence[Row]) -> None:
-        """Writes the transcripts of a shard."""
+    def write(self, shard: Shard, known: Mapping[Recording, Row]) -> None:
+        """Writes the transcripts of a shard, those of all its recordings."""
+        rows = [known[recording] for recording in shard.recordings]
         self.files.write(self._shard(shard), encoded(rows, self.format))
 
     def write_summary(self, summary: JobSummary) -> None:

@@ -22,7 +22,7 @@ class JobSummary:
         ...     {"audio": "b.wav", "error": "There is no audio file b.wav; check the path."},
         ... ]
         >>> print(JobSummary.of(rows) + JobSummary.of(rows[:1]))
-        3 recordings: 2 recognised (3 s of audio, 4 words), 1 failed
+        recognised 2 of 3 (3 s of audio, 4 words); 1 failed
     """
 
     recordings: int = 0
@@ -32,8 +32,8 @@ class JobSummary:
     # Recognised, without a word.
     silent: int = 0
     words: int = 0
-    # Of what was recognised.
-    audio_seconds: float = 0.0
+    # Of what was recognised; whole, so that it does not depend on who comes first.
+    audio_milliseconds: int = 0
     # What is wrong with the first that failed.
     errors: tuple[str, ...] = ()
 
@@ -48,13 +48,18 @@ class JobSummary:
             odd=sum("notes" in row for row in heard),
             silent=sum(not row["words"] for row in heard),
             words=sum(len(row["words"]) for row in heard),
-            audio_seconds=sum(row["duration"] for row in heard),
+            audio_milliseconds=sum(round(1000 * row["duration"]) for row in heard),
             errors=tuple(row["error"] for row in rows if "error" in row)[:_MOST_ERRORS],
         )
 
     def __add__(self, other: "JobSummary") -> "JobSummary":
         sums = {name: value + getattr(other, name) for name, value in vars(self).items()}
         return JobSummary(**sums | {"errors": sums["errors"][:_MOST_ERRORS]})
+
+    @property
+    def audio_seconds(self) -> float:
+        """Of what was recognised."""
+        return self.audio_milliseconds / 1000
 
     @property
     def recognised(self) -> int:
@@ -73,7 +78,7 @@ class JobSummary:
 
     def __str__(self) -> str:
         return (
-            f"{self.recordings:,} recordings: {self.recognised:,} recognised "
-            f"({duration(self.audio_seconds)} of audio, {self.words:,} words), "
+            f"recognised {self.recognised:,} of {self.recordings:,} "
+            f"({duration(self.audio_seconds)} of audio, {self.words:,} words); "
             f"{self.failed:,} failed"
         )

@@ -1,10 +1,11 @@
 """Recognising many recordings on all cores of this machine."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from int4_conformer.batch.audio_inputs import read_inputs
+from int4_conformer.batch.audio_inputs import Recording, read_inputs
 from int4_conformer.batch.file_access import LocalFiles
 from int4_conformer.batch.job_folder import SHARD_SECONDS, JobFolder
 from int4_conformer.batch.job_summary import JobSummary
@@ -17,8 +18,9 @@ from int4_conformer.errors import UserError, require_at_least, require_positive
 from int4_conformer.files import require_folder_place
 from int4_conformer.tflite import flatbuffer
 
-# Is told what became of the recordings so far, and how many there are.
-OnProgress = Callable[[JobSummary, int], None]
+# Is told what became of the recordings so far, how many there are, and which share of their audio,
+# in [0, 1], is done.
+OnProgress = Callable[[JobSummary, int, float], None]
 
 
 def transcribe_many(
@@ -32,8 +34,9 @@ def transcribe_many(
     column: str | None = None,
     audio_folder: str | os.PathLike | None = None,
     shard_seconds: float = SHARD_SECONDS,
+    retry_failed: bool = False,
     report: CorpusReport | None = None,
-    on_progress: OnProgress = lambda summary, total: None,
+    on_progress: OnProgress = lambda summary, total, share: None,
 ) -> JobSummary:
     """Recognises many recordings, in as many processes as there are cores.
 
@@ -45,7 +48,7 @@ def transcribe_many(
 
     Args:
         model: the `.tflite` file.
-        inputs: manifests, tables, lists, folders, globs or audio files, as `read_inputs` takes them.
+        inputs: manifests, tables, lists, folders, globs or audio files, as of `read_inputs`.
         output: the folder; made if it is not there.
         config: how recordings are heard.
         workers: processes; as many as cores that may be used if not given.
@@ -53,6 +56,7 @@ def transcribe_many(
         column: of tables, that holds paths.
         audio_folder: where relative paths begin.
         shard_seconds: of audio in a shard, about.
+        retry_failed: whether recordings that failed before are tried again.
         report: is told of lines of the inputs that cannot be used; the first one is an error if not
             given.
         on_progress: is told how far it is, at the start and whenever recordings are done.
@@ -66,15 +70,8 @@ def transcribe_many(
 
     Example:
 
-        >>> import json, pathlib, tempfile, soundfile
-        >>> from int4_conformer.batch import transcribe_many
-        >>> def example(model, folder):
-        ...     summary = transcribe_many(model, [f"{folder}/*.wav"], f"{folder}/transcripts")
-        ...     for file in pathlib.Path(folder, "transcripts").glob("shard-*.jsonl"):
-        ...         for line in file.read_text().splitlines():
-        ...             row = json.loads(line)
-        ...             print(row["audio"], row.get("text"), row.get("error"))
-        ...     return summary
+        if __name__ == "__main__":
+            print(transcribe_many("model.tflite", ["calls/**/*.wav"], "transcripts"))
     """
     config = config or TranscriberConfig()
     workers = available_cores() if workers is None else workers
@@ -84,54 +81,72 @@ def transcribe_many(
     model = os.path.abspath(model)
     flatbuffer.read_file(model)
     files = LocalFiles()
-    recordings = read_inputs(
-        inputs, files, column=column, audio_folder=audio_folder, report=report
-    )
+    recordings = read_inputs(inputs, files, column=column, audio_folder=audio_folder, report=report)
     folder = JobFolder(os.path.abspath(output), files, format)
     folder.begin(model, config)
     with _alone(folder):
-        plan = folder.extend(recordings, shard_seconds)
-        total = sum(len(shard.recordings) for shard in plan)
-        summary = JobSummary()
-        missing = []
+        run = _Run(folder, folder.extend(recordings, shard_seconds), on_progress, retry_failed)
+        if run.missing:
+            with WorkerPool(min(workers, len(run.missing)), model, config) as pool:
+                run.recognize(pool)
+        folder.write_summary(run.summary)
+    return run.summary
+
+
+class _Run:
+    """What a run has before it, and what has become of it."""
+
+    def __init__(
+        self,
+        folder: JobFolder,
+        plan: Sequence[Shard],
+        on_progress: OnProgress,
+        retry_failed: bool,
+    ) -> None:
+        self._folder = folder
+        self._on_progress = on_progress
+        self._total = sum(len(shard.recordings) for shard in plan)
+        self._seconds = _seconds(recording for shard in plan for recording in shard.recordings)
+        self.summary = JobSummary()
+        # The shard of each recording that is to be recognised.
+        self.missing: dict[Recording, Shard] = {}
+        # Transcripts of shards that are not whole, by their numbers.
+        self._known: dict[int, dict[Recording, Row]] = {}
         for shard in plan:
-            if folder.has(shard):
-                summary += JobSummary.of(folder.rows(shard))
-            else:
-                missing.append(shard)
-        on_progress(summary, total)
-        if missing:
-            with WorkerPool(min(workers, total), model, config) as pool:
-                for rows in _recognized(pool, folder, missing):
-                    summary += JobSummary.of(rows)
-                    on_progress(summary, total)
-        folder.write_summary(summary)
-    return summary
+            known = folder.known(shard, retry_failed=retry_failed)
+            self.summary += JobSummary.of(known.values())
+            if len(known) < len(shard.recordings):
+                self._known[shard.number] = known
+                self.missing |= {x: shard for x in shard.recordings if x not in known}
+        self._left = _seconds(self.missing)
+        self._tell()
+
+    def recognize(self, pool: WorkerPool) -> None:
+        """Has all of it recognised; a shard is written when its last recording is."""
+        for task, rows in pool.results(self._tasks()):
+            shard = self.missing[task[0]]
+            known = self._known[shard.number]
+            known |= zip(task, rows, strict=True)
+            if len(known) == len(shard.recordings):
+                self._folder.write(shard, known)
+                del self._known[shard.number]
+            self.summary += JobSummary.of(rows)
+            self._left -= _seconds(task)
+            self._tell()
+
+    def _tasks(self) -> Iterator[Task]:
+        """The recordings of each file, shard by shard."""
+        for _, of_shard in itertools.groupby(self.missing, self.missing.get):
+            for _, of_file in itertools.groupby(of_shard, lambda recording: recording.audio):
+                yield tuple(of_file)
+
+    def _tell(self) -> None:
+        share = 1 - self._left / self._seconds if self._seconds else 1.0
+        self._on_progress(self.summary, self._total, share)
 
 
-def _recognized(
-    pool: WorkerPool, folder: JobFolder, shards: Sequence[Shard]
-) -> Iterator[list[Row]]:
-    """Rows as they come; a shard is written when its last one has."""
-    of_recording = {recording: shard for shard in shards for recording in shard.recordings}
-    found: dict[Shard, dict] = {}
-    for task, rows in pool.results(_tasks(shards)):
-        shard = of_recording[task[0]]
-        done = found.setdefault(shard, {})
-        done |= zip(task, rows, strict=True)
-        if len(done) == len(shard.recordings):
-            folder.write(shard, [done[recording] for recording in shard.recordings])
-            del found[shard]
-        yield rows
-
-
-def _tasks(shards: Iterable[Shard]) -> Iterator[Task]:
-    """The recordings of each file, shard by shard."""
-    for shard in shards:
-        of_file: dict[str, list] = {}
-        for recording in shard.recordings:
-            of_file.setdefault(recording.audio, []).append(recording)
-        yield from map(tuple, of_file.values())
+def _seconds(recordings: Iterable[Recording]) -> float:
+    return sum(recording.expected_seconds for recording in recordings)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ worker is left alone with a long one.
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Iterator
 
 from int4_conformer.batch.audio_inputs import Recording
@@ -71,12 +72,12 @@ def sharded(
         of_file.setdefault(recording.audio, []).append(recording)
 
     def longest_first(audio: str) -> tuple[float, str]:
-        return -sum(recording.expected_seconds for recording in of_file[audio]), audio
+        return -math.fsum(recording.expected_seconds for recording in of_file[audio]), audio
 
     taken: list[Recording] = []
     seconds = 0.0
     for audio in sorted(of_file, key=longest_first):
-        for recording in sorted(of_file[audio], key=lambda each: each.offset or 0.0):
+        for recording in sorted(of_file[audio], key=_place):
             taken.append(recording)
             seconds += recording.expected_seconds
             if seconds >= shard_seconds or len(taken) == MOST_RECORDINGS:
@@ -84,3 +85,9 @@ def sharded(
                 taken, seconds, first = [], 0.0, first + 1
     if taken:
         yield Shard(number=first, recordings=tuple(taken))
+
+
+def _place(recording: Recording) -> tuple[bool, float, float]:
+    """Where in its file it is; the whole file comes first."""
+    offset, duration = recording.offset, recording.duration
+    return offset is not None, offset or 0.0, math.inf if duration is None else duration

@@ -106,8 +106,8 @@ class _WorkerDiedError(Exception):
     def of(self, recording: Recording) -> str:
         """The sentence about what it was at."""
         return (
-            f"{recording.audio} could not be recognised: the process that heard it ended ({self._how}"
-            "), perhaps for lack of memory; try it alone, or leave it out."
+            f"{recording.audio} could not be recognised: the process that heard it ended "
+            f"({self._how}), perhaps for lack of memory; try it alone, or leave it out."
         )
 
 
@@ -134,7 +134,7 @@ class _Worker:
         """Gives it one more task."""
         self.tasks.append(task)
         # If it has died, that is found where its rows are asked for.
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(task)
 
     def rows(self) -> list[Row]:

@@ -6,14 +6,15 @@ line), a folder, a glob in quotes ("calls/**/*.flac") or an audio file.
 
 The folder gets shards, files of an object a line: audio, duration, text, confidence and words with
 their times; or audio and error, a sentence, of a file that cannot be recognised, which stops
-nothing. summary.json counts them. Stopped or killed, the same command goes on where it was, and each
-file is in the transcripts once; with further INPUTs it recognises what is new in them.
+nothing. summary.json counts them. Stopped or killed, the same command goes on where it was, and
+each file is in the transcripts once; with further INPUTs it recognises what is new in them.
 
 The exit status is 0 when all was done, whatever could not be recognised, and 2 when nothing could.
 """
 
 import contextlib
 import sys
+import time
 
 from absl import flags
 
@@ -55,14 +56,15 @@ def define_flags(values: flags.FlagValues) -> None:
         lower_bound=0.01,
         flag_values=values,
     )
+    flags.DEFINE_boolean(
+        "retry_failed", False, "Try files that failed before again.", flag_values=values
+    )
     text("channel", help_of(TranscriberConfig, "channel"), MIX)
     flags.DEFINE_boolean("gate", True, help_of(TranscriberConfig, "gate"), flag_values=values)
     define_part_seconds(values)
     text("phrases", "File of phrases to prefer, one a line.")
     flags.DEFINE_boolean("only", False, help_of(TranscriberConfig, "only"), flag_values=values)
-    flags.DEFINE_float(
-        "bonus", BIAS_SCORE, help_of(TranscriberConfig, "bonus"), flag_values=values
-    )
+    flags.DEFINE_float("bonus", BIAS_SCORE, help_of(TranscriberConfig, "bonus"), flag_values=values)
     define_beam(values)
     app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
 
@@ -131,9 +133,10 @@ def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> None:
         reading = stack.enter_context(contextlib.ExitStack())
         reading.enter_context(waiting("reading the inputs", file=sys.stderr, at_once=False))
         progress: Progress | None = None
+        begun, share_before = 0.0, 0.0
 
-        def show(summary: JobSummary, total: int) -> None:
-            nonlocal progress
+        def show(summary: JobSummary, total: int, share: float) -> None:
+            nonlocal progress, begun, share_before
             if progress is None:
                 reading.close()
                 for line in report.lines():
@@ -148,7 +151,11 @@ def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> None:
                     file=sys.stderr,
                 )
                 stack.enter_context(progress)
-            progress.update(summary.recordings, f"{summary.failed:,} failed")
+                begun, share_before = time.monotonic(), share
+            # The longest come first, so that the number of files says little about the time left.
+            took, heard = time.monotonic() - begun, share - share_before
+            left = took / heard * (1 - share) if heard else None
+            progress.update(summary.recordings, f"{summary.failed:,} failed", left)
 
         summary = transcribe_many(
             model,
@@ -160,6 +167,7 @@ def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> None:
             column=values.column,
             audio_folder=values.audio_folder,
             shard_seconds=60 * values.shard_minutes,
+            retry_failed=values.retry_failed,
             report=report,
             on_progress=show,
         )
