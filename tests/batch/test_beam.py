@@ -1,6 +1,8 @@
 """The pipeline of Apache Beam, where that is installed: `make test-beam` installs it."""
 
 import json
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from int4_conformer.batch.beam_transform import (  # noqa: E402
 from int4_conformer.batch.job_folder import JobFolder  # noqa: E402
 from int4_conformer.errors import UserError  # noqa: E402
 from tests.batch import kit  # noqa: E402
+from tests.support import page_blocks  # noqa: E402
 
 PROGRAM = kit.ROOT / "export" / "batch" / "transcribe.py"
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -234,3 +237,24 @@ def test_the_command_loads_no_beam():
     process = kit.start("-c", program)
     process.communicate()
     assert process.returncode == 0
+
+
+def test_the_blocks_of_the_page_run(tmp_path, monkeypatch):
+    texts = kit.write_recordings(tmp_path / "recordings", 8)
+    shutil.copy(kit.MODEL, tmp_path / "model.tflite")
+    monkeypatch.chdir(tmp_path)
+    page = kit.ROOT / "docs" / "batch.md"
+    found = [block for block in page_blocks.blocks(page) if block.package == "apache_beam"]
+    assert {block.language for block in found} == {"sh", "python"}
+    for block in found:
+        if block.language == "python":
+            exec(compile(block.code, page, "exec"), {})
+            continue
+        for line in page_blocks.lines(block):
+            program, script, *arguments = shlex.split(line)
+            assert program == "python"
+            process = kit.start(kit.ROOT / script, *arguments)
+            _, told = process.communicate()
+            assert process.returncode == 0, told
+    kit.require_each_once(tmp_path / "transcripts", texts)
+    kit.require_each_once(tmp_path / "own", texts)

@@ -8,6 +8,8 @@ import pytest
 from int4_conformer.batch import TranscriberConfig, transcribe_many
 from int4_conformer.batch.file_access import LocalFiles
 from int4_conformer.batch.job_folder import JobFolder
+from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.sources.manifest import read_manifest
 from int4_conformer.errors import UserError
 from tests.batch import kit
 
@@ -60,6 +62,14 @@ def test_each_recording_is_there_once(corpus, done):
     written = json.loads((output / "summary.json").read_text())
     assert written["recognised"] == 59
     assert written["audio_milliseconds"] == 1000 * summary.audio_seconds
+
+
+def test_transcripts_are_a_manifest(corpus, done):
+    report, found = CorpusReport("skip"), []
+    for shard in sorted(done[0].glob("shard-*")):
+        found += read_manifest(shard, report=report)
+    assert {x.audio: x.text for x in found} == {x: y for x, y in corpus[1].items() if y is not None}
+    assert report.left_out == 1
 
 
 def test_progress_goes_from_nothing_to_all(done):

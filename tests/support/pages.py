@@ -1,16 +1,11 @@
 """The Python and shell blocks of a page, run in their order as a reader would.
 
-The Python blocks of a page share their names. A block that cannot be run has a comment before it:
-
-    <!-- not run by the tests: why -->
-
-Two things differ from what a reader does: presets have the sizes of the tests' recognisers, and
+The Python blocks of a page share their names; which blocks are not run, `page_blocks` says. Two
+things differ from what a reader does: presets have the sizes of the tests' recognisers, and
 `int4-conformer train` takes two steps. XLA compiles nothing, which would take longer than all else.
 """
 
 import contextlib
-import dataclasses
-import re
 import shlex
 from pathlib import Path
 
@@ -19,6 +14,7 @@ import tensorflow as tf
 from int4_conformer import xla
 from int4_conformer.models import presets
 from tests.support import commands, pairs, running, tiny
+from tests.support.page_blocks import blocks, lines
 
 LANGUAGES = {"python", "sh"}
 PRESETS = {
@@ -27,38 +23,8 @@ PRESETS = {
 }
 SHORT = ("--steps=2", "--noxla", "--warmup=1", "--batch_seconds=1", "--buckets=1")
 
-_BLOCK = re.compile(
-    r"(<!-- not run by the tests: (?P<reason>[^>]+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```",
-    re.DOTALL | re.MULTILINE,
-)
 # What stands in for KenLM: a model that knows all tokens.
 _ARPA = "\\data\\\nngram 1={count}\n\n\\1-grams:\n{lines}\n\n\\end\\\n"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Block:
-    """What stands between two fences."""
-
-    language: str
-    code: str
-    # Of its first line, from 1.
-    line: int
-    # Why it is not run, or None.
-    reason: str | None
-
-
-def blocks(page: Path) -> list[Block]:
-    """All of a page."""
-    text = page.read_text()
-    return [
-        Block(
-            language=found["language"],
-            code=found["code"],
-            line=text.count("\n", 0, found.start("code")) + 1,
-            reason=found["reason"],
-        )
-        for found in _BLOCK.finditer(text)
-    ]
 
 
 def run(page: Path, patch):
@@ -70,12 +36,12 @@ def run(page: Path, patch):
     names = {"__name__": "__main__"}
     with xla.without_pieces():
         for block in blocks(page):
-            if block.reason is None and block.language == "python":
+            if block.is_run and block.language == "python":
                 # Empty lines before it, so that a traceback has the page's line.
                 code = "\n" * (block.line - 1) + block.code
                 exec(compile(code, page, "exec"), names)
-            elif block.reason is None and block.language == "sh":
-                for line in block.code.replace("\\\n", " ").splitlines():
+            elif block.is_run and block.language == "sh":
+                for line in lines(block):
                     _run_line(line)
 
 
