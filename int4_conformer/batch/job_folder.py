@@ -53,6 +53,11 @@ class JobFolder:
         """Of the plan."""
         return self._file("plan.jsonl")
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no job was begun in it."""
+        return not self.files.is_file(self._file("job.json"))
+
     def begin(self, model: str, config: TranscriberConfig) -> None:
         """Begins the job, or goes on with it.
 
@@ -66,10 +71,10 @@ class JobFolder:
         require_format(self.format)
         digest = hashlib.sha256(self.files.read(model)).hexdigest()
         job = {"model_sha256": digest, "format": self.format, "config": dataclasses.asdict(config)}
-        path = self._file("job.json")
         # As it will be read: without tuples.
         job = json.loads(json.dumps(job))
-        if not self.files.is_file(path):
+        path = self._file("job.json")
+        if self.is_new:
             self.files.write(path, json.dumps(job, indent=2).encode() + b"\n")
             return
         try:

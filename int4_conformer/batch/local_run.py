@@ -9,7 +9,7 @@ from int4_conformer.batch.audio_inputs import Recording, read_inputs
 from int4_conformer.batch.file_access import LocalFiles
 from int4_conformer.batch.job_folder import SHARD_SECONDS, JobFolder
 from int4_conformer.batch.job_summary import JobSummary
-from int4_conformer.batch.shard_formats import Row
+from int4_conformer.batch.shard_formats import Row, require_format
 from int4_conformer.batch.sharding import Shard
 from int4_conformer.batch.transcriber import TranscriberConfig
 from int4_conformer.batch.worker_pool import Task, WorkerPool, available_cores
@@ -80,16 +80,20 @@ def transcribe_many(
     require_folder_place(output)
     model = os.path.abspath(model)
     flatbuffer.read_file(model)
+    require_format(format)
     files = LocalFiles()
     recordings = read_inputs(inputs, files, column=column, audio_folder=audio_folder, report=report)
     folder = JobFolder(os.path.abspath(output), files, format)
-    folder.begin(model, config)
-    with _alone(folder):
-        run = _Run(folder, folder.extend(recordings, shard_seconds), on_progress, retry_failed)
-        if run.missing:
-            with WorkerPool(min(workers, len(run.missing)), model, config) as pool:
+    with WorkerPool(min(workers, len(recordings)), model, config) as pool:
+        if folder.is_new:
+            # What is wrong with the model or the settings is said before anything is written.
+            pool.start()
+        folder.begin(model, config)
+        with _alone(folder):
+            run = _Run(folder, folder.extend(recordings, shard_seconds), on_progress, retry_failed)
+            if run.missing:
                 run.recognize(pool)
-        folder.write_summary(run.summary)
+            folder.write_summary(run.summary)
     return run.summary
 
 

@@ -56,11 +56,21 @@ class WorkerPool:
             worker.stop()
         self._workers.clear()
 
+    def start(self) -> None:
+        """Starts the workers, if they are not, and waits for one.
+
+        Raises:
+            UserError: the model or a setting is no good, or memory is short.
+        """
+        if not self._workers:
+            self._workers = [_Worker(*self._arguments) for _ in range(self._count)]
+            self._workers[0].get_ready()
+
     def results(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, list[Row]]]:
         """What becomes of tasks, as they are done, in any order.
 
         Raises:
-            UserError: a worker cannot be started.
+            UserError: as `start`.
         """
         waiting = iter(tasks)
         again: deque[Task] = deque()
@@ -72,12 +82,15 @@ class WorkerPool:
                     return
                 worker.give(task)
 
-        self._workers = [_Worker(*self._arguments) for _ in range(self._count)]
+        self.start()
         for worker in self._workers:
             give(worker)
         while busy := {worker.connection: worker for worker in self._workers if worker.tasks}:
             for ready in connection.wait(list(busy)):
                 worker = busy[ready]
+                if not worker.is_ready:
+                    worker.get_ready()
+                    continue
                 try:
                     rows = worker.rows()
                 except _WorkerDiedError as death:
@@ -97,17 +110,16 @@ class _WorkerDiedError(Exception):
 
     def __init__(self, exit_code: int | None) -> None:
         super().__init__(exit_code)
-        how = f"exit status {exit_code}"
+        self.how = f"exit status {exit_code}"
         if exit_code is not None and exit_code < 0:
             with contextlib.suppress(ValueError):
-                how = signal.Signals(-exit_code).name
-        self._how = how
+                self.how = signal.Signals(-exit_code).name
 
     def of(self, recording: Recording) -> str:
         """The sentence about what it was at."""
         return (
             f"{recording.audio} could not be recognised: the process that heard it ended "
-            f"({self._how}), perhaps for lack of memory; try it alone, or leave it out."
+            f"({self.how}), perhaps for lack of memory; try it alone, or leave it out."
         )
 
 
@@ -128,7 +140,7 @@ class _Worker:
         )
         self._process.start()
         theirs.close()
-        self._is_ready = False
+        self.is_ready = False
 
     def give(self, task: Task) -> None:
         """Gives it one more task."""
@@ -137,30 +149,37 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(task)
 
+    def get_ready(self) -> None:
+        """Waits until it can take tasks.
+
+        Raises:
+            UserError: it cannot.
+        """
+        try:
+            received = self._received()
+        except _WorkerDiedError as death:
+            raise UserError(
+                f"A worker ended as it started ({death.how}); take fewer workers if memory is "
+                'short, and in a program call this below `if __name__ == "__main__":`.'
+            ) from None
+        if isinstance(received, UserError):
+            raise received
+        self.is_ready = True
+
     def rows(self) -> list[Row]:
         """Those of its first task; waits for them.
 
         Raises:
-            UserError: it could not start.
             _WorkerDiedError: it has ended.
         """
-        while True:
-            try:
-                received = self.connection.recv()
-            except (EOFError, ConnectionResetError):
-                self._process.join()
-                if self._is_ready:
-                    raise _WorkerDiedError(self._process.exitcode) from None
-                raise UserError(
-                    "A worker ended as it started (exit status "
-                    f"{self._process.exitcode}); take fewer workers if memory is short, and in a "
-                    'program call this below `if __name__ == "__main__":`.'
-                ) from None
-            if isinstance(received, UserError):
-                raise received
-            if received is not None:
-                return received
-            self._is_ready = True
+        return self._received()
+
+    def _received(self) -> list[Row] | UserError | None:
+        try:
+            return self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            raise _WorkerDiedError(self._process.exitcode) from None
 
     def stop(self) -> None:
         """Ends it."""

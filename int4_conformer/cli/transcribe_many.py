@@ -15,6 +15,7 @@ The exit status is 0 when all was done, whatever could not be recognised, and 2 
 import contextlib
 import sys
 import time
+from collections.abc import Iterator
 
 from absl import flags
 
@@ -157,6 +158,7 @@ def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> None:
             left = took / heard * (1 - share) if heard else None
             progress.update(summary.recordings, f"{summary.failed:,} failed", left)
 
+        stack.enter_context(_telling_of_a_stop())
         summary = transcribe_many(
             model,
             inputs,
@@ -172,6 +174,15 @@ def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> None:
             on_progress=show,
         )
     print_summary(summary, values.output)
+
+
+@contextlib.contextmanager
+def _telling_of_a_stop() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        app.tell("Stopped; the same command goes on where it was.")
+        raise
 
 
 COMMAND = app.Command(

@@ -74,14 +74,20 @@ def start(*arguments, **options):
     )
 
 
-def kill_at(process, output, shards):
-    """Kills a program when it has written so many shards, and waits until its workers, which it
-    did not live to tell, have ended, too."""
+def wait_for(process, output, shards):
+    """Waits until a program has written so many shards."""
     deadline = time.monotonic() + 240
     while len(list(Path(output).glob("shard-*.jsonl"))) < shards:
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def kill_at(process, output, shards):
+    """Kills a program when it has written so many shards, and waits until its workers, which it
+    did not live to tell, have ended, too."""
+    wait_for(process, output, shards)
+    deadline = time.monotonic() + 240
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()

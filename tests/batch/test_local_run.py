@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_what_is_missing_is_done(corpus, done, half):
 
 
 def test_nothing_is_done_twice(corpus, done, monkeypatch):
-    monkeypatch.setattr("int4_conformer.batch.local_run.WorkerPool", None)
+    monkeypatch.setattr("int4_conformer.batch.worker_pool._Worker", None)
     assert again(corpus, done[0]) == done[1]
 
 
@@ -218,3 +219,22 @@ def test_killed_and_run_again(tmp_path):
     kit.require_each_once(output, texts)
     assert json.loads((output / "summary.json").read_text())["failed"] == 3
     assert not list(output.glob("*.partial"))
+
+
+def test_stopped_and_run_again(tmp_path):
+    texts = kit.write_recordings(tmp_path / "audio", 200)
+    output = tmp_path / "transcripts"
+    command = (
+        *("-m", "int4_conformer.cli.transcribe_many", kit.MODEL, tmp_path / "audio"),
+        *(f"--output={output}", "--workers=2", "--shard_minutes=0.05"),
+    )
+    process = kit.start(*command)
+    kit.wait_for(process, output, shards=2)
+    # Ctrl-C goes to all processes of the terminal.
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate()
+    assert process.returncode == 130, told
+    assert told.endswith("int4-conformer: Stopped; the same command goes on where it was.\n")
+    process = kit.start(*command)
+    process.communicate()
+    kit.require_each_once(output, texts)

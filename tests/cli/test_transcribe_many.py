@@ -72,3 +72,4 @@ def test_refusals(tmp_path, arguments, sentence):
 def test_what_the_model_cannot_search_is_refused(tmp_path):
     given = (COMMAND, kit.MODEL, kit.CLIPS[0], f"--output={tmp_path}/out", "--beam=4")
     assert "export" in commands.refusal(*given, begun=True)
+    assert not list(tmp_path.iterdir())
