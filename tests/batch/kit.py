@@ -76,7 +76,7 @@ def start(*arguments, **options):
 
 def wait_for(process, output, shards):
     """Waits until a program has written so many shards."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while len(list(Path(output).glob("shard-*.jsonl"))) < shards:
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
@@ -87,7 +87,7 @@ def kill_at(process, output, shards):
     """Kills a program when it has written so many shards, and waits until its workers, which it
     did not live to tell, have ended, too."""
     wait_for(process, output, shards)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
