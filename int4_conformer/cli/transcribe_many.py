@@ -132,7 +132,9 @@ def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> None:
     with contextlib.ExitStack() as stack:
         # Until it is known how many there are.
         reading = stack.enter_context(contextlib.ExitStack())
-        reading.enter_context(waiting("reading the inputs", file=sys.stderr, at_once=False))
+        reading.enter_context(
+            waiting("reading the model and the inputs", file=sys.stderr, at_once=False)
+        )
         progress: Progress | None = None
         begun, share_before = 0.0, 0.0
 
