@@ -3,10 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed.stamp
+BEAM_STAMP := .venv-beam/installed.stamp
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: install demo test test-all lint
+.PHONY: install demo test test-all test-beam lint
 
 install: $(STAMP)
 
@@ -23,6 +24,10 @@ test: $(STAMP)
 test-all: $(STAMP)
 	EXAMPLES=5 $(PYTEST) -m "heavy or not heavy"
 
+# Those of batches, with Apache Beam, in an environment without TensorFlow.
+test-beam: $(BEAM_STAMP)
+	.venv-beam/bin/python -m pytest -q tests/batch
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -30,4 +35,9 @@ lint: $(STAMP)
 $(STAMP): setup.cfg setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(BEAM_STAMP): setup.cfg setup.py
+	test -x .venv-beam/bin/python || $(PYTHON) -m venv .venv-beam
+	.venv-beam/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[beam]' pytest pytest-xdist hypothesis
 	touch $@

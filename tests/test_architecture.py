@@ -27,6 +27,7 @@ FLOORS = [
     {"audio", "decoding"},
     {"lite"},
     {"data"},
+    {"batch"},
     {"models"},
     {"evaluation"},
     {"export", "quantize"},

@@ -16,6 +16,7 @@ RUNTIME = [
     "from int4_conformer.tflite import Inspection, Metadata, inspect_tflite",
     "import int4_conformer.cli.inspect, int4_conformer.cli.transcribe, int4_conformer.cli.main",
     "import int4_conformer.cli.serve",
+    "from int4_conformer.batch import transcribe_many; import int4_conformer.cli.transcribe_many",
 ]
 
 

@@ -18,6 +18,10 @@ COMMANDS = {
     "verify": ("int4_conformer.cli.verify", "compares a .tflite file with its training folder"),
     "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files"),
     "serve": ("int4_conformer.cli.serve", "serves a recogniser over HTTP and WebSockets"),
+    "transcribe_many": (
+        "int4_conformer.cli.transcribe_many",
+        "recognises thousands of audio files on all cores",
+    ),
     "inspect": ("int4_conformer.cli.inspect", "lists what a .tflite file or a preset holds"),
     "suggest": ("int4_conformer.cli.suggest", "finds which layers to quantize to how many bits"),
     "wordpieces": ("int4_conformer.cli.wordpieces", "trains a vocabulary of word pieces"),

@@ -20,8 +20,9 @@ def test_help_lists_the_commands(capsys, arguments):
     assert run(*arguments) == 0
     out = capsys.readouterr().out
     assert out.startswith("usage: int4-conformer COMMAND [flags]")
+    width = max(map(len, main_lib.COMMANDS))
     for name, (_, summary) in main_lib.COMMANDS.items():
-        assert f"  {name:10}  {summary}\n" in out
+        assert f"  {name:{width}}  {summary}\n" in out
 
 
 def test_unknown_command(capsys):

@@ -1,17 +1,13 @@
 """The Python and shell blocks of a page, run in their order as a reader would.
 
-The Python blocks of a page share their names. A block that cannot be run has a comment before it:
-
-    <!-- not run by the tests: why -->
-
-Three things differ from what a reader does: presets have the sizes of the tests' recognisers,
+The Python blocks of a page share their names; which blocks are not run, `page_blocks` says. Three
+things differ from what a reader does: presets have the sizes of the tests' recognisers,
 `int4-conformer train` takes two steps, and a server listens at a port that is free. XLA compiles
 nothing, which would take longer than all else.
 """
 
 import contextlib
 import dataclasses
-import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -21,6 +17,7 @@ import tensorflow as tf
 from int4_conformer import xla
 from int4_conformer.models import presets
 from tests.support import commands, pairs, running, servers, tiny
+from tests.support.page_blocks import blocks, lines
 
 LANGUAGES = {"python", "sh"}
 PRESETS = {
@@ -31,38 +28,8 @@ SHORT = ("--steps=2", "--noxla", "--warmup=1", "--batch_seconds=1", "--buckets=1
 
 # Where a server of these pages listens.
 _ADDRESS = "localhost:8000"
-_BLOCK = re.compile(
-    r"(<!-- not run by the tests: (?P<reason>[^>]+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```",
-    re.DOTALL | re.MULTILINE,
-)
 # What stands in for KenLM: a model that knows all tokens.
 _ARPA = "\\data\\\nngram 1={count}\n\n\\1-grams:\n{lines}\n\n\\end\\\n"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Block:
-    """What stands between two fences."""
-
-    language: str
-    code: str
-    # Of its first line, from 1.
-    line: int
-    # Why it is not run, or None.
-    reason: str | None
-
-
-def blocks(page: Path) -> list[Block]:
-    """All of a page."""
-    text = page.read_text()
-    return [
-        Block(
-            language=found["language"],
-            code=found["code"],
-            line=text.count("\n", 0, found.start("code")) + 1,
-            reason=found["reason"],
-        )
-        for found in _BLOCK.finditer(text)
-    ]
 
 
 def run(page: Path, patch):
@@ -76,12 +43,12 @@ def run(page: Path, patch):
         address = _ADDRESS
         for block in blocks(page):
             content = block.code.replace(_ADDRESS, address)
-            if block.reason is None and block.language == "python":
+            if block.is_run and block.language == "python":
                 # Empty lines before it, so that a traceback has the page's line.
                 code = "\n" * (block.line - 1) + content
                 exec(compile(code, page, "exec"), names)
-            elif block.reason is None and block.language == "sh":
-                for line in content.replace("\\\n", " ").splitlines():
+            elif block.is_run and block.language == "sh":
+                for line in lines(dataclasses.replace(block, code=content)):
                     if line.endswith(" &"):
                         address = stack.enter_context(_serving(line))
                     else:

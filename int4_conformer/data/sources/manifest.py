@@ -47,13 +47,13 @@ def read_manifest(
         raise UserError(f"{path} is a folder; name a manifest file, one JSON object a line.")
     if not path.exists():
         raise UserError(f"There is no manifest {path}; check the path.")
-    lines = _lines(path)
+    lines = numbered_lines(path.read_bytes())
     if not lines:
         raise UserError(f"The manifest {path} is empty; write one JSON object a line.")
     entries, unknown = [], {}
     for number, line in lines:
         try:
-            entry, others = _parse(line, path, number)
+            entry, others = parse_line(line, path, number)
         except UserError as error:
             report.fault(MALFORMED, str(error))
             continue
@@ -93,17 +93,25 @@ _NAMES = {str: "a string", (int, float): "a number of seconds"}
 _ALIASES = {"audio_filepath": "audio"}
 
 
-def _lines(path: Path) -> list[tuple[int, bytes]]:
-    """Lines that are not empty, with their numbers from 1 on."""
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+def numbered_lines(content: bytes) -> list[tuple[int, bytes]]:
+    """The lines of a manifest that are not empty, with their numbers from 1 on."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
     # Bytes, so that a line of another encoding is a fault of that line; and not splitlines(): JSON
     # strings may hold the other line separators of Unicode.
     numbered = enumerate(content.split(b"\n"), start=1)
     return [(number, line) for number, line in numbered if line.strip()]
 
 
-def _parse(line: bytes, path: Path, number: int) -> tuple[dict[str, Any], list[str]]:
+def parse_line(
+    line: bytes, path: str | os.PathLike, number: int, *, needs_text: bool = True
+) -> tuple[dict[str, Any], list[str]]:
     """The keys of a line that we know, checked, with the defaults of absent ones; and the others.
+
+    Args:
+      line: of the manifest.
+      path: of the manifest.
+      number: of the line.
+      needs_text: whether there must be a transcript; "" is its default otherwise.
 
     Raises:
       UserError: the line is malformed.
@@ -122,6 +130,8 @@ def _parse(line: bytes, path: Path, number: int) -> tuple[dict[str, Any], list[s
         if key not in given and alias in given:
             given[key] = given.pop(alias)
     entry = {"duration": None, "offset": None, "speaker": "", "split": "train", "line": number}
+    if not needs_text:
+        entry["text"] = ""
     for key, kind in _TYPES.items():
         if key not in given:
             if key not in entry:

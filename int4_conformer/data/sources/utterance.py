@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 
 from int4_conformer.audio import audio_files
+from int4_conformer.audio.samples import MIX
 from int4_conformer.errors import UserError
 
 # Formats whose samples stand for themselves, so that decoding may begin anywhere. What is decoded
@@ -50,19 +51,21 @@ class Utterance:
         self,
         sample_rate: int = audio_files.SAMPLE_RATE,
         on_note: Callable[[str], None] = warnings.warn,
+        channel: str | int = MIX,
     ) -> np.ndarray:
         """The waveform, float32 `[samples]` in [-1, 1], decoded on each call.
 
         Args:
             sample_rate: of the waveform, in Hz.
             on_note: is told what is odd about the file, as `audio_files.read` does.
+            channel: which is heard, as of `audio_files.read`.
 
         Raises:
             UserError: the file cannot be decoded, or ends before the segment begins.
         """
         if self.offset is None:
-            return audio_files.read(self.audio, sample_rate, on_note=on_note)
-        samples = _segment(self.audio, self.offset, self.duration, sample_rate)
+            return audio_files.read(self.audio, sample_rate, channel, on_note)
+        samples = _segment(self.audio, self.offset, self.duration, sample_rate, channel)
         if not samples.size:
             raise UserError(
                 f"{self.audio} ends before {self.offset:g} s, where the segment begins; "
@@ -82,15 +85,17 @@ class Utterance:
             return sum(map(len, file.blocks(sample_rate, on_note=on_note)))
 
 
-def _segment(path: str, start: float, seconds: float, sample_rate: int) -> np.ndarray:
+def _segment(
+    path: str, start: float, seconds: float, sample_rate: int, channel: str | int
+) -> np.ndarray:
     """float32 `[samples]` of a part of what `audio_files.read` gives; none if it ends before."""
     first = round(start * sample_rate)
     count = max(1, round(seconds * sample_rate))
-    part = _sought(path, first, count, sample_rate)
+    part = _sought(path, first, count, sample_rate) if channel == MIX else None
     if part is None:
         # Its time is in the key: a file that was written anew is decoded anew.
         modified = os.stat(path).st_mtime_ns if os.path.isfile(path) else 0
-        part = _whole(path, sample_rate, modified)[first : first + count]
+        part = _whole(path, sample_rate, channel, modified)[first : first + count]
     return part
 
 
@@ -111,5 +116,5 @@ def _sought(path: str, first: int, count: int, sample_rate: int) -> np.ndarray |
 
 # Segments of one file mostly follow each other.
 @functools.lru_cache(maxsize=2)
-def _whole(path: str, sample_rate: int, modified: int) -> np.ndarray:
-    return audio_files.read(path, sample_rate)
+def _whole(path: str, sample_rate: int, channel: str | int, modified: int) -> np.ndarray:
+    return audio_files.read(path, sample_rate, channel)

@@ -1,0 +1,58 @@
+"""The blocks of a page; it needs no TensorFlow.
+
+A block that cannot be run, or only by tests of a package that may be absent, has a comment before
+it:
+
+    <!-- not run by the tests: why -->
+    <!-- run by the tests of apache_beam -->
+"""
+
+import dataclasses
+import re
+from pathlib import Path
+
+_BLOCK = re.compile(
+    r"(<!-- not run by the tests: (?P<reason>[^>]+) -->\n"
+    r"|<!-- run by the tests of (?P<package>\w+) -->\n)?"
+    r"```(?P<language>\w*)\n(?P<code>.*?)^```",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block:
+    """What stands between two fences."""
+
+    language: str
+    code: str
+    # Of its first line, from 1.
+    line: int
+    # Why it is not run, or None.
+    reason: str | None
+    # The package whose tests run it, or None.
+    package: str | None
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is run with the others of its page."""
+        return self.reason is None and self.package is None
+
+
+def blocks(page: Path) -> list[Block]:
+    """All of a page."""
+    text = page.read_text()
+    return [
+        Block(
+            language=found["language"],
+            code=found["code"],
+            line=text.count("\n", 0, found.start("code")) + 1,
+            reason=found["reason"],
+            package=found["package"],
+        )
+        for found in _BLOCK.finditer(text)
+    ]
+
+
+def lines(block: Block) -> list[str]:
+    """The commands of a block of a shell."""
+    return block.code.replace("\\\n", " ").splitlines()
