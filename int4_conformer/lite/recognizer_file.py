@@ -36,7 +36,10 @@ _SEARCHED = (interface.ENCODE, interface.PREDICT, interface.JOIN)
 _TIMED = (interface.TOKENS, interface.COUNT, interface.FRAMES, interface.LOG_PROBS)
 # Inputs and outputs of the other signatures, beside their states.
 _STEPS = {
-    interface.FIRST_PASS: ((interface.PCM, interface.LENGTH), _TIMED),
+    interface.FIRST_PASS: (
+        (interface.PCM, interface.LENGTH),
+        (*_TIMED, interface.ENCODED, interface.LENGTH),
+    ),
     interface.SECOND_PASS: ((interface.ENCODED, interface.LENGTH), _TIMED),
     interface.PREDICT: ((interface.LABEL,), (interface.PREDICTED,)),
     interface.JOIN: ((interface.ENCODED, interface.PREDICTED), (interface.LOGITS,)),
@@ -140,6 +143,10 @@ class RecognizerFile:
         if self.metadata.spelling is not None:
             for name in _SEARCHED:
                 self._require(name in ends, f"it lacks {name}")
+            if interface.SECOND_PASS in ends:
+                self._check_known(
+                    interface.SECOND_PASS, (interface.ENCODED,), ends[interface.SECOND_PASS][1]
+                )
         if interface.JOIN in ends:
             _, outputs = ends[interface.JOIN]
             symbols, size = outputs[interface.LOGITS]["shape"][-1], self.metadata.vocabulary.size

@@ -61,6 +61,19 @@ def test_other_names(tmp_path, old, new, reason):
         RecognizerFile(path)
 
 
+@pytest.mark.parametrize("output", [interface.LENGTH, interface.ENCODED])
+def test_a_stream_gives_what_the_second_pass_takes(tmp_path, output):
+    cascade = Path(__file__).parents[1] / "compatibility" / "v0_1" / "cascade.tflite"
+    model = flatbuffer.load(cascade.read_bytes())
+    (first,) = (x for x in model.signatureDefs if x.signatureKey == b"first_pass")
+    (renamed,) = (x for x in first.outputs if x.name == output.encode())
+    renamed.name = b"other"
+    path = tmp_path / "a.tflite"
+    path.write_bytes(metadata.seal(bytes(model_modifier.ModelModifier(model).modify_model({}))))
+    with pytest.raises(UserError, match=rf"first_pass lacks {output}"):
+        RecognizerFile(path)
+
+
 def test_names_that_are_swapped(tmp_path):
     def swap(model):
         rename(model, interface.TOKENS, "other")
