@@ -9,6 +9,7 @@ import anyio
 from starlette.requests import Request
 
 from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.server import refusals
 from int4_conformer.server.refusals import RefusedError
 from int4_conformer.server.service import Service
 from int4_conformer.server.uploaded_audio import Work
@@ -62,22 +63,26 @@ async def hear(
         ) from error
 
 
-async def while_connected(request: Request, answer: Awaitable[_Result]) -> _Result:
-    """An answer, unless the client goes before it is there.
+async def while_connected(
+    service: Service, request: Request, answer: Awaitable[_Result]
+) -> _Result:
+    """An answer, unless the client goes before it is there, or the server has to end.
 
     Raises:
-        ClientGoneError: so it was; the answer is cancelled.
+        ClientGoneError: the client went; the answer is cancelled.
+        RefusedError: the server ends, and the time for what it had accepted is over.
     """
     answering = asyncio.ensure_future(answer)
     leaving = asyncio.ensure_future(_gone(request))
+    ending = asyncio.ensure_future(service.time_is_over.wait())
     try:
-        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({answering, leaving, ending}, return_when=asyncio.FIRST_COMPLETED)
         if answering.done():
             return answering.result()
-        raise ClientGoneError
+        raise ClientGoneError if leaving.done() else refusals.ending()
     finally:
         # A thread may be at work for it, which has to notice.
-        await cancelled(answering, leaving)
+        await cancelled(answering, leaving, ending)
 
 
 async def cancelled(*tasks: asyncio.Future) -> None:

@@ -26,9 +26,7 @@ class Limits:
     )
     idle_seconds: float = setting(30.0, "That a WebSocket may send nothing.")
     answer_seconds: float = setting(300.0, "Within which a request is answered.")
-    drain_seconds: float = setting(
-        30.0, "For what was accepted, once the server was told to end; then streams are ended."
-    )
+    drain_seconds: float = setting(30.0, "For what was accepted, once the server was told to end.")
 
     def __post_init__(self) -> None:
         counts = ("workers", "num_threads", "connections", "requests", "streams")

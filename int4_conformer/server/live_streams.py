@@ -97,7 +97,7 @@ class _Stream:
         self._place = place
         self._noted = noted
         self._inbox = Inbox(websocket)
-        self._ending = asyncio.ensure_future(service.streams_end.wait())
+        self._ending = asyncio.ensure_future(service.time_is_over.wait())
         # Bytes that are not heard yet, and samples that are.
         self._waiting = bytearray()
         self._samples = 0

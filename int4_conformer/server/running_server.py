@@ -126,7 +126,7 @@ class RunningServer(uvicorn.Server):
         if self._end_by is not None:
             late = time.monotonic() - self._end_by
             if late > 0:
-                self._service.streams_end.set()
+                self._service.time_is_over.set()
             if not self._service.active or late > LAST_SECONDS:
                 self.should_exit = True
         return await super().on_tick(counter)

@@ -55,5 +55,5 @@ class Service:
         self.active = 0
         # Whether the server was told to end: what was accepted is finished, and nothing begins.
         self.is_ending = False
-        # Set when streams have had their time, too.
-        self.streams_end = asyncio.Event()
+        # Set when what was accepted has had its time, too.
+        self.time_is_over = asyncio.Event()

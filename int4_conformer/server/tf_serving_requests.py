@@ -60,7 +60,9 @@ class TfServingRequests:
             return self._answer(recognizer, content, noted, work)
 
         answer = hear(self._service, noted, work, job)
-        return Response(await while_connected(request, answer), media_type="application/json")
+        return Response(
+            await while_connected(self._service, request, answer), media_type="application/json"
+        )
 
     def _answer(
         self, recognizer: Recognizer, content: bytes, noted: dict[str, Any], work: Work

@@ -58,10 +58,10 @@ class Transcriptions:
             if asked.is_streamed:
                 events = self._events(request, asked)
                 # What cannot be answered is refused before an answer begins.
-                first = await while_connected(request, anext(events))
+                first = await while_connected(self._service, request, anext(events))
                 is_handed_on = True
                 return _EventStream(_sent(first, events, form), media_type="text/event-stream")
-            return await while_connected(request, self._whole(request, asked))
+            return await while_connected(self._service, request, self._whole(request, asked))
         finally:
             if not is_handed_on:
                 await form.close()

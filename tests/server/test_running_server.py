@@ -29,8 +29,8 @@ def pcm16(clip):
 
 def test_a_server_that_is_told_to_end_answers_what_it_has_accepted():
     long = servers.wav(np.concatenate([servers.samples(clip) for clip in servers.CLIPS] * 20))
-    with servers.process("--workers=1", "--queue=100") as server:
-        client = httpx.Client(base_url=server.url, timeout=60)
+    with servers.process("--workers=1", "--drain_seconds=300") as server:
+        client = httpx.Client(base_url=server.url, timeout=300)
         expected = servers.post(client, long).json()
         with (
             concurrent.futures.ThreadPoolExecutor(10) as threads,
@@ -62,6 +62,19 @@ def test_a_server_that_is_told_to_end_answers_what_it_has_accepted():
     assert logs[-1]["event"] == "ended"
     (ending,) = [line for line in logs if line["event"] == "ending"]
     assert ending["active"] >= 8
+
+
+def test_what_is_not_answered_in_time_is_refused():
+    pcm = np.concatenate([servers.samples(clip) for clip in servers.CLIPS] * 300)
+    with servers.process("--workers=1", "--drain_seconds=0.2") as server:
+        client = httpx.Client(base_url=server.url, timeout=300)
+        with concurrent.futures.ThreadPoolExecutor() as threads:
+            answer = threads.submit(servers.post, client, servers.wav(pcm))
+            servers.eventually(lambda: "active_requests 2.0" in client.get("/metrics").text)
+            server.popen.terminate()
+            assert answer.result().status_code == 503
+            assert answer.result().json()["error"]["code"] == "ending"
+        assert server.popen.wait(60) == 0
 
 
 def test_streams_have_their_time_when_a_server_ends():
