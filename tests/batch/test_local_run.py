@@ -228,7 +228,10 @@ def test_stopped_and_run_again(tmp_path):
         *("-m", "int4_conformer.cli.transcribe_many", kit.MODEL, tmp_path / "audio"),
         *(f"--output={output}", "--workers=2", "--shard_minutes=0.05"),
     )
-    process = kit.start(*command)
+    # A shell has programs in the background ignore it, and so these tests perhaps.
+    process = kit.start(
+        *command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    )
     kit.wait_for(process, output, shards=2)
     # Ctrl-C goes to all processes of the terminal.
     os.killpg(process.pid, signal.SIGINT)
