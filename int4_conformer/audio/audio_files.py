@@ -1,6 +1,7 @@
 """Decoding audio files to the one form the recogniser hears: mono float32 at one rate."""
 
 import contextlib
+import io
 import os
 import shutil
 import tempfile
@@ -103,6 +104,22 @@ def opened(path: str | os.PathLike) -> Iterator["AudioFile"]:
                 file = copy
             audio = AudioFile(file, path)
         yield audio
+
+
+@contextlib.contextmanager
+def opened_bytes(content: bytes, name: str) -> Iterator["AudioFile"]:
+    """Likewise an audio file whose bytes are in memory.
+
+    Args:
+      content: the bytes.
+      name: what to call it; its ending may tell what it is.
+
+    Raises:
+      UserError: it is no audio.
+    """
+    with _reading(name):
+        file = AudioFile(io.BytesIO(content), name)
+    yield file
 
 
 @contextlib.contextmanager

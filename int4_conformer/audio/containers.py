@@ -99,7 +99,8 @@ def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
     start = min(size, _after_id3(file))
     head = _at(file, start, 64)
     # By its name, where nothing has to be corrected: some kinds are told by it.
-    source = os.fspath(path) if Path(path).is_file() else _stretch(file, 0, size)
+    is_named = getattr(file, "name", None) == path
+    source = os.fspath(path) if is_named else _stretch(file, 0, size)
     if head[:4] == b"fLaC":
         return [_flac(file, start, size)]
     if head[:4] == b"OggS":
