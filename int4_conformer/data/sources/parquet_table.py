@@ -109,7 +109,6 @@ def _group(path: str, group: int, column: str) -> "pyarrow.ChunkedArray":
     return _open(path).read_row_group(group, columns=[column])[column]
 
 
-@functools.lru_cache(maxsize=8)
 def _open(path: str) -> "pyarrow.parquet.ParquetFile":
     try:
         import pyarrow

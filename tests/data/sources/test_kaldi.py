@@ -141,7 +141,7 @@ def test_other_line_ends_and_a_byte_order_mark(folder):
 
 def test_what_cannot_be_read_at_all(folder):
     (folder / "wav.scp").write_text("ra feats.ark:123\n")
-    with pytest.raises(UserError, match="names a place in an archive, feats.ark:123"):
+    with pytest.raises(UserError, match=r"names a place in an archive, feats.ark:123"):
         read_corpus(folder)
     (folder / "wav.scp").write_text("rc wavs/a.wav\n")
     with pytest.raises(UserError, match=r"No utterance of .* can be used"):

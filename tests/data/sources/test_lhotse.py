@@ -101,9 +101,7 @@ def test_faults_are_named_and_left_out(folder, bad, sentence):
 def test_commands_are_run_only_if_allowed(folder):
     source = {"type": "command", "source": f"cat {folder / 'a.wav'}", "channels": [0]}
     path = written(folder, _changed(sources=[source]))
-    with pytest.raises(
-        UserError, match=r"Line 1 of .* is made by a command, `cat .*--allow"
-    ):
+    with pytest.raises(UserError, match=r"Line 1 of .* is made by a command, `cat .*--allow"):
         read_corpus(path, report=CorpusReport("skip"))
     (utterance,) = read_corpus(path, allow_commands=True)
     np.testing.assert_array_equal(utterance.samples() * 32768, corpora.samples(1, 1.0)[:4800])
