@@ -73,7 +73,7 @@ def read_tfds(
         )
     if split is not None:
         require_split(split, splits, name)
-    columns = Columns.of(_names(builder), name)
+    columns = _columns(builder, name)
     utterances = [
         utterance
         for present in splits
@@ -86,13 +86,16 @@ def read_tfds(
     return utterances
 
 
-def _names(builder: "tensorflow_datasets.core.DatasetBuilder") -> list[str]:
-    """Its features; the one that is audio is called so, whatever its name."""
+def _columns(builder: "tensorflow_datasets.core.DatasetBuilder", name: str) -> Columns:
+    """Which feature is what; that of audio is known by its type, whatever its name."""
     import tensorflow_datasets as tfds
 
     features = builder.info.features
-    audio = [name for name in features if isinstance(features[name], tfds.features.Audio)]
-    return [*audio[:1], *(name for name in features if name not in audio[:1])]
+    audio = [key for key in features if isinstance(features[key], tfds.features.Audio)]
+    if not audio:
+        raise UserError(f"{name} has no audio, only {', '.join(features)}; name another data set.")
+    others = [key for key in features if key not in audio]
+    return dataclasses.replace(Columns.of(["audio", *others], name), audio=audio[0])
 
 
 def _entries(
