@@ -1,6 +1,7 @@
 """Decoding audio files to the one form the recogniser hears: mono float32 at one rate."""
 
 import contextlib
+import io
 import os
 import shutil
 import tempfile
@@ -106,6 +107,22 @@ def opened(path: str | os.PathLike) -> Iterator["AudioFile"]:
 
 
 @contextlib.contextmanager
+def opened_bytes(content: bytes, name: str) -> Iterator["AudioFile"]:
+    """Likewise an audio file whose bytes are in memory.
+
+    Args:
+      content: the bytes.
+      name: what to call it; its ending may tell what it is.
+
+    Raises:
+      UserError: it is no audio.
+    """
+    with _reading(name):
+        file = AudioFile(io.BytesIO(content), name)
+    yield file
+
+
+@contextlib.contextmanager
 def _reading(path: str | os.PathLike) -> Iterator[None]:
     """Makes a sentence of what the system says of a file."""
     try:
@@ -119,22 +136,20 @@ class AudioFile:
 
     Args:
       file: its bytes.
-      path: its name.
-      by_name: whether the name is that of a file which may be opened; else it is a word for
-        sentences, such as "The upload".
+      path: its name, or a word for sentences, such as "The upload".
 
     Example:
 
         >>> import io, soundfile
         >>> file = io.BytesIO()
         >>> soundfile.write(file, np.zeros(8000), 8000, format="WAV")
-        >>> sum(len(block) for block in AudioFile(file, "The upload", by_name=False).blocks())
+        >>> sum(len(block) for block in AudioFile(file, "The upload").blocks())
         16000
     """
 
-    def __init__(self, file: BinaryIO, path: str | os.PathLike, *, by_name: bool = True) -> None:
+    def __init__(self, file: BinaryIO, path: str | os.PathLike) -> None:
         self._path = path
-        self._parts = containers.parts(file, path, by_name)
+        self._parts = containers.parts(file, path)
 
     @property
     def channels(self) -> int:

@@ -85,13 +85,12 @@ class Part:
     is_cut: bool = False
 
 
-def parts(file: BinaryIO, path: str | os.PathLike, by_name: bool = True) -> list[Part]:
+def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
     """The streams of audio in a file, one after another.
 
     Args:
         file: the file, open; it has to stay so while the parts are read.
-        path: its name.
-        by_name: whether it may be opened by that name, too.
+        path: its name, or a word for it.
 
     Raises:
         UserError: it is known to hold no audio, or audio of a kind that is not decoded.
@@ -100,8 +99,8 @@ def parts(file: BinaryIO, path: str | os.PathLike, by_name: bool = True) -> list
     start = min(size, _after_id3(file))
     head = _at(file, start, 64)
     # By its name, where nothing has to be corrected: some kinds are told by it.
-    is_there = by_name and Path(path).is_file()
-    source = os.fspath(path) if is_there else _stretch(file, 0, size)
+    is_named = getattr(file, "name", None) == path
+    source = os.fspath(path) if is_named else _stretch(file, 0, size)
     if head[:4] == b"fLaC":
         return [_flac(file, start, size)]
     if head[:4] == b"OggS":

@@ -9,7 +9,8 @@ from pathlib import PurePath
 
 from int4_conformer.batch.file_access import FileAccess
 from int4_conformer.data.corpus_report import CorpusReport
-from int4_conformer.data.sources.manifest import MALFORMED, numbered_lines, parse_line
+from int4_conformer.data.sources.entry import MALFORMED, numbered_lines
+from int4_conformer.data.sources.manifest import parse_line
 from int4_conformer.errors import UserError, did_you_mean
 
 # Bytes that a second of speech takes about, by the ending of the file: longer files take longer.

@@ -167,8 +167,14 @@ class Transcriber:
         if duration is None:
             # What there is at `offset` or behind it; too long is to the end.
             duration = max(0.0, audio_files.duration(path) - recording.offset)
-        segment = Utterance(audio=path, text="", duration=duration, offset=recording.offset)
-        return segment.samples(self._recognizer.sample_rate, on_note, self._channel)
+        segment = Utterance(
+            audio=path,
+            text="",
+            duration=duration,
+            offset=recording.offset,
+            channel=self._channel,
+        )
+        return segment.samples(self._recognizer.sample_rate, on_note)
 
 
 def failed(recording: Recording, sentence: str) -> Row:

@@ -10,14 +10,20 @@ from int4_conformer.data.recordings import Recordings, decoded
 from int4_conformer.progress import Progress
 
 
-def define_on_error(values: flags.FlagValues, default: OnError) -> None:
-    """Defines the flag --on_error."""
+def define_reading(values: flags.FlagValues, on_error: OnError) -> None:
+    """Defines the flags --on_error, with its default, and --allow_commands."""
     flags.DEFINE_enum(
         "on_error",
-        default,
+        on_error,
         ON_ERROR,
         "What a line that is malformed or audio that cannot be decoded does: skip leaves it out "
         "and says so, stop ends the command with its name.",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "allow_commands",
+        False,
+        "Run the commands that a corpus may have in place of audio files.",
         flag_values=values,
     )
 

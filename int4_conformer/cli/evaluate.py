@@ -61,7 +61,7 @@ _BEAM_SETTINGS = ("full_sum", *_LITE_BEAM_SETTINGS)
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
     flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
-    corpora.define_on_error(values, "stop")
+    corpora.define_reading(values, "stop")
     flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=values)
     flags.DEFINE_string(
         "hypotheses",
@@ -166,7 +166,9 @@ def _evaluate_folder(
         beam = BeamConfig(beam_size=values.beam, **settings)
 
     # Before TensorFlow: a mistake in the manifest should not wait for it.
-    utterances = read_corpus(values.manifest, values.split, report)
+    utterances = read_corpus(
+        values.manifest, values.split, report, allow_commands=values.allow_commands
+    )
 
     # Only here: a .tflite file is evaluated without TensorFlow.
     start_tensorflow()
@@ -220,7 +222,9 @@ def _evaluate_file(
         num_threads=values.num_threads,
         part_seconds=values.part_seconds,
     )
-    utterances = read_corpus(values.manifest, values.split, report)
+    utterances = read_corpus(
+        values.manifest, values.split, report, allow_commands=values.allow_commands
+    )
     search = new_search(
         recognizer,
         phrases=values.bias,

@@ -12,6 +12,8 @@ from int4_conformer.errors import UserError, did_you_mean
 COMMANDS = {
     "demo": ("int4_conformer.cli.demo", "trains, exports and tries a small recogniser"),
     "train": ("int4_conformer.cli.train", "trains a recogniser on a manifest of utterances"),
+    "corpus": ("int4_conformer.cli.corpus", "tells what a corpus holds, and what is wrong with it"),
+    "prepare": ("int4_conformer.cli.prepare", "makes a corpus a folder of shards for training"),
     "report": ("int4_conformer.cli.report", "writes a page of curves and word errors of a run"),
     "evaluate": ("int4_conformer.cli.evaluate", "measures the word error rate of a recogniser"),
     "export": ("int4_conformer.cli.export", "writes a checkpoint as a .tflite file"),

@@ -1,8 +1,8 @@
 """Trains a recogniser with native integer quantization.
 
-The corpus is a JSON-lines manifest, a LibriSpeech folder, or the word "synthetic". Training writes
-its configuration, checkpoints, metrics and TensorBoard scalars to --workdir; the same command
-resumes it. `int4-conformer evaluate` and `export` take that folder.
+The corpus is a JSON-lines manifest, a folder in one of the forms that docs/corpora.md lists, or the
+word "synthetic". Training writes its configuration, checkpoints, metrics and TensorBoard scalars to
+--workdir; the same command resumes it. `int4-conformer evaluate` and `export` take that folder.
 """
 
 import shlex
@@ -22,7 +22,7 @@ from int4_conformer.data.corpus import (
 )
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import trainable, with_noise
-from int4_conformer.data.sources.manifest import MissingSplitError
+from int4_conformer.data.sources.entry import MissingSplitError
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.files import require_folder_place
@@ -61,7 +61,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         upper_bound=0.5,
         flag_values=values,
     )
-    corpora.define_on_error(values, "skip")
+    corpora.define_reading(values, "skip")
     flags.DEFINE_string("preset", "tiny", f"One of {', '.join(PRESETS)}.", flag_values=values)
     flags.DEFINE_string(
         "recipe",
@@ -218,13 +218,18 @@ def _corpus(
     values: flags.FlagValues, config: TrainingConfig, report: CorpusReport
 ) -> tuple[Utterances, Utterances]:
     """What to train on and the dev set, which may be empty."""
-    train = normalized(read_corpus(values.manifest, values.split, report), report)
+    train = normalized(
+        read_corpus(values.manifest, values.split, report, allow_commands=values.allow_commands),
+        report,
+    )
     if values.dev_fraction:
         return hold_out(train, values.dev_fraction, seed=config.seed)
     if not values.dev_split:
         return train, []
     try:
-        dev = read_corpus(values.manifest, values.dev_split, report)
+        dev = read_corpus(
+            values.manifest, values.dev_split, report, allow_commands=values.allow_commands
+        )
     except MissingSplitError as error:
         raise UserError(
             f"{error} Name another with --dev_split, hold out a part of the training split with "

@@ -66,7 +66,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         "manifest", None, "A corpus, as for train, to compare transcripts of.", flag_values=values
     )
     flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
-    corpora.define_on_error(values, "stop")
+    corpora.define_reading(values, "stop")
     flags.DEFINE_string("json", None, "File to write what was found to.", flag_values=values)
 
 
@@ -86,7 +86,9 @@ def _verify(values: flags.FlagValues, arguments: list[str]) -> None:
     report = corpora.new_report(values)
     utterances: Utterances = ()
     if values.manifest is not None:
-        utterances = read_corpus(values.manifest, values.split, report)
+        utterances = read_corpus(
+            values.manifest, values.split, report, allow_commands=values.allow_commands
+        )
 
     # After the checks: a mistake should not wait for TensorFlow.
     start_tensorflow()

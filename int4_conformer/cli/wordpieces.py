@@ -15,7 +15,7 @@ from int4_conformer.text.wordpieces import Wordpieces
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
     flags.DEFINE_string("split", "train", "Split to learn from.", flag_values=values)
-    corpora.define_on_error(values, "skip")
+    corpora.define_reading(values, "skip")
     flags.DEFINE_integer(
         "vocab_size", None, "Number of pieces, the blank included.", flag_values=values
     )
@@ -27,7 +27,10 @@ def _wordpieces(values: flags.FlagValues, arguments: list[str]) -> None:
         raise UserError(f"wordpieces takes flags only. Received: {arguments[0]!r}")
     require_place(values.output)
     report = corpora.new_report(values)
-    utterances = normalized(read_corpus(values.manifest, values.split, report), report)
+    utterances = normalized(
+        read_corpus(values.manifest, values.split, report, allow_commands=values.allow_commands),
+        report,
+    )
     corpora.show(report)
     pieces = Wordpieces.train([utterance.text for utterance in utterances], values.vocab_size)
     pieces.save(values.output)

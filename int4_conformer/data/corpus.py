@@ -1,17 +1,25 @@
 """One way in to every kind of corpus, and what happens to one before it is batched."""
 
 import dataclasses
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from int4_conformer.data.corpus_report import CorpusReport
-from int4_conformer.data.sources.librispeech import read_librispeech
-from int4_conformer.data.sources.manifest import read_manifest, require_split
+from int4_conformer.data.sources.entry import require_split
+from int4_conformer.data.sources.kaldi import kaldi_folders, read_kaldi
+from int4_conformer.data.sources.lhotse import cuts_in, is_cuts, read_lhotse
+from int4_conformer.data.sources.librispeech import is_librispeech, read_librispeech
+from int4_conformer.data.sources.manifest import read_manifest
 from int4_conformer.data.sources.noise import NoiseUtterance
+from int4_conformer.data.sources.plain_folder import is_plain_folder, read_plain_folder
+from int4_conformer.data.sources.prepared import SHARD_LIST, read_prepared
 from int4_conformer.data.sources.synthetic import SyntheticUtterance, synthetic_corpus
+from int4_conformer.data.sources.tables_folder import is_table, read_tables, tables_in
+from int4_conformer.data.sources.tfds import PREFIX, read_tfds
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 from int4_conformer.text.normalize import markers, normalize
@@ -20,47 +28,123 @@ from int4_conformer.text.vocabulary import Vocabulary
 Utterances = Sequence[Utterance | SyntheticUtterance | NoiseUtterance]
 
 SYNTHETIC = "synthetic"
+# In a folder.
+MANIFEST = "manifest.jsonl"
 SYNTHETIC_SIZES = {"train": 2000, "dev": 200, "test": 200}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Format:
+    """A form in which corpora come."""
+
+    # For the user, with its article.
+    name: str
+    # Whether what is at a path has it.
+    holds: Callable[[Path], object]
+    # Gets the path, the split and the report.
+    read: Callable[..., Utterances]
+    # Whether `read` takes `allow_commands`.
+    has_commands: bool = False
+
+
+_SYNTHETIC = Format(
+    name="the synthetic corpus",
+    holds=lambda path: str(path) == SYNTHETIC,
+    read=lambda path, split, report: _synthetic(split),
+)
+_TFDS = Format(
+    name="a data set of tensorflow_datasets",
+    holds=lambda path: str(path).startswith(PREFIX),
+    read=lambda path, split, report: read_tfds(str(path), split, report),
+)
+# The first that holds counts.
+_FILES = (
+    Format(name="a table", holds=is_table, read=read_tables),
+    Format(name="cuts of Lhotse", holds=is_cuts, read=read_lhotse, has_commands=True),
+    Format(name="a manifest", holds=lambda path: True, read=read_manifest),
+)
+_FOLDERS = (
+    Format(
+        name="a manifest",
+        holds=lambda folder: (folder / MANIFEST).is_file(),
+        read=lambda folder, *rest: read_manifest(Path(folder) / MANIFEST, *rest),
+    ),
+    Format(
+        name="a prepared corpus",
+        holds=lambda folder: (folder / SHARD_LIST).is_file(),
+        read=read_prepared,
+    ),
+    Format(name="a Kaldi folder", holds=kaldi_folders, read=read_kaldi, has_commands=True),
+    Format(name="cuts of Lhotse", holds=cuts_in, read=read_lhotse, has_commands=True),
+    Format(name="a folder of tables", holds=tables_in, read=read_tables),
+    Format(name="a LibriSpeech folder", holds=is_librispeech, read=read_librispeech),
+    Format(name="a folder of recordings and texts", holds=is_plain_folder, read=read_plain_folder),
+)
+
+
+def format_of(path: str | os.PathLike) -> Format:
+    """Tells what a corpus is by what it holds.
+
+    Raises:
+      UserError: there is nothing at `path`, or nothing that is known.
+    """
+    for special in (_SYNTHETIC, _TFDS):
+        if special.holds(path):
+            return special
+    path = Path(path)
+    if not path.exists():
+        raise UserError(
+            f"There is no corpus {path}; give a manifest, a table, a folder of recordings, "
+            f"{SYNTHETIC!r} or {PREFIX}NAME."
+        )
+    known = _FOLDERS if path.is_dir() else _FILES
+    found = next((form for form in known if form.holds(path)), None)
+    if found is None:
+        raise UserError(
+            f"{path} holds no corpus that is known: no {MANIFEST}, wav.scp, cuts, table, "
+            "SPEAKER/CHAPTER/*.trans.txt or recording with a .txt file beside it."
+        )
+    return found
+
+
 def read_corpus(
-    path: str | os.PathLike, split: str | None = None, report: CorpusReport | None = None
+    path: str | os.PathLike,
+    split: str | None = None,
+    report: CorpusReport | None = None,
+    *,
+    allow_commands: bool = False,
 ) -> Utterances:
-    """Reads a corpus.
+    """Reads a corpus in any of the forms that docs/corpora.md lists.
 
     Args:
-      path: a JSON-lines manifest, a folder that holds `manifest.jsonl`, a LibriSpeech folder, or
-        the word "synthetic" for the corpus that is synthesised on the fly.
+      path: a file or folder, "synthetic" for the corpus that is synthesised on the fly, or
+        "tfds:NAME".
       split: keep one split, or several, with commas between them; None keeps all.
       report: is told of what cannot be used; one that stops at the first if not given.
+      allow_commands: run the commands that a corpus has in place of audio files.
 
     Raises:
       UserError: there is no such corpus, it has no such split (a `MissingSplitError`), or nothing
         in it can be used; or something cannot, and `report` stops.
     """
     if split is not None and "," in split:
+        read = functools.partial(read_corpus, path, allow_commands=allow_commands)
         names = [name.strip() for name in split.split(",")]
-        return [utterance for name in names for utterance in read_corpus(path, name, report)]
-    if path == SYNTHETIC:
-        if split is not None:
-            require_split(split, SYNTHETIC_SIZES, "The synthetic corpus")
-        return [
-            utterance
-            for name, count in SYNTHETIC_SIZES.items()
-            if split in (None, name)
-            for utterance in synthetic_corpus(name, count)
-        ]
-    path = Path(path)
-    if not path.exists():
-        raise UserError(
-            f"There is no corpus {path}; give a manifest, a LibriSpeech folder or {SYNTHETIC!r}."
-        )
-    if not path.is_dir():
-        return read_manifest(path, split, report)
-    manifest = path / "manifest.jsonl"
-    if manifest.is_file():
-        return read_manifest(manifest, split, report)
-    return read_librispeech(path, split, report)
+        return [utterance for name in names for utterance in read(name, report)]
+    form = format_of(path)
+    allowed = {"allow_commands": allow_commands} if form.has_commands else {}
+    return form.read(path, split, report, **allowed)
+
+
+def _synthetic(split: str | None) -> Utterances:
+    if split is not None:
+        require_split(split, SYNTHETIC_SIZES, "The synthetic corpus")
+    return [
+        utterance
+        for name, count in SYNTHETIC_SIZES.items()
+        if split in (None, name)
+        for utterance in synthetic_corpus(name, count)
+    ]
 
 
 def normalized(utterances: Utterances, report: CorpusReport | None = None) -> Utterances:

@@ -1,7 +1,8 @@
 """What was left out of a corpus, and why."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 from int4_conformer.errors import UserError, require_one_of
 
@@ -13,6 +14,17 @@ ON_ERROR: tuple[OnError, ...] = ("skip", "stop")
 _SCREEN = 22
 _WIDTH = 200
 _MOST_EXAMPLES = 3
+
+
+class Finding(NamedTuple):
+    """Something that was found in a corpus."""
+
+    # What they are called that are so.
+    kind: str
+    # Which it is.
+    example: str
+    # Or it is used, and odd.
+    left_out: bool
 
 
 @dataclasses.dataclass
@@ -51,7 +63,7 @@ class CorpusReport:
         self._stops = on_error == "stop"
         self._advice = advice
         self._kinds: dict[str, _Kind] = {}
-        self._said: set[tuple[str, str]] = set()
+        self._findings: dict[Finding, None] = {}
 
     def fault(self, kind: str, sentence: str) -> None:
         """Something is broken and cannot be used.
@@ -74,6 +86,16 @@ class CorpusReport:
     def notice(self, kind: str, example: str) -> None:
         """Something is odd and is used all the same."""
         self._add(kind, example, left_out=False)
+
+    def include(self, findings: Iterable["Finding"]) -> None:
+        """Takes over what another report was told, and never stops."""
+        for finding in findings:
+            self._add(finding.kind, finding.example, finding.left_out)
+
+    @property
+    def findings(self) -> list["Finding"]:
+        """All that was told, in that order."""
+        return list(self._findings)
 
     @property
     def left_out(self) -> int:
@@ -103,9 +125,10 @@ class CorpusReport:
         return f"{count:,} {name}: {self._kinds[name].examples[0]}"
 
     def _add(self, kind: str, example: str, left_out: bool) -> None:
-        if (kind, example) in self._said:
+        finding = Finding(kind=kind, example=example, left_out=left_out)
+        if finding in self._findings:
             return
-        self._said.add((kind, example))
+        self._findings[finding] = None
         found = self._kinds.setdefault(kind, _Kind(left_out=left_out))
         found.count += 1
         if len(found.examples) < _MOST_EXAMPLES:

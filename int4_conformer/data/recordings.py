@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
@@ -11,7 +12,7 @@ import numpy as np
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import CorpusReport
-from int4_conformer.data.sources.manifest import UNREADABLE_AUDIO
+from int4_conformer.data.sources.entry import UNREADABLE_AUDIO
 from int4_conformer.data.sources.noise import noise_utterances
 from int4_conformer.data.sources.synthetic import SyntheticUtterance
 from int4_conformer.data.sources.utterance import Utterance
@@ -88,7 +89,7 @@ class Recordings(Sequence[Utterance | SyntheticUtterance]):
             return
         with concurrent.futures.ThreadPoolExecutor() as pool:
             chosen = [self._utterances[place] for place in places]
-            for place, pcm in zip(places, pool.map(_pcm16, chosen), strict=True):
+            for place, pcm in zip(places, pool.map(pcm16, chosen), strict=True):
                 if pcm.size != self.lengths[place]:
                     raise UserError(
                         f"{self._utterances[place].where} has {pcm.size} samples and had "
@@ -111,7 +112,8 @@ def decoded(
         report: is told of those that cannot be decoded, which are left out, and of durations that
             are wrong, which are corrected; one that stops at the first fault if not given.
         hold: keep the samples in memory, as int16 (115 MB an hour); otherwise their lengths alone,
-            for corpora larger than memory.
+            for corpora larger than memory. Of a corpus that was prepared lengths are known, and
+            samples are never held.
         on_decoded: is told how many utterances are decoded, of how many.
 
     Raises:
@@ -119,12 +121,15 @@ def decoded(
     """
     if isinstance(utterances, Recordings):
         return utterances
+    counted = _counted(utterances)
+    if counted is not None:
+        return Recordings(utterances, counted, None)
     report = report or CorpusReport()
     kept, lengths, held = [], [], []
     # Decoding and resampling release the interpreter's lock.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         try:
-            decode = _pcm16 if hold else _length
+            decode = pcm16 if hold else _length
             tried = pool.map(functools.partial(_tried, decode), utterances)
             for place, (found, notes) in enumerate(tried):
                 on_decoded(place + 1, len(utterances))
@@ -132,7 +137,7 @@ def decoded(
                 for note in notes:
                     report.notice("recordings with something odd", note)
                 if isinstance(found, UserError):
-                    report.fault(UNREADABLE_AUDIO, _located(utterance, found))
+                    report.fault(UNREADABLE_AUDIO, located(utterance, found))
                     continue
                 length = found.size if hold else found
                 kept.append(_corrected(utterance, length / SAMPLE_RATE, report))
@@ -163,7 +168,7 @@ def with_noise(recordings: Recordings, share: float, seed: int) -> Recordings:
     noise = noise_utterances(lengths / SAMPLE_RATE, list(recordings), seed)
     held = None
     if recordings.is_held:
-        held = [*recordings.pcm(range(len(recordings))), *map(_pcm16, noise)]
+        held = [*recordings.pcm(range(len(recordings))), *map(pcm16, noise)]
     lengths = np.concatenate([recordings.lengths, lengths])
     return Recordings([*recordings, *noise], lengths, held)
 
@@ -194,7 +199,7 @@ def trainable(
         try:
             labels = len(tokenizer.encode(utterance.text))
         except UserError as error:
-            report.fault("texts with symbols outside the vocabulary", _located(utterance, error))
+            report.fault("texts with symbols outside the vocabulary", located(utterance, error))
             continue
         if seconds > max_seconds:
             report.leave_out(
@@ -213,6 +218,18 @@ def trainable(
     return recordings.at(kept)
 
 
+def _counted(utterances: Utterances) -> np.ndarray | None:
+    """int64 [utterances], samples of each, if all were counted when the corpus was prepared."""
+    lengths = []
+    for utterance in utterances:
+        contents = getattr(utterance, "contents", None)
+        length = None if contents is None else contents.known_length(SAMPLE_RATE)
+        if length is None or utterance.offset is not None:
+            return None
+        lengths.append(length)
+    return np.array(lengths, np.int64) if lengths else None
+
+
 def _corrected(
     utterance: Utterance | SyntheticUtterance, seconds: float, report: CorpusReport
 ) -> Utterance | SyntheticUtterance:
@@ -220,6 +237,8 @@ def _corrected(
     tolerance = _TOLERANCE_SECONDS + _TOLERANCE_SHARE * seconds
     if abs(utterance.duration - seconds) <= tolerance:
         return utterance
+    if math.isnan(utterance.duration):
+        return dataclasses.replace(utterance, duration=seconds)
     report.notice(
         "durations that are not those of the audio, which counts",
         f"{utterance.where}: {seconds:.2f} s, not {utterance.duration:.2f} s",
@@ -227,7 +246,8 @@ def _corrected(
     return dataclasses.replace(utterance, duration=seconds)
 
 
-def _located(utterance: Utterance | SyntheticUtterance, error: UserError) -> str:
+def located(utterance: Utterance | SyntheticUtterance, error: UserError) -> str:
+    """What is wrong with an utterance, and where the corpus names it."""
     origin = getattr(utterance, "origin", "")
     return f"{origin}: {error}" if origin else str(error)
 
@@ -250,11 +270,17 @@ def _length(utterance: Utterance | SyntheticUtterance, on_note: Callable[[str], 
     return utterance.samples(SAMPLE_RATE).size
 
 
-def _pcm16(
-    utterance: Utterance | SyntheticUtterance, on_note: Callable[[str], None] = lambda note: None
+def pcm16(
+    utterance: Utterance | SyntheticUtterance,
+    on_note: Callable[[str], None] = lambda note: None,
+    sample_rate: int = SAMPLE_RATE,
 ) -> np.ndarray:
-    """int16 `[samples]`; exact for files of 16 bits at 16 kHz."""
+    """Decodes an utterance to int16 `[samples]`; exact for files of 16 bits at that rate in Hz.
+
+    Raises:
+        UserError: it cannot be decoded.
+    """
     # What is synthesised has nothing odd to it.
     told = {"on_note": on_note} if isinstance(utterance, Utterance) else {}
-    scaled = np.round(utterance.samples(SAMPLE_RATE, **told) * INT16_SCALE)
+    scaled = np.round(utterance.samples(sample_rate, **told) * INT16_SCALE)
     return np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)

@@ -54,7 +54,7 @@ def decoded(file: BinaryIO, sample_rate: int, most_seconds: float, work: Work) -
         RefusedError: it is longer.
         UserError: it is no audio.
     """
-    audio = AudioFile(file, _NAME, by_name=False)
+    audio = AudioFile(file, _NAME)
     if audio.channels > MAX_CHANNELS:
         # A few bytes can hold silence of hundreds.
         raise UserError(

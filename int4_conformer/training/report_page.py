@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 # Nothing is loaded or run, whatever the names and transcripts in the page say.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; media-src data:"
 
 _STYLE = """
 :root { color-scheme: light dark;

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from int4_conformer.audio import audio_files
 from int4_conformer.data.corpus_report import CorpusReport
-from int4_conformer.data.sources.manifest import (
+from int4_conformer.data.sources.entry import (
     MALFORMED,
     MISSING_AUDIO,
     UNREADABLE_AUDIO,
@@ -14,6 +14,11 @@ from int4_conformer.data.sources.manifest import (
 )
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
+
+
+def is_librispeech(root: Path) -> bool:
+    """Whether a folder, or one in it, has transcripts of LibriSpeech's kind."""
+    return next(_transcripts(root.resolve()), None) is not None
 
 
 def read_librispeech(

@@ -3,23 +3,15 @@
 import json
 import math
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from int4_conformer.audio import audio_files
 from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.sources.entry import MALFORMED, Entry, found, lines_of, require_split
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 
-MALFORMED = "lines that are malformed"
-MISSING_AUDIO = "audio files that are missing"
-UNREADABLE_AUDIO = "audio files that cannot be decoded"
 UNKNOWN_KEYS = "keys of lines that mean nothing here"
-
-
-class MissingSplitError(UserError):
-    """A corpus has no split of the name."""
 
 
 def read_manifest(
@@ -47,7 +39,7 @@ def read_manifest(
         raise UserError(f"{path} is a folder; name a manifest file, one JSON object a line.")
     if not path.exists():
         raise UserError(f"There is no manifest {path}; check the path.")
-    lines = numbered_lines(path.read_bytes())
+    lines = lines_of(path)
     if not lines:
         raise UserError(f"The manifest {path} is empty; write one JSON object a line.")
     entries, unknown = [], {}
@@ -65,19 +57,11 @@ def read_manifest(
     if split is not None and entries:
         require_split(split, (entry["split"] for entry in entries), path)
         entries = [entry for entry in entries if entry["split"] == split]
-    utterances = [utterance for entry in entries if (utterance := _utterance(entry, path, report))]
+    entries = (_entry(given, path) for given in entries)
+    utterances = [u for entry in entries if (u := found(entry, report, "the manifest"))]
     if not utterances:
         raise UserError(f"No line of {path} can be used. {report.first()}")
     return utterances
-
-
-def require_split(split: str, present: Iterable[str], corpus: str | os.PathLike) -> None:
-    """Raises MissingSplitError, naming the splits of the corpus, unless `split` is among them."""
-    present = set(present)
-    if split not in present:
-        raise MissingSplitError(
-            f"{corpus} has no split {split!r}; it has {', '.join(map(repr, sorted(present)))}."
-        )
 
 
 _TYPES = {
@@ -91,15 +75,6 @@ _TYPES = {
 _NAMES = {str: "a string", (int, float): "a number of seconds"}
 # What others call ours.
 _ALIASES = {"audio_filepath": "audio"}
-
-
-def numbered_lines(content: bytes) -> list[tuple[int, bytes]]:
-    """The lines of a manifest that are not empty, with their numbers from 1 on."""
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    # Bytes, so that a line of another encoding is a fault of that line; and not splitlines(): JSON
-    # strings may hold the other line separators of Unicode.
-    numbered = enumerate(content.split(b"\n"), start=1)
-    return [(number, line) for number, line in numbered if line.strip()]
 
 
 def parse_line(
@@ -150,38 +125,9 @@ def parse_line(
     return entry, [key for key in given if key not in _TYPES]
 
 
-def _utterance(entry: dict[str, Any], path: Path, report: CorpusReport) -> Utterance | None:
-    """The utterance of a line, or None, told to the report, if its audio is not there."""
-    where = f"Line {entry['line']} of {path}"
-    audio = os.path.abspath(path.parent / entry["audio"])
-    if not os.path.isfile(audio):
-        report.fault(
-            MISSING_AUDIO,
-            f"{where} names the audio file {audio}, which does not exist; "
-            "paths are relative to the manifest.",
-        )
-        return None
-    seconds, offset = entry["duration"], entry["offset"]
-    if seconds is None:
-        try:
-            seconds = audio_files.duration(audio)
-        except UserError as error:
-            report.fault(UNREADABLE_AUDIO, f"{where}: {error}")
-            return None
-        if offset is not None and offset >= seconds:
-            report.fault(
-                UNREADABLE_AUDIO,
-                f"{where}: {audio} ends at {seconds:g} s, before the `offset` of {offset:g} s; "
-                "mend it.",
-            )
-            return None
-        seconds -= offset or 0.0
-    return Utterance(
-        audio=audio,
-        text=entry["text"],
-        duration=float(seconds),
-        offset=None if offset is None else float(offset),
-        speaker=entry["speaker"],
-        split=entry["split"],
-        origin=where,
+def _entry(given: dict[str, Any], path: Path) -> Entry:
+    return Entry(
+        where=f"Line {given.pop('line')} of {path}",
+        audio=os.path.abspath(path.parent / given.pop("audio")),
+        **given,
     )

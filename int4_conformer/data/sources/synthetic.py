@@ -14,7 +14,7 @@ from int4_conformer.audio.synthesis import (
     Voice,
     synthesize,
 )
-from int4_conformer.data.sources.manifest import require_split
+from int4_conformer.data.sources.entry import require_split
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

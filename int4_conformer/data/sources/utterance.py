@@ -1,5 +1,6 @@
 """What every corpus is made of: a recording and its transcript."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -10,7 +11,9 @@ import numpy as np
 import soundfile
 
 from int4_conformer.audio import audio_files
+from int4_conformer.audio.audio_files import AudioFile
 from int4_conformer.audio.samples import MIX
+from int4_conformer.data.sources.contents import Contents
 from int4_conformer.errors import UserError
 
 # Formats whose samples stand for themselves, so that decoding may begin anywhere. What is decoded
@@ -22,15 +25,20 @@ _SEEKABLE = {"WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "CAF"}
 class Utterance:
     """A recording, or a segment of one, and its transcript."""
 
-    # Absolute path of the audio file.
+    # Absolute path of the audio file, or what to call its `contents`.
     audio: str
     # Transcript as published, not normalised.
     text: str
     # Seconds, as the corpus claims; manifests often round it. What is decoded has the last word.
+    # NaN where nothing else tells.
     duration: float
     # Seconds into the file at which a segment of `duration` begins; None takes the whole file,
     # however long it is.
     offset: float | None = None
+    # Which channel is heard, as `audio_files.read` takes it.
+    channel: str | int = MIX
+    # The audio, where it is no file of its own.
+    contents: Contents | None = None
     # "" where the corpus does not say.
     speaker: str = ""
     split: str = "train"
@@ -51,21 +59,20 @@ class Utterance:
         self,
         sample_rate: int = audio_files.SAMPLE_RATE,
         on_note: Callable[[str], None] = warnings.warn,
-        channel: str | int = MIX,
     ) -> np.ndarray:
         """The waveform, float32 `[samples]` in [-1, 1], decoded on each call.
 
         Args:
             sample_rate: of the waveform, in Hz.
             on_note: is told what is odd about the file, as `audio_files.read` does.
-            channel: which is heard, as of `audio_files.read`.
 
         Raises:
             UserError: the file cannot be decoded, or ends before the segment begins.
         """
         if self.offset is None:
-            return audio_files.read(self.audio, sample_rate, channel, on_note)
-        samples = _segment(self.audio, self.offset, self.duration, sample_rate, channel)
+            with self._opened() as file:
+                return np.concatenate(list(file.blocks(sample_rate, self.channel, on_note)))
+        samples = self._segment(sample_rate)
         if not samples.size:
             raise UserError(
                 f"{self.audio} ends before {self.offset:g} s, where the segment begins; "
@@ -81,22 +88,31 @@ class Utterance:
         """How many `samples` there are, of which few are held at a time; likewise."""
         if self.offset is not None:
             return self.samples(sample_rate, on_note).size
-        with audio_files.opened(self.audio) as file:
-            return sum(map(len, file.blocks(sample_rate, on_note=on_note)))
+        if self.contents is not None:
+            known = self.contents.known_length(sample_rate)
+            if known is not None:
+                return known
+        with self._opened() as file:
+            return sum(map(len, file.blocks(sample_rate, self.channel, on_note)))
 
+    def _opened(self) -> contextlib.AbstractContextManager[AudioFile]:
+        if self.contents is None:
+            return audio_files.opened(self.audio)
+        return audio_files.opened_bytes(self.contents.read(), self.audio)
 
-def _segment(
-    path: str, start: float, seconds: float, sample_rate: int, channel: str | int
-) -> np.ndarray:
-    """float32 `[samples]` of a part of what `audio_files.read` gives; none if it ends before."""
-    first = round(start * sample_rate)
-    count = max(1, round(seconds * sample_rate))
-    part = _sought(path, first, count, sample_rate) if channel == MIX else None
-    if part is None:
-        # Its time is in the key: a file that was written anew is decoded anew.
-        modified = os.stat(path).st_mtime_ns if os.path.isfile(path) else 0
-        part = _whole(path, sample_rate, channel, modified)[first : first + count]
-    return part
+    def _segment(self, sample_rate: int) -> np.ndarray:
+        """float32 `[samples]` of a part of what the file holds; none if it ends before."""
+        first = round(self.offset * sample_rate)
+        count = max(1, round(self.duration * sample_rate))
+        part = None
+        if self.contents is None and self.channel == MIX:
+            part = _sought(self.audio, first, count, sample_rate)
+        if part is None:
+            # Its time is in the key: a file that was written anew is decoded anew.
+            modified = os.stat(self.audio).st_mtime_ns if os.path.isfile(self.audio) else 0
+            whole = dataclasses.replace(self, text="", duration=0.0, offset=None, speaker="")
+            part = _whole(whole, sample_rate, modified)[first : first + count]
+        return part
 
 
 def _sought(path: str, first: int, count: int, sample_rate: int) -> np.ndarray | None:
@@ -116,5 +132,5 @@ def _sought(path: str, first: int, count: int, sample_rate: int) -> np.ndarray |
 
 # Segments of one file mostly follow each other.
 @functools.lru_cache(maxsize=2)
-def _whole(path: str, sample_rate: int, channel: str | int, modified: int) -> np.ndarray:
-    return audio_files.read(path, sample_rate, channel)
+def _whole(recording: Utterance, sample_rate: int, modified: int) -> np.ndarray:
+    return recording.samples(sample_rate)

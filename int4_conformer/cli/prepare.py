@@ -1,0 +1,78 @@
+"""Prepares a corpus for training: a folder of shards, which training reads as it goes.
+
+CORPUS is whatever train takes as --manifest. Its audio is decoded once, resampled and written to
+sharded TFRecord files in --output, beside an index with checksums. The same command goes on where
+it was stopped, and checks what is there already. `int4-conformer train --manifest=OUTPUT` then
+holds none of the audio in memory.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from int4_conformer.cli import app, corpora
+from int4_conformer.data.corpus import read_corpus
+from int4_conformer.data.shards.preparation import Preparation
+from int4_conformer.data.shards.prepare_config import PrepareConfig
+from int4_conformer.errors import UserError
+from int4_conformer.progress import Progress, duration, waiting
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("output", None, "Folder to write.", flag_values=values)
+    flags.DEFINE_string(
+        "split",
+        None,
+        "Its split, or several with commas between them; all if not given.",
+        flag_values=values,
+    )
+    corpora.define_reading(values, "skip")
+    app.define_fields(PrepareConfig, values)
+    flags.DEFINE_integer(
+        "processes",
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "Processes that decode at a time.",
+        lower_bound=1,
+        flag_values=values,
+    )
+
+
+def _prepare(values: flags.FlagValues, arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        raise UserError(f"prepare takes one CORPUS. Received: {len(arguments)} arguments")
+    (corpus,) = arguments
+    config = PrepareConfig(**app.given_fields(PrepareConfig, values))
+    report = corpora.new_report(values)
+    with waiting("reading the corpus", file=sys.stderr, at_once=False):
+        utterances = read_corpus(corpus, values.split, report, allow_commands=values.allow_commands)
+        root = corpus if os.path.isdir(corpus) else os.path.dirname(corpus)
+        preparation = Preparation(utterances, values.output, config, root)
+    with Progress(preparation.total, "prepare") as progress:
+        shards = preparation.run(
+            report,
+            processes=values.processes,
+            on_error=values.on_error,
+            on_done=progress.update,
+        )
+    corpora.show(report)
+    seconds = sum(shard["seconds"] for shard in shards)
+    size = sum(shard["bytes"] for shard in shards)
+    print(
+        f"{Path(values.output)}: {sum(shard['utterances'] for shard in shards):,} utterances, "
+        f"{duration(seconds)}, in {len(shards):,} shards of {size / 1e6:,.1f} MB together"
+    )
+
+
+COMMAND = app.Command(
+    name="prepare",
+    usage="CORPUS --output=FOLDER [flags]",
+    description=__doc__,
+    define_flags=_define_flags,
+    main=_prepare,
+    required=("output",),
+)
+
+if __name__ == "__main__":
+    app.run(COMMAND)

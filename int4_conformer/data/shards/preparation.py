@@ -1,0 +1,217 @@
+"""A corpus of any form made a folder of shards, by several processes."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from int4_conformer.data.corpus import Utterances
+from int4_conformer.data.corpus_report import CorpusReport, OnError
+from int4_conformer.data.shards.prepare_config import PrepareConfig
+from int4_conformer.data.shards.shard_writer import Shard, Written, finished, write_shard
+from int4_conformer.data.sources.prepared import LEFT_OUT, SHARD_LIST, VERSION, read_shard_list
+from int4_conformer.errors import UserError
+from int4_conformer.files import require_folder_place, write_beside, write_json_lines
+
+# Seconds that an utterance is taken to have whose length nothing tells.
+_USUAL_SECONDS = 10.0
+
+
+class Preparation:
+    """Makes a folder of shards of a corpus.
+
+    The folder holds `prepared.json`, the list of shards with their checksums; a TFRecord file and
+    an index for each shard, `train-00000-of-00004.tfrecord` and `.json`; and `left_out.jsonl`. A
+    shard is there when its index is, which is written after it.
+
+    Args:
+        utterances: the corpus.
+        folder: to write to; of another preparation only if it has the same plan.
+        config: how.
+        root: folder of the corpus; names of recordings are kept relative to it.
+
+    Raises:
+        UserError: the folder cannot be written to, or holds something else.
+    """
+
+    def __init__(
+        self,
+        utterances: Utterances,
+        folder: str | os.PathLike,
+        config: PrepareConfig,
+        root: str | os.PathLike = "/",
+    ) -> None:
+        require_folder_place(folder)
+        self._config = config
+        self._folder = Path(folder).absolute()
+        digest = _digest(utterances, config)
+        self._plan = digest
+        self._shards = list(
+            _shards(utterances, self._folder, config, os.path.abspath(root), digest)
+        )
+        self._require_ours()
+
+    @property
+    def total(self) -> int:
+        """Utterances to prepare."""
+        return sum(len(shard.utterances) for shard in self._shards)
+
+    def run(
+        self,
+        report: CorpusReport,
+        *,
+        processes: int = 1,
+        on_error: OnError = "skip",
+        on_done: Callable[[int], None] = lambda done: None,
+    ) -> list[dict[str, Any]]:
+        """Writes the shards that are not there yet, then the list.
+
+        Args:
+            report: is told of what was left out, also by an earlier run.
+            processes: that decode at a time.
+            on_error: what an utterance does that cannot be decoded.
+            on_done: is told how many utterances are done.
+
+        Returns:
+            the list of shards, as `prepared.json` has it.
+
+        Raises:
+            UserError: an utterance cannot be decoded and `on_error` is "stop", none can, or the
+                folder cannot be written to. What was written stays.
+        """
+        if not (self._folder / SHARD_LIST).exists():
+            self._write_list([], is_complete=False)
+        written = {}
+        done = 0
+        with contextlib.closing(self._written(processes, on_error)) as results:
+            for shard, result in results:
+                written[shard.path] = result
+                done += len(shard.utterances)
+                on_done(done)
+        # In the order of the plan, whichever was done first.
+        results = [written[shard.path] for shard in self._shards]
+        for result in results:
+            report.include(result.findings)
+        listed = [result.listed for result in results]
+        if not any(shard["utterances"] for shard in listed):
+            raise UserError(f"None of the recordings can be decoded. {report.first()}")
+        rows = [{"why": f.kind, "what": f.example} for f in report.findings if f.left_out]
+        write_json_lines(self._folder / LEFT_OUT, rows)
+        self._write_list(listed, is_complete=True)
+        return listed
+
+    def _written(self, processes: int, on_error: OnError) -> Iterator[tuple[Shard, Written]]:
+        """What comes of each shard, in any order."""
+        missing = []
+        for shard in self._shards:
+            result = finished(shard, self._config)
+            if result is None:
+                missing.append(shard)
+            else:
+                yield shard, result
+        if processes == 1 or len(missing) < 2:
+            for shard in missing:
+                yield shard, write_shard(shard, self._config, on_error)
+            return
+        yield from _side_by_side(missing, self._config, on_error, processes)
+
+    def _require_ours(self) -> None:
+        path = self._folder / SHARD_LIST
+        if path.exists():
+            if read_shard_list(self._folder)["plan"] != self._plan:
+                raise UserError(
+                    f"{self._folder} holds shards of another corpus, or with other settings; "
+                    "choose another folder or remove it."
+                )
+        elif self._folder.exists() and any(self._folder.iterdir()):
+            raise UserError(f"{self._folder} is not empty; choose another folder.")
+
+    def _write_list(self, shards: Sequence[dict[str, Any]], *, is_complete: bool) -> None:
+        listed = {
+            "version": VERSION,
+            "is_complete": is_complete,
+            "plan": self._plan,
+            "sample_rate": self._config.sample_rate,
+            "encoding": self._config.encoding,
+            "shards": list(shards),
+        }
+        write_beside(self._folder / SHARD_LIST, (json.dumps(listed, indent=1) + "\n").encode())
+
+
+def _side_by_side(
+    shards: Sequence[Shard], config: PrepareConfig, on_error: OnError, processes: int
+) -> Iterator[tuple[Shard, Written]]:
+    # Forks of a process with threads, which libraries start, may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(processes, context, initializer=_start_worker)
+    try:
+        waiting = {pool.submit(write_shard, shard, config, on_error): shard for shard in shards}
+        for future in concurrent.futures.as_completed(waiting):
+            yield waiting[future], future.result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise UserError(
+            "A process was ended, perhaps for want of memory; give the command again to go on, "
+            "with fewer --processes."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Has a worker end with the program, and at Ctrl-C without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def end_with_parent() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _shards(
+    utterances: Utterances, folder: Path, config: PrepareConfig, root: str, plan: str
+) -> Iterator[Shard]:
+    """The shards of each split: neighbours, of about as much audio."""
+    splits: dict[str, list] = {}
+    for utterance in utterances:
+        splits.setdefault(utterance.split, []).append(utterance)
+    for split, members in splits.items():
+        seconds = np.array([utterance.duration for utterance in members])
+        seconds = np.nan_to_num(seconds, nan=_USUAL_SECONDS)
+        count = config.shard_count(len(members), float(seconds.sum()))
+        # Each begins where its part of the audio does, and none is empty.
+        middles = (np.cumsum(seconds) - seconds / 2) / max(seconds.sum(), 1e-9)
+        begins = np.searchsorted(middles, np.arange(count) / count)
+        least = np.arange(count)
+        begins = np.maximum.accumulate(begins - least) + least
+        begins = np.minimum(begins, len(members) - count + least)
+        name = "".join(c if c.isalnum() or c in "._-" else "_" for c in split) or "_"
+        for number, (begin, end) in enumerate(
+            zip(begins, [*begins[1:], len(members)], strict=True)
+        ):
+            yield Shard(
+                path=folder / f"{name}-{number:05}-of-{count:05}.tfrecord",
+                split=split,
+                utterances=members[begin:end],
+                root=root,
+                plan=plan,
+            )
+
+
+def _digest(utterances: Utterances, config: PrepareConfig) -> str:
+    """What tells one plan from another."""
+    digest = hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
+    for utterance in utterances:
+        facts = (utterance.id, utterance.text, utterance.speaker, utterance.split)
+        digest.update(f"{facts!r} {utterance.duration}\n".encode(errors="surrogatepass"))
+    return digest.hexdigest()
