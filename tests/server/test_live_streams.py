@@ -185,11 +185,11 @@ def test_streams_have_a_number_and_a_length():
 
 def test_a_client_that_goes_leaves_its_place(served):
     for _ in range(3):
-        stream = served.stream()
-        stream.send("{}")
-        stream.send(talk().tobytes()[:20000])
-        # Without a farewell.
-        stream.socket.close()
+        with served.stream(close_timeout=0.1) as stream:
+            stream.send("{}")
+            stream.send(talk().tobytes()[:20000])
+            # Without a farewell.
+            stream.socket.close()
     servers.eventually(lambda: not served.service.active)
 
 
