@@ -281,6 +281,8 @@ class BadClients:
             )
             kind = b"\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"
             connection.sendall(head + kind)
+            head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+            connection.sendall(b"%x\r\n%s\r\n" % (len(head), head))
             for _ in range(300):
                 connection.sendall(b"20000\r\n" + bytes(0x20000) + b"\r\n")
             assert b" 413 " in connection.recv(1000)
