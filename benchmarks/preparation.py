@@ -22,6 +22,7 @@ from int4_conformer.data.shards.prepare_config import PrepareConfig
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("manifest", None, "The corpus.", required=True)
+flags.DEFINE_string("split", None, "Its split; all if not given.")
 flags.DEFINE_integer("draws", 1000, "Utterances to draw.")
 _BATCH = 32
 
@@ -36,7 +37,7 @@ def drawn(recordings: Recordings) -> float:
 
 
 def main(_: list[str]) -> None:
-    utterances = read_corpus(FLAGS.manifest, None, CorpusReport("skip"))
+    utterances = read_corpus(FLAGS.manifest, FLAGS.split, CorpusReport("skip"))
     held = decoded(utterances, CorpusReport("skip"))
     files = decoded(utterances, CorpusReport("skip"), hold=False)
     hours = held.seconds / 3600

@@ -57,7 +57,7 @@ def test_reads_the_synthetic_corpus():
 def test_refuses_what_is_not_there(tmp_path):
     with pytest.raises(UserError, match=r"no corpus .*absent; give a manifest"):
         read_corpus(tmp_path / "absent")
-    with pytest.raises(UserError, match="holds no corpus that is known"):
+    with pytest.raises(UserError, match=r"holds no corpus that is known: no manifest\.jsonl"):
         read_corpus(tmp_path)
 
 

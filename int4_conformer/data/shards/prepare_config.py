@@ -10,7 +10,7 @@ from int4_conformer.fields import setting
 AudioEncoding = Literal["flac", "pcm"]
 
 # Of FLAC against PCM, for speech, by which shards are cut; see benchmarks/RESULTS.md.
-_FLAC_SHARE = 0.55
+_FLAC_SHARE = 0.5
 _BYTES_PER_SAMPLE = 2
 
 

@@ -2,11 +2,14 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import CorpusReport, Finding, OnError
@@ -17,6 +20,8 @@ from int4_conformer.data.shards.tfrecord import HEAD, framed
 from int4_conformer.data.sources.contents import flac_file, wav_file
 from int4_conformer.data.sources.entry import UNREADABLE_AUDIO
 from int4_conformer.data.sources.prepared import index_path, sha256_of
+from int4_conformer.data.sources.synthetic import SyntheticUtterance
+from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
 
@@ -58,13 +63,14 @@ def write_shard(shard: Shard, config: PrepareConfig, on_error: OnError) -> Writt
         UserError: one cannot, and `on_error` is "stop"; or the folder cannot be written to.
     """
     report = CorpusReport(on_error, "--on_error=skip leaves out what is broken.")
+    notice = functools.partial(report.notice, "recordings with something odd")
     lines, digest, place = [], hashlib.sha256(), 0
     beside = shard.path.with_name(shard.path.name + ".partial")
     try:
         with beside.open("wb") as file:
             for utterance in shard.utterances:
                 try:
-                    samples = pcm16(utterance, _notice(report), config.sample_rate)
+                    samples = pcm16(utterance, notice, config.sample_rate)
                 except UserError as error:
                     report.fault(UNREADABLE_AUDIO, located(utterance, error))
                     continue
@@ -105,12 +111,11 @@ def finished(shard: Shard, config: PrepareConfig) -> Written | None:
         return None
 
 
-def _notice(report: CorpusReport):
-    return lambda note: report.notice("recordings with something odd", note)
-
-
 def _record(
-    utterance: Any, samples: Any, root: str, config: PrepareConfig
+    utterance: Utterance | SyntheticUtterance,
+    samples: np.ndarray,
+    root: str,
+    config: PrepareConfig,
 ) -> tuple[dict[str, Any], bytes]:
     """A line of the index, whose `start` is within the record, and the framed record."""
     audio = _ENCODERS[config.encoding](samples, config.sample_rate)

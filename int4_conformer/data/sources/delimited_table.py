@@ -64,6 +64,10 @@ def delimited_entries(
 
 def _header(path: Path, rows: Iterator[tuple[int, list[str]]]) -> Columns:
     _, names = next(rows, (1, []))
+    try:
+        "".join(names).encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(f"{path} is not UTF-8 text; save the table as UTF-8.") from None
     return Columns.of(names, path)
 
 

@@ -62,10 +62,11 @@ def parquet_entries(path: Path, report: CorpusReport, split: str | None = None) 
     Raises:
         UserError: as `parquet_columns`; or a row cannot be used, and `report` stops.
     """
-    import pyarrow
-
     split = split or split_in(path.stem)
     columns = parquet_columns(path)
+    # After that, which says what to do where it is not installed.
+    import pyarrow
+
     file = _open(str(path))
     kind = file.schema_arrow.field(columns.audio).type
     held = [name for name in dataclasses.asdict(columns).values() if name is not None]

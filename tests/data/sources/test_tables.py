@@ -120,6 +120,12 @@ def test_wrong_columns(tmp_path, header, sentence):
             read_corpus(path, report=CorpusReport("skip"))
 
 
+def test_another_encoding(tmp_path):
+    (tmp_path / "t.tsv").write_text(HEADER, encoding="utf-16")
+    with pytest.raises(UserError, match=r"t\.tsv is not UTF-8 text; save the table as UTF-8"):
+        read_corpus(tmp_path, report=CorpusReport("skip"))
+
+
 def test_nothing_can_be_used(tmp_path):
     (tmp_path / "t.csv").write_text("path,text\ngone.wav,one\n")
     with pytest.raises(UserError, match=r"No row of .* can be used\. 1 audio files that are missi"):
@@ -131,6 +137,8 @@ def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     (tmp_path / "train.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"which needs the package pyarrow; pip install .*parquet"):
         read_corpus(tmp_path)
+    with pytest.raises(UserError, match="needs the package pyarrow"):
+        read_corpus(tmp_path / "train.parquet")
 
 
 @pytest.fixture
