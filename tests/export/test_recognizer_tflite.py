@@ -28,8 +28,8 @@ from tests.support.examples import heavy
 UNTIED = "w8a8"
 WITH_CTC = tiny.ENCODER_ALONE
 RECIPES = [
-    *("w4a8", UNTIED, "float", "w4a8sym", WITH_CTC, "w2a8", tiny.TWO_FOUR_EIGHT),
-    *heavy("w4a4sym", "w4"),
+    *("w4a8", UNTIED, "float", WITH_CTC, tiny.TWO_FOUR_EIGHT),
+    *heavy("w2a8", "w4a8sym", "w4a4sym", "w4"),
 ]
 TABLE = "predictor/embedding/embeddings"
 
@@ -103,7 +103,7 @@ def test_words_have_the_times_and_confidence_of_the_model(exported, recipe):
     assert words
 
 
-@pytest.mark.parametrize("recipe", ["w2a8", "w4a8", "w8a8", *heavy("w4a4sym", "w4")])
+@pytest.mark.parametrize("recipe", ["w4a8", "w8a8", *heavy("w2a8", "w4a4sym", "w4")])
 def test_integers_are_those_of_the_checkpoint(exported, recipe):
     model, path = exported(recipe)
     bits = model.config.recipe.rules[0][1].weight_bits

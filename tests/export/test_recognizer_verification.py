@@ -63,13 +63,13 @@ def fixed():
 
 
 KINDS = [
-    (cascade, {QC4W}),
     # Its rows are unsigned on some CPUs.
     ("w2a8", {"QC2W"}),
     *(
         pytest.param(kind, kernels, marks=pytest.mark.heavy)
         for kind, kernels in [
             ("w4a8", {QC4W}),
+            (cascade, {QC4W}),
             ("float", set()),
             ("w8a8", {QC8W}),
             ("w4a8sym", {"FULLY_CONNECTED"}),

@@ -33,7 +33,7 @@ def test_8_bits_do_less_harm_than_4(suggestion, model):
         assert four.nbytes < eight.nbytes < exact.nbytes
 
 
-@pytest.mark.usefixtures("eagerly")
+@pytest.mark.heavy
 def test_2_bits_where_they_do_little_harm(model):
     two = QuantConfig.from_name("w2c_a8d")
     found = suggest(model, [batch(2)], [two, *CONFIGS], tolerance=0.2)

@@ -85,7 +85,7 @@ def in_floats():
 
 
 @pytest.mark.parametrize(
-    ("parts", "mode"), [(2, "graph"), (4, "xla"), *heavy((4, "graph"), (2, "xla"))]
+    ("parts", "mode"), [(2, "graph"), *heavy((4, "xla"), (4, "graph"), (2, "xla"))]
 )
 def test_parts_are_the_batch(in_floats, parts, mode):
     found = gradients(still("float"), accumulate=parts, mode=mode)

@@ -168,6 +168,8 @@ for name in ("auto", "mirrored"):
             average=1,
             warmup=0,
             learning_rate=float(sys.argv[2]),
+            # Slow to compile, and trained with elsewhere.
+            xla=False,
         ),
         tokenizer=tiny.TOKENIZER,
         train=normalized(read_corpus(manifest, "train")),
@@ -177,7 +179,6 @@ for name in ("auto", "mirrored"):
     )
     (batch,) = trainer._batches.take(1)
     print(sorted(batch["index"].numpy().tolist()))
-    # What XLA would make of the one step is slow to compile, and trained with elsewhere.
     tf.config.run_functions_eagerly(name == "auto")
     evaluation = trainer.train()
     print(name, evaluation and evaluation.errors.words)
