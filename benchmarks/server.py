@@ -260,7 +260,7 @@ class BadClients:
     def _repeat(self, kind: Callable[[], None]) -> None:
         while not self._stopped.is_set():
             # Dropped, as they may be.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, httpx.HTTPError):
                 kind()
             self.done[kind.__name__] = self.done.get(kind.__name__, 0) + 1
             time.sleep(0.2)
