@@ -20,6 +20,7 @@ processes of their own, on the CPUs that the server leaves (--server_cpus).
 import asyncio
 import contextlib
 import dataclasses
+import io
 import json
 import logging
 import os
@@ -39,6 +40,8 @@ from absl import app, flags
 from websockets.asyncio.client import connect
 
 from int4_conformer.audio import audio_files
+from int4_conformer.audio.audio_files import AudioFile
+from int4_conformer.lite.recognizer import Recognizer
 
 _MODEL = flags.DEFINE_string("model", None, "The .tflite file.", required=True)
 _CLIPS = flags.DEFINE_string("clips", None, "JSON-lines manifest of speech.", required=True)
@@ -257,7 +260,7 @@ class BadClients:
     def _repeat(self, kind: Callable[[], None]) -> None:
         while not self._stopped.is_set():
             # Dropped, as they may be.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, httpx.HTTPError):
                 kind()
             self.done[kind.__name__] = self.done.get(kind.__name__, 0) + 1
             time.sleep(0.2)
@@ -364,6 +367,25 @@ def ended(server: Server, given: list[Clip], expected: list[str]) -> str:
     return f"{said}; {after} answered after SIGTERM; exit status {status} after {gone:.1f} s"
 
 
+def alone(given: list[Clip]) -> tuple[float, float]:
+    """Seconds of audio a second by one recogniser without a server: of files, and of streams."""
+    recognizer = Recognizer(_MODEL.value)
+    # The first call makes kernels.
+    recognizer.recognize(np.frombuffer(given[0].pcm, np.int16))
+    begun = time.perf_counter()
+    for clip in given:
+        file = AudioFile(io.BytesIO(clip.content), "clip", by_name=False)
+        recognizer.recognize(np.concatenate(list(file.blocks())))
+    files = time.perf_counter() - begun
+    begun = time.perf_counter()
+    for clip in given:
+        pcm = np.frombuffer(clip.pcm, np.int16)
+        for _ in recognizer.listen(pcm[i : i + _CHUNK] for i in range(0, len(pcm), _CHUNK)):
+            pass
+    seconds = sum(clip.seconds for clip in given)
+    return seconds / files, seconds / (time.perf_counter() - begun)
+
+
 def recogniser_megabytes() -> list[tuple[int, float]]:
     """Resident memory of servers of 1, 2 and 4 recognisers, before any request."""
     found = []
@@ -385,6 +407,12 @@ def main(_: list[str]) -> None:
         print(f"{head}\n|---|---|---|---|---|---|---|---|")
         print(files.row("1 file after the other", sum(files.seconds)))
         print(streams.row("1 stream after the other", streams.audio))
+        if "serial" in parts:
+            by_files, by_streams = alone(given)
+            print(
+                f"\nOne recogniser without a server, on one CPU: {by_files:.0f} s of audio a "
+                f"second of files, {by_streams:.0f} of streams.\n"
+            )
         for part in ("load", "bad"):
             if part not in parts:
                 continue

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import os
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -33,7 +36,7 @@ class RecognizerPool:
         self._idle: asyncio.Queue[Recognizer] = asyncio.Queue()
         for recognizer in recognizers:
             self._idle.put_nowait(recognizer)
-        self._file_threads = ThreadPoolExecutor(len(recognizers), "file")
+        self._file_threads = ThreadPoolExecutor(len(recognizers), "file", _give_way)
         self._stream_threads = [ThreadPoolExecutor(1, "stream") for _ in recognizers]
         self._streams_of = [0] * len(recognizers)
         # Files that wait.
@@ -106,6 +109,13 @@ class StreamPlace:
     async def run(self, step: Callable[[], _Result]) -> _Result:
         """Runs a step when its turn comes."""
         return await _run(self._thread, step)
+
+
+def _give_way() -> None:
+    """Has this thread give way to those of streams, whose speakers wait for words."""
+    if sys.platform == "linux":
+        # There, threads have a niceness of their own.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.nice(0) + 5)
 
 
 async def _run(
