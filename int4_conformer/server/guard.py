@@ -1,6 +1,7 @@
 """What stands before the answers: who may ask, how much, for how long; and what is noted of it."""
 
 import asyncio
+import contextlib
 import hmac
 import time
 import uuid
@@ -31,6 +32,9 @@ _KNOWN = (
     "/v1/subtitles/vtt",
     "/metrics",
 )
+# Of the body of a request that is refused.
+_DISCARD_BYTES = 1 << 20
+_DISCARD_SECONDS = 1.0
 
 
 class Guard:
@@ -184,7 +188,21 @@ async def _refuse(refusal: RefusedError, scope: Scope, receive: Receive, send: S
     if scope["type"] == "websocket":
         # Its head is read before it can be answered.
         await receive()
+    else:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(_discard(receive), _DISCARD_SECONDS)
     await response(scope, receive, send)
+
+
+async def _discard(receive: Receive) -> None:
+    """Reads a body that is not too large: clients that are answered while they send, after which
+    uvicorn closes their connection, may see it closed and no answer."""
+    count = 0
+    while count < _DISCARD_BYTES:
+        message = await receive()
+        count += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 def _too_large(service: Service) -> RefusedError:
