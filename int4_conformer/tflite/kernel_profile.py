@@ -41,6 +41,9 @@ class Profile:
     # How often each kernel ran, by the index of the subgraph that it ran for: names of XNNPACK's
     # operators, and of the file's operators that LiteRT's builtin kernels computed.
     kernels: dict[int, collections.Counter[str]]
+    # Microseconds that each took, all runs of it together, by the same names; those of a loop have
+    # what its body took.
+    microseconds: dict[int, collections.Counter[str]]
 
 
 def profile(
@@ -179,7 +182,8 @@ class _Run:
             name: _values(buffer, type_)
             for name, buffer, type_ in zip(names, targets, types, strict=True)
         }
-        return Profile(outputs=outputs, kernels=_kernels(profiler))
+        kernels, microseconds = _kernels(profiler)
+        return Profile(outputs=outputs, kernels=kernels, microseconds=microseconds)
 
     def _made(self, kind: str, *arguments: Any, create: str = "") -> ctypes.c_void_p:
         """A new object, which is destroyed at the end."""
@@ -206,16 +210,20 @@ class _Run:
         return buffers
 
 
-def _kernels(profiler: ctypes.c_void_p) -> dict[int, collections.Counter[str]]:
+def _kernels(
+    profiler: ctypes.c_void_p,
+) -> tuple[dict[int, collections.Counter[str]], dict[int, collections.Counter[str]]]:
+    """How often each kernel ran, and the microseconds that it took."""
     count = ctypes.c_int()
     _call("GetNumProfilerEvents", profiler, ctypes.byref(count))
     events = (_Event * count.value)()
     _call("GetProfilerEvents", profiler, count, events)
-    kernels = collections.defaultdict(collections.Counter)
+    kernels, microseconds = (collections.defaultdict(collections.Counter) for _ in range(2))
     for event in events:
         if event.type in (_OPERATOR_INVOKED, _DELEGATE_OPERATOR_INVOKED):
             kernels[event.subgraph][event.tag.decode()] += 1
-    return dict(kernels)
+            microseconds[event.subgraph][event.tag.decode()] += event.elapsed_us
+    return dict(kernels), dict(microseconds)
 
 
 def _call(name: str, *arguments: Any) -> None:

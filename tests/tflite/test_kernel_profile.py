@@ -86,8 +86,11 @@ def test_without_xnnpack_they_are_not():
 def test_float_activations_have_no_integer_matmul(scheme, kernel):
     content, inputs = dense(scheme)
     assert integer_matmuls(flatbuffer.load(content)) == {}
-    (kernels,) = profile(content, NAME, inputs).kernels.values()
+    found = profile(content, NAME, inputs)
+    ((kernels,), (microseconds,)) = found.kernels.values(), found.microseconds.values()
     assert kernels[kernel] == 1
+    assert microseconds.keys() == kernels.keys()
+    assert 0 <= min(microseconds.values()) <= max(microseconds.values()) < 1e6
 
 
 def test_the_body_of_a_loop():
