@@ -14,8 +14,9 @@ RECIPES = {"float32": "float", "w4a8": "w4a8", "w2a8": "w2a8"}
 PTQ = {"int8 PTQ": "dynamic_wi8_afp32", "int4 PTQ": "dynamic_wi4_afp32"}
 ONNX = "ONNX int8"
 KINDS = ("float32", *PTQ, "w4a8", "w2a8", ONNX)
-# Frames of features of a whole utterance of 10 s.
-_FEATURES = 1000
+# Of a whole utterance, and of a frame of features.
+_SECONDS = 10
+_HOP = 160
 _VOCABULARY = 1024
 
 
@@ -94,7 +95,10 @@ def _onnx(model, case: str, path: Path) -> None:
                 x = encoder(x)
             return x
 
-        signature = [tf.TensorSpec([1, _FEATURES, mel_bins], tf.float32)]
+        # Whole chunks, as the runtime pads an utterance.
+        block = model.config.block_samples
+        features = -(-16000 * _SECONDS // block) * block // _HOP
+        signature = [tf.TensorSpec([1, features, mel_bins], tf.float32)]
     else:
         # Of two passes the first one: the second comes later, in longer segments.
         encoder = encoders[0]
