@@ -18,8 +18,12 @@ DEFAULT = Path.home() / ".cache" / "int4_conformer" / "litertjs"
 
 # SHA-512 of each package's archive, as npm's registry has it.
 _SHA512 = {
-    "core": "PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
-    "wasm-utils": "4fJiw6tBQnIs+0jH/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ==",
+    "core": (
+        "PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ=="
+    ),
+    "wasm-utils": (
+        "4fJiw6tBQnIs+0jH/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ=="
+    ),
 }
 # What a page loads, and what says whose it is. The two builds of the runtime are for browsers with
 # and without relaxed SIMD; those with threads and with JSPI are left out.
@@ -61,9 +65,7 @@ def _content(folder: Path, name: str) -> bytes:
     path = _archive(folder, name)
     if path.exists():
         content = path.read_bytes()
-        _require_pinned(
-            content, name, f"{path} is not the one that is pinned; remove it, and try again"
-        )
+        _require_pinned(content, name, f"{path} is not the one that is pinned; remove it")
         return content
     url = f"https://registry.npmjs.org/@litertjs/{name}/-/{name}-{VERSION}.tgz"
     try:
@@ -78,9 +80,7 @@ def _content(folder: Path, name: str) -> bytes:
             f"{url} cannot be fetched ({reason}); try again with a network, or put that file into "
             f"{folder}."
         ) from error
-    _require_pinned(
-        content, name, f"{url} gave another file than the one that is pinned; nothing was kept"
-    )
+    _require_pinned(content, name, f"{url} gave another file than the pinned one; see to that")
     write_beside(path, content)
     return content
 
@@ -91,4 +91,4 @@ def _archive(folder: Path, name: str) -> Path:
 
 def _require_pinned(content: bytes, name: str, otherwise: str) -> None:
     if base64.b64encode(hashlib.sha512(content).digest()).decode() != _SHA512[name]:
-        raise UserError(f"{otherwise}.")
+        raise UserError(f"{otherwise}, and try again.")
