@@ -33,7 +33,7 @@ function entryOf(content) {
   const file = new FlatBuffer(content);
   const model = file.root();
   for (const metadata of file.tables(model, MODEL.metadata)) {
-    if (file.text(metadata, METADATA.name) !== NAME) continue;
+    if (!file.holds(metadata, METADATA.name, NAME)) continue;
     const buffer = file.tables(model, MODEL.buffers)[file.number(metadata, METADATA.buffer)];
     // Large files hold what is long behind the tables.
     const offset = file.long(buffer, BUFFER.offset);
@@ -74,8 +74,11 @@ class FlatBuffer {
     return this.#content.subarray(vector + 4, vector + 4 + this.#view.getUint32(vector, true));
   }
 
-  text(table, field) {
-    return new TextDecoder().decode(this.bytes(table, field));
+  // Whether a field is a text of ASCII.
+  holds(table, field, text) {
+    const bytes = this.bytes(table, field);
+    // In damaged files, there may be many that are as long as the file.
+    return bytes.length === text.length && new TextDecoder().decode(bytes) === text;
   }
 
   number(table, field) {
