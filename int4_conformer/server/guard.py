@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from int4_conformer.server import json_logs, refusals
+from int4_conformer.server import json_logs, page_files, refusals
 from int4_conformer.server.refusals import RefusedError
 from int4_conformer.server.service import Service
 
@@ -20,8 +20,7 @@ from int4_conformer.server.service import Service
 BEARER_PROTOCOL = "bearer."
 # What is asked of a server that may be ending, by whoever may ask.
 _HEALTH = ("/healthz", "/readyz")
-# The page and its parts, which hold no secret.
-_OPEN = ("/", "/page.css", "/page.js", *_HEALTH)
+_OPEN = (*page_files.PATHS, *_HEALTH)
 _MODELS = "/v1/models"
 # Other paths, by which requests are counted.
 _KNOWN = (

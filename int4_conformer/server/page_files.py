@@ -11,8 +11,13 @@ from starlette.routing import Route
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    **{
+        f"/{name}": (name, "text/javascript; charset=utf-8")
+        for name in ("page.js", "microphone.js", "recognizer.js")
+    },
 }
+# They hold no secret.
+PATHS = tuple(_FILES)
 # It loads nothing from elsewhere, asks no one else, and stands in no frame.
 _HEADERS = {
     "Content-Security-Policy": (

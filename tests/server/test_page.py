@@ -12,6 +12,7 @@ import soundfile
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.subtitles import Subtitles
 from int4_conformer.lite.words import Word
+from int4_conformer.server import page_files
 from int4_conformer.server.service import Access
 from tests.support import browser, servers
 
@@ -209,7 +210,7 @@ def test_a_token_is_asked_for(tab):
 
 def test_nothing_may_be_loaded_from_elsewhere(served):
     with served.client() as client:
-        for path in ("/", "/page.css", "/page.js"):
+        for path in page_files.PATHS:
             answer = client.get(path)
             assert not re.search(r"https?://", answer.text.replace("pages of https://", ""))
             policy = answer.headers["content-security-policy"]
