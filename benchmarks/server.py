@@ -95,9 +95,9 @@ class Server:
         command += ["--name=model", f"--workers={_WORKERS.value}", "--queue=500", *arguments]
         if _SERVER_CPUS.value:
             command = ["taskset", "-c", ",".join(_SERVER_CPUS.value), *command]
-        self.log = Path(f"/tmp/int4_conformer_server_{os.getpid()}.log")
-        with self.log.open("w") as log:
-            self.popen = subprocess.Popen(command, stdout=log, stderr=subprocess.PIPE, text=True)
+        self.popen = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         for line in self.popen.stderr:
             if " at http" in line:
                 self.url = line.split(" at ")[1].split(";")[0]

@@ -32,6 +32,28 @@ class _Timer:
             self._handle = None
 
 
+class _TakenInTime:
+    """Of a protocol of uvicorn's: what is sent has to be taken within so many seconds."""
+
+    taken_seconds: float
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self._taken = _Timer(self.taken_seconds, transport.abort)
+        super().connection_made(transport)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._taken.start()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken.stop()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._taken.stop()
+        super().connection_lost(error)
+
+
 def http_protocol(limits: Limits) -> type[asyncio.Protocol]:
     """uvicorn's protocol of HTTP/1.1, within limits.
 
@@ -39,10 +61,11 @@ def http_protocol(limits: Limits) -> type[asyncio.Protocol]:
     is closed. One that is too many is told so.
     """
 
-    class Connection(H11Protocol):
+    class Connection(_TakenInTime, H11Protocol):
+        taken_seconds = limits.read_seconds
+
         def connection_made(self, transport: asyncio.Transport) -> None:
             self._head = _Timer(limits.read_seconds, transport.abort)
-            self._taken = _Timer(limits.read_seconds, transport.abort)
             super().connection_made(transport)
             if len(self.connections) > limits.connections:
                 transport.write(_TOO_MANY)
@@ -69,17 +92,8 @@ def http_protocol(limits: Limits) -> type[asyncio.Protocol]:
                 self.transport.write(_NO_HTTP)
             self.transport.close()
 
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._taken.start()
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            self._taken.stop()
-
         def connection_lost(self, error: Exception | None) -> None:
             self._head.stop()
-            self._taken.stop()
             super().connection_lost(error)
 
     return Connection
@@ -88,22 +102,8 @@ def http_protocol(limits: Limits) -> type[asyncio.Protocol]:
 def websocket_protocol(limits: Limits) -> type[asyncio.Protocol]:
     """uvicorn's protocol of WebSockets; words have to be taken in time."""
 
-    class Connection(WebSocketsSansIOProtocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            self._taken = _Timer(limits.read_seconds, transport.abort)
-            super().connection_made(transport)
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._taken.start()
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            self._taken.stop()
-
-        def connection_lost(self, error: Exception | None) -> None:
-            self._taken.stop()
-            super().connection_lost(error)
+    class Connection(_TakenInTime, WebSocketsSansIOProtocol):
+        taken_seconds = limits.read_seconds
 
     return Connection
 

@@ -98,3 +98,18 @@ def kill_at(process, output, shards):
             return
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def kill_and_run_again(command, output, texts, failed):
+    """What the second run says, and how many recordings the first one was done with; both runs
+    together have each of them once."""
+    kill_at(start(*command), output, shards=5)
+    before = rows(output)
+    assert 0 < len(before) < len(texts)
+    process = start(*command)
+    _, told = process.communicate()
+    assert process.returncode == 0, told
+    require_each_once(output, texts)
+    assert json.loads((output / "summary.json").read_text())["failed"] == failed
+    assert not list(output.glob("*.partial"))
+    return told, len(before)

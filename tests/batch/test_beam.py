@@ -1,6 +1,5 @@
 """The pipeline of Apache Beam, where that is installed: `make test-beam` installs it."""
 
-import json
 import shlex
 import shutil
 from pathlib import Path
@@ -103,15 +102,7 @@ def test_the_program_killed_on_two_workers_and_run_again(tmp_path):
         *(PROGRAM, kit.MODEL, f"{tmp_path}/audio/*.flac", f"--output={output}"),
         *("--shard_minutes=0.05", "--", "--direct_num_workers=2"),
     )
-    kit.kill_at(kit.start(*command), output, shards=5)
-    before = kit.rows(output)
-    assert 0 < len(before) < len(texts)
-    process = kit.start(*command)
-    _, told = process.communicate()
-    assert process.returncode == 0, told
-    kit.require_each_once(output, texts)
-    assert json.loads((output / "summary.json").read_text())["failed"] == 4
-    assert not list(output.glob("*.partial"))
+    kit.kill_and_run_again(command, output, texts, failed=4)
     # What it writes is what the command without Beam goes on with.
     process = kit.start(
         *("-m", "int4_conformer.cli.transcribe_many", kit.MODEL, tmp_path / "audio"),

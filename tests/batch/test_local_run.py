@@ -209,16 +209,8 @@ def test_killed_and_run_again(tmp_path):
         *("-m", "int4_conformer.cli.transcribe_many", kit.MODEL, tmp_path / "audio"),
         *(f"--output={output}", "--workers=2", "--shard_minutes=0.05"),
     )
-    kit.kill_at(kit.start(*command), output, shards=5)
-    before = kit.rows(output)
-    assert 0 < len(before) < len(texts)
-    process = kit.start(*command)
-    _, told = process.communicate()
-    assert process.returncode == 0, told
-    assert f"{len(before)} of 300 were done before." in told
-    kit.require_each_once(output, texts)
-    assert json.loads((output / "summary.json").read_text())["failed"] == 3
-    assert not list(output.glob("*.partial"))
+    told, before = kit.kill_and_run_again(command, output, texts, failed=3)
+    assert f"{before} of 300 were done before." in told
 
 
 def test_stopped_and_run_again(tmp_path):
