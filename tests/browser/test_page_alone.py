@@ -6,11 +6,11 @@ import functools
 import hashlib
 import http.server
 import io
+import json
 import re
 import threading
 import urllib.error
 import urllib.request
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -67,25 +67,15 @@ def speech(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tab(speech, tmp_path_factory):
     """Of a browser whose microphone hears the recording, over and over."""
-    fake = (
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={speech}",
-    )
-    with browser.chromium(tmp_path_factory.mktemp("chromium"), *fake) as tab:
+    with browser.hearing(speech, tmp_path_factory.mktemp("chromium")) as tab:
         yield tab
 
 
 @pytest.fixture
 def page(url, tab):
     """The page, loaded; whatever it does, it asks no other host and breaks no policy."""
-    tab.errors.clear()
-    tab.urls.clear()
-    tab.open(url)
-    yield tab
-    assert not [error for error in tab.errors if not LOGS.search(error)]
-    hosts = {urlsplit(asked).netloc for asked in tab.urls if urlsplit(asked).scheme != "data"}
-    assert hosts == {urlsplit(url).netloc}
+    with browser.loaded(tab, url, lambda error: not LOGS.search(error)) as tab:
+        yield tab
 
 
 def heard(page, path):
@@ -123,8 +113,14 @@ def test_words_are_those_of_a_stream(page, speech, cascade_exports):
 
 def test_words_come_while_they_are_spoken(page):
     page.run("document.querySelector('#microphone').click()")
-    page.wait("document.querySelectorAll('#partial .word').length > 1", 20)
-    assert page.run(BUSY)
+    # How many words they are when, depends on how the browser cuts what its microphone hears: words
+    # of this model's weights seldom end.
+    said = ""
+    for _ in range(4):
+        page.wait(f"document.querySelector('#partial').textContent !== {json.dumps(said)}", 20)
+        said = page.run("document.querySelector('#partial').textContent")
+        assert page.run("document.querySelectorAll('#partial .word').length") > 0
+        assert page.run(BUSY)
     page.run("document.querySelector('#microphone').click()")
     page.wait(f"!({BUSY})")
     assert page.run("document.querySelectorAll('#lines .word').length") > 0

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -49,25 +48,14 @@ def expected(recording):
 @pytest.fixture(scope="module")
 def tab(recording, tmp_path_factory):
     """Of a browser whose microphone hears the recording."""
-    fake = (
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={recording}%noloop",
-    )
-    with browser.chromium(tmp_path_factory.mktemp("chromium"), *fake) as tab:
+    with browser.hearing(f"{recording}%noloop", tmp_path_factory.mktemp("chromium")) as tab:
         yield tab
 
 
 @pytest.fixture
 def page(served, tab):
-    """The page, loaded; whatever it does, it logs no error and asks no other host."""
-    tab.errors.clear()
-    tab.urls.clear()
-    tab.open(served.url)
-    yield tab
-    assert not tab.errors
-    hosts = {urlsplit(url).netloc for url in tab.urls if urlsplit(url).scheme != "data"}
-    assert hosts - {""} == {urlsplit(served.url).netloc}
+    with browser.loaded(tab, served.url, own={""}) as tab:
+        yield tab
 
 
 def drop(page, path):

@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.sync.client import connect
@@ -121,6 +122,37 @@ def chromium(folder, *flags):
         process.wait()
         # Its children write until they have ended.
         time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def hearing(recording, folder):
+    """Likewise, of a browser whose microphone hears a recording."""
+    fake = (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={recording}",
+    )
+    with chromium(folder, *fake) as tab:
+        yield tab
+
+
+@contextlib.contextmanager
+def loaded(tab, url, is_fault=lambda error: True, own=frozenset()):
+    """The page at a URL; whatever it does meanwhile, it logs no fault and asks no other host.
+
+    Args:
+        tab: of a browser.
+        url: of the page.
+        is_fault: whether what is logged is one.
+        own: names of hosts that are no hosts, such as "" of what the page made itself.
+    """
+    tab.errors.clear()
+    tab.urls.clear()
+    tab.open(url)
+    yield tab
+    assert not [error for error in tab.errors if is_fault(error)]
+    hosts = {urlsplit(asked).netloc for asked in tab.urls if urlsplit(asked).scheme != "data"}
+    assert hosts - own == {urlsplit(url).netloc}
 
 
 def _pages(port):
