@@ -96,6 +96,26 @@ def found(entry: Entry, report: CorpusReport, beside: str) -> Utterance | None:
     )
 
 
+def all_found(
+    entries: Iterable[Entry], report: CorpusReport, beside: str, what: str
+) -> list[Utterance]:
+    """The utterances of entries, but for those that `found` has not.
+
+    Args:
+        entries: what the corpus says.
+        report: as of `found`.
+        beside: as of `found`.
+        what: one of the corpus, for the user, such as "line of a.jsonl".
+
+    Raises:
+        UserError: there are none; or one cannot be used, and the report stops.
+    """
+    utterances = [u for entry in entries if (u := found(entry, report, beside))]
+    if not utterances:
+        raise UserError(f"No {what} can be used. {report.first()}")
+    return utterances
+
+
 def _seconds(entry: Entry) -> float:
     if entry.contents is None:
         return audio_files.duration(entry.audio)

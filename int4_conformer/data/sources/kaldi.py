@@ -15,7 +15,7 @@ from int4_conformer.data.sources.entry import (
     MISSING_AUDIO,
     MISSING_TEXT,
     Entry,
-    found,
+    all_found,
     require_split,
     split_in,
     text_lines,
@@ -71,16 +71,13 @@ def read_kaldi(
         names = [split_in(root.name)]
     if split is not None:
         require_split(split, names, root)
-    utterances = [
-        utterance
+    entries = (
+        entry
         for name, folder in zip(names, folders, strict=True)
         if split in (None, name)
         for entry in _entries(folder, name, report, allow_commands)
-        if (utterance := found(entry, report, "the folder or those above it"))
-    ]
-    if not utterances:
-        raise UserError(f"No utterance of {root} can be used. {report.first()}")
-    return utterances
+    )
+    return all_found(entries, report, "the folder or those above it", f"utterance of {root}")
 
 
 def _entries(

@@ -16,7 +16,7 @@ from int4_conformer.data.sources.entry import (
     MALFORMED,
     MISSING_TEXT,
     Entry,
-    found,
+    all_found,
     require_split,
     split_in,
     text_lines,
@@ -71,16 +71,13 @@ def read_lhotse(
     names = [split_in(file.name) for file in files]
     if split is not None:
         require_split(split, names, path)
-    utterances = [
-        utterance
+    entries = (
+        entry
         for name, file in zip(names, files, strict=True)
         if split in (None, name)
         for entry in _entries(file, name, report, allow_commands)
-        if (utterance := found(entry, report, "the file of cuts"))
-    ]
-    if not utterances:
-        raise UserError(f"No cut of {path} can be used. {report.first()}")
-    return utterances
+    )
+    return all_found(entries, report, "the file of cuts", f"cut of {path}")
 
 
 def _entries(path: Path, split: str, report: CorpusReport, allow_commands: bool) -> Iterator[Entry]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from int4_conformer.data.corpus_report import CorpusReport
-from int4_conformer.data.sources.entry import MALFORMED, Entry, found, lines_of, require_split
+from int4_conformer.data.sources.entry import MALFORMED, Entry, all_found, lines_of, require_split
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 
@@ -58,10 +58,7 @@ def read_manifest(
         require_split(split, (entry["split"] for entry in entries), path)
         entries = [entry for entry in entries if entry["split"] == split]
     entries = (_entry(given, path) for given in entries)
-    utterances = [u for entry in entries if (u := found(entry, report, "the manifest"))]
-    if not utterances:
-        raise UserError(f"No line of {path} can be used. {report.first()}")
-    return utterances
+    return all_found(entries, report, "the manifest", f"line of {path}")
 
 
 _TYPES = {

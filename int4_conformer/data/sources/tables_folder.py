@@ -7,7 +7,7 @@ from pathlib import Path
 
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.delimited_table import delimited_columns, delimited_entries
-from int4_conformer.data.sources.entry import Entry, found, require_split, split_in
+from int4_conformer.data.sources.entry import Entry, all_found, require_split, split_in
 from int4_conformer.data.sources.parquet_table import parquet_columns, parquet_entries
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
@@ -68,10 +68,7 @@ def read_tables(
     if split is not None and entries:
         require_split(split, (entry.split for entry in entries), path)
         entries = [entry for entry in entries if entry.split == split]
-    utterances = [u for entry in entries if (u := found(entry, report, "the table"))]
-    if not utterances:
-        raise UserError(f"No row of {path} can be used. {report.first()}")
-    return utterances
+    return all_found(entries, report, "the table", f"row of {path}")
 
 
 def _of_folder(root: Path, split: str | None, report: CorpusReport) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ import numpy as np
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.shards import tfrecord
 from int4_conformer.data.sources.contents import Contents, wav_file
-from int4_conformer.data.sources.entry import MISSING_TEXT, Entry, found, require_split
+from int4_conformer.data.sources.entry import MISSING_TEXT, Entry, all_found, require_split
 from int4_conformer.data.sources.table_columns import Columns
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
@@ -74,16 +74,13 @@ def read_tfds(
     if split is not None:
         require_split(split, splits, name)
     columns = _columns(builder, name)
-    utterances = [
-        utterance
+    entries = (
+        entry
         for present in splits
         if split in (None, present)
         for entry in _entries(builder, present, name, columns, report)
-        if (utterance := found(entry, report, "the data set"))
-    ]
-    if not utterances:
-        raise UserError(f"No example of {name} can be used. {report.first()}")
-    return utterances
+    )
+    return all_found(entries, report, "the data set", f"example of {name}")
 
 
 def _columns(builder: "tensorflow_datasets.core.DatasetBuilder", name: str) -> Columns:
