@@ -16,16 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
+import random_models
 from absl import app, flags
 
-from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.models.presets import preset
-from int4_conformer.models.transducer import Transducer
-from int4_conformer.text.spelling import Spelling
-from int4_conformer.text.vocabulary import BLANK, Vocabulary
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("presets", ["tiny", "conformer_s", "conformer_m", "conformer_l"], "Presets.")
@@ -47,7 +43,6 @@ print(imported - start, time.perf_counter() - start)
 
 
 def main(_: list[str]) -> None:
-    vocabulary = Vocabulary(pieces=(BLANK, *(f"p{i}" for i in range(1, FLAGS.vocab_size))))
     samples = np.random.default_rng(0).normal(scale=0.1, size=int(16000 * FLAGS.seconds))
     samples = samples.astype(np.float32)
     first, second = FLAGS.recipes
@@ -60,7 +55,7 @@ def main(_: list[str]) -> None:
         for name in FLAGS.presets:
             files = [Path(folder) / f"{name}_{recipe}.tflite" for recipe in FLAGS.recipes]
             for recipe, file in zip(FLAGS.recipes, files, strict=True):
-                parameters = _export(name, recipe, vocabulary, file)
+                parameters = _export(name, recipe, file)
             recognizers = [Recognizer(file) for file in files]
             times = [_time(recognizers, samples) for _ in range(FLAGS.runs + 1)][1:]
             ratio = statistics.median(a / b for a, b in times)
@@ -76,14 +71,9 @@ def main(_: list[str]) -> None:
         print(f"\n{name}, cold process: import {imported:.2f} s, transcript {transcript:.2f} s")
 
 
-def _export(name: str, recipe: str, vocabulary: Vocabulary, file: Path) -> int:
-    keras.utils.set_random_seed(0)
-    model = Transducer(preset(name, vocab_size=vocabulary.size, recipe=recipe))
-    model.build()
-    bias = np.zeros(vocabulary.size, np.float32)
-    bias[0] = 100.0
-    model.joint.output_bias.assign(bias)
-    export_tflite(model, Spelling(vocabulary=vocabulary), file)
+def _export(name: str, recipe: str, file: Path) -> int:
+    model = random_models.transducer(preset(name, vocab_size=FLAGS.vocab_size, recipe=recipe))
+    random_models.export(model, file)
     return model.count_params()
 
 

@@ -189,25 +189,15 @@ def _random(folder: Path, name: str, streams: bool) -> Path:
     if path.exists():
         return path
     # Only here: measuring needs no TensorFlow.
-    import keras
+    import random_models
 
-    from int4_conformer.export.recognizer_tflite import export_tflite
     from int4_conformer.models.presets import preset
-    from int4_conformer.models.transducer import Transducer
-    from int4_conformer.text.spelling import Spelling
-    from int4_conformer.text.vocabulary import BLANK, Vocabulary
 
     config = preset(name, recipe="w4a8")
     if streams:
         encoder = dataclasses.replace(config.encoder, chunk=8, left_context=64)
         config = dataclasses.replace(config, encoder=encoder)
-    keras.utils.set_random_seed(0)
-    model = Transducer(config)
-    model.build()
-    # At most points of speech the blank is the best.
-    model.joint.output_bias.assign(100.0 * np.eye(1, config.vocab_size, dtype=np.float32)[0])
-    pieces = (BLANK, *(f"p{i}" for i in range(1, config.vocab_size)))
-    export_tflite(model, Spelling(vocabulary=Vocabulary(pieces=pieces)), path)
+    random_models.export(random_models.transducer(config), path)
     return path
 
 

@@ -35,40 +35,28 @@ def _make(preset: str, case: str, kind: str, path: Path) -> None:
     if kind in PTQ:
         _quantize(file_of(path.parent, preset, case, "float32"), PTQ[kind], path)
         return
-    model = _model(preset, case, "float" if kind == ONNX else RECIPES[kind])
+    # Only here: measuring needs no TensorFlow.
+    import random_models
+
+    model = random_models.transducer(
+        _config(preset, case, "float" if kind == ONNX else RECIPES[kind])
+    )
     if kind == ONNX:
         _onnx(model, case, path)
         return
-    from int4_conformer.export.recognizer_tflite import export_tflite
-    from int4_conformer.text.spelling import Spelling
-    from int4_conformer.text.vocabulary import BLANK, Vocabulary
-
-    vocabulary = Vocabulary(pieces=(BLANK, *(f"p{i}" for i in range(1, _VOCABULARY))))
     seconds = {} if case == WHOLE else {"segment_seconds": float(case)}
-    spelling = Spelling(vocabulary=vocabulary)
-    # Verified once in the tests; here it would be most of the time.
-    export_tflite(model, spelling, path, verifies=False, **seconds)
+    random_models.export(model, path, **seconds)
 
 
-def _model(preset: str, case: str, recipe: str):
-    import keras
-    import numpy as np
-
+def _config(preset: str, case: str, recipe: str):
     from int4_conformer.models import presets
-    from int4_conformer.models.transducer import Transducer
 
-    keras.utils.set_random_seed(0)
     config = presets.preset(preset, vocab_size=_VOCABULARY, recipe=recipe)
     if case != WHOLE and config.second_pass is None:
         chunk = round(float(case) / 0.04)
         encoder = dataclasses.replace(config.encoder, chunk=chunk, left_context=64)
         config = dataclasses.replace(config, encoder=encoder)
-    model = Transducer(config)
-    model.build()
-    # One blank a frame, as most frames of speech have it.
-    for joint in {id(decoder): decoder.joint for decoder in model.decoders}.values():
-        joint.output_bias.assign(100.0 * np.eye(_VOCABULARY, dtype=np.float32)[0])
-    return model
+    return config
 
 
 def _quantize(source: Path, recipe_name: str, path: Path) -> None:

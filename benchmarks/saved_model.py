@@ -18,15 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
+import random_models
 import tensorflow as tf
 from absl import app, flags
 from timing import milliseconds
 
 from int4_conformer.export.saved_model import export_saved_model
 from int4_conformer.models.presets import preset
-from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.graphemes import Graphemes
 
 FLAGS = flags.FLAGS
@@ -110,13 +109,8 @@ def _row(name: str, recipe: str, path: Path) -> int:
 
 def _export(name: str, recipe: str, path: Path) -> None:
     tokenizer = Graphemes()
-    keras.utils.set_random_seed(0)
-    model = Transducer(preset(name, vocab_size=tokenizer.vocabulary.size, recipe=recipe))
-    model.build()
-    bias = np.zeros(tokenizer.vocabulary.size, np.float32)
-    bias[0] = 100.0
-    model.joint.output_bias.assign(bias)
-    export_saved_model(model, tokenizer, path)
+    config = preset(name, vocab_size=tokenizer.vocabulary.size, recipe=recipe)
+    export_saved_model(random_models.transducer(config), tokenizer, path)
 
 
 def _print_speeds(folders: dict[str, Path]) -> None:
