@@ -1,6 +1,7 @@
 """Writing files, and reading those that a program was killed over."""
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,15 @@ def write_beside(path: str | os.PathLike, content: bytes) -> None:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise UserError(f"{path} cannot be written ({error.strerror}); check the path.") from error
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """The checksum of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def require_place(path: str | os.PathLike) -> None:

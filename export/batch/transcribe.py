@@ -20,7 +20,6 @@ from int4_conformer.batch.beam_files import BeamFiles
 from int4_conformer.batch.beam_transform import TranscribeShards, WriteSummary
 from int4_conformer.batch.job_folder import JobFolder
 from int4_conformer.batch.transcriber import Transcriber
-from int4_conformer.batch.worker_pool import available_cores
 from int4_conformer.cli import app
 from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.transcribe_many import (
@@ -29,6 +28,7 @@ from int4_conformer.cli.transcribe_many import (
     require_arguments,
     transcriber_config,
 )
+from int4_conformer.cores import available_cores
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.progress import waiting
 

@@ -12,7 +12,8 @@ from int4_conformer.batch.job_summary import JobSummary
 from int4_conformer.batch.shard_formats import Row, require_format
 from int4_conformer.batch.sharding import Shard
 from int4_conformer.batch.transcriber import TranscriberConfig
-from int4_conformer.batch.worker_pool import Task, WorkerPool, available_cores
+from int4_conformer.batch.worker_pool import Task, WorkerPool
+from int4_conformer.cores import available_cores
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.errors import UserError, require_at_least, require_positive
 from int4_conformer.files import require_folder_place

@@ -21,13 +21,6 @@ Task = tuple[Recording, ...]
 _AHEAD = 2
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class WorkerPool:
     """Workers that take tasks as they become free.
 

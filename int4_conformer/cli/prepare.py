@@ -13,6 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from int4_conformer.cli import app, corpora
+from int4_conformer.cores import available_cores
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.shards.preparation import Preparation
 from int4_conformer.data.shards.prepare_config import PrepareConfig
@@ -32,7 +33,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     app.define_fields(PrepareConfig, values)
     flags.DEFINE_integer(
         "processes",
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        available_cores(),
         "Processes that decode at a time.",
         lower_bound=1,
         flag_values=values,

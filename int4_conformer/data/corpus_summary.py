@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.recordings import Recordings
 from int4_conformer.text.normalize import normalize
 
@@ -54,7 +55,7 @@ class CorpusSummary:
     @classmethod
     def of(cls, recordings: Recordings) -> "CorpusSummary":
         """The summary of decoded recordings."""
-        seconds = recordings.lengths / 16000
+        seconds = recordings.lengths / SAMPLE_RATE
         texts = [normalize(utterance.text) for utterance in recordings]
         places: dict[str, list[int]] = {}
         for place, utterance in enumerate(recordings):

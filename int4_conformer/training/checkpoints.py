@@ -7,7 +7,6 @@ were such files are taken as TensorFlow recorded them.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.files import write_beside
+from int4_conformer.files import sha256_of, write_beside
 
 # Where a checkpoint is written before it takes its place.
 _PARTIAL = "partial"
@@ -58,7 +57,7 @@ class Checkpoints:
             partial.mkdir(parents=True)
             checkpoint.write(str(partial / name))
             files = sorted(file for file in partial.iterdir() if file.is_file())
-            digests = {file.name: _digest(file) for file in files}
+            digests = {file.name: sha256_of(file) for file in files}
             for file in files:
                 os.replace(file, self._folder / file.name)
             content = json.dumps({"sha256": digests, **facts})
@@ -96,7 +95,7 @@ class Checkpoints:
     def _is_whole(self, prefix: Path) -> bool:
         try:
             digests = json.loads(prefix.with_suffix(".json").read_text())["sha256"]
-            return all(_digest(self._folder / name) == seal for name, seal in digests.items())
+            return all(sha256_of(self._folder / name) == seal for name, seal in digests.items())
         except (OSError, ValueError, KeyError):
             return False
 
@@ -113,14 +112,6 @@ class Checkpoints:
 def step_of(prefix: Path) -> int:
     """The step of "step-12"."""
     return int(prefix.name.removeprefix("step-"))
-
-
-def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _reason(error: Exception) -> str:

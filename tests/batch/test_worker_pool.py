@@ -3,7 +3,8 @@ import pytest
 from int4_conformer.batch import worker_pool
 from int4_conformer.batch.audio_inputs import Recording
 from int4_conformer.batch.transcriber import TranscriberConfig
-from int4_conformer.batch.worker_pool import WorkerPool, available_cores
+from int4_conformer.batch.worker_pool import WorkerPool
+from int4_conformer.cores import available_cores
 from int4_conformer.errors import UserError
 from tests.batch import dying_worker, kit
 

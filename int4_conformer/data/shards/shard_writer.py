@@ -19,11 +19,11 @@ from int4_conformer.data.shards.prepare_config import PrepareConfig
 from int4_conformer.data.shards.tfrecord import HEAD, framed
 from int4_conformer.data.sources.contents import flac_file, wav_file
 from int4_conformer.data.sources.entry import UNREADABLE_AUDIO
-from int4_conformer.data.sources.prepared import index_path, sha256_of
+from int4_conformer.data.sources.prepared import index_path
 from int4_conformer.data.sources.synthetic import SyntheticUtterance
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
-from int4_conformer.files import write_beside
+from int4_conformer.files import sha256_of, write_beside
 
 _ENCODERS = {"flac": flac_file, "pcm": wav_file}
 

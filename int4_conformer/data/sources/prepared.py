@@ -18,7 +18,6 @@ from int4_conformer.errors import UserError
 SHARD_LIST = "prepared.json"
 LEFT_OUT = "left_out.jsonl"
 VERSION = 1
-_BLOCK = 1 << 20
 DAMAGED = "shards that are damaged"
 
 
@@ -52,15 +51,6 @@ class ShardAudio(Contents):
 def index_path(shard: Path) -> Path:
     """Where the index of a shard lies."""
     return shard.with_suffix(".json")
-
-
-def sha256_of(path: Path) -> str:
-    """The checksum of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_prepared(
