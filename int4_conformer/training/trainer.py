@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.data.batches import Bucket, batches, make_buckets
+from int4_conformer.data.buckets import Bucket, make_buckets
 from int4_conformer.data.corpus import Utterances
+from int4_conformer.data.input_pipeline import InputPipeline
 from int4_conformer.data.recordings import decoded
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
@@ -98,14 +99,8 @@ class Trainer:
             # Once, for buckets and batches.
             train = decoded(train)
             self.buckets = self._buckets(train, tokenizer)
-            self._batches = batches(
-                train,
-                tokenizer,
-                buckets=self.buckets,
-                training=True,
-                seed=config.seed,
-                start=steps_done,
-            )
+            pipeline = InputPipeline(train, tokenizer, self.buckets, config.input)
+            self._batches = pipeline.dataset(steps_done)
         with (
             waiting("creating the model"),
             strategy.scope(),
