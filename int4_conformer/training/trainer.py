@@ -99,8 +99,8 @@ class Trainer:
             # Once, for buckets and batches.
             train = decoded(train)
             self.buckets = self._buckets(train, tokenizer)
-            pipeline = InputPipeline(train, tokenizer, self.buckets, config.input)
-            self._batches = pipeline.dataset(steps_done)
+            self.input = InputPipeline(train, tokenizer, self.buckets, config.input)
+            self._batches = self.input.dataset(steps_done)
         with (
             waiting("creating the model"),
             strategy.scope(),
@@ -384,6 +384,7 @@ class Trainer:
             count=config.buckets,
             seconds_per_batch=config.batch_seconds,
             max_seconds=config.max_seconds,
+            slowest=config.slowest,
         )
         return [
             dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // parts) * parts)

@@ -29,7 +29,10 @@ _DEFAULTS = TrainingConfig().to_config()
 # Settings that a run may go on with others of.
 _FREE = {
     f"training.{name}"
-    for name in ("steps", "evaluate_every", "checkpoint_minutes", "log_every", "profile")
+    for name in (
+        *("steps", "evaluate_every", "checkpoint_minutes", "log_every", "profile"),
+        *("cache", "cache_folder"),
+    )
 }
 
 
