@@ -76,7 +76,8 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
     utterances = decoded(utterances)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
-    from int4_conformer.data.batches import batches, make_buckets
+    from int4_conformer.data.batches import evaluation_batches
+    from int4_conformer.data.buckets import make_buckets
 
     start_tensorflow()
     from int4_conformer.mixed_precision.suggestion import forward_passes, suggest
@@ -85,7 +86,7 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
 
     model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
     buckets = make_buckets(utterances, tokenizer, count=2, seconds_per_batch=_SECONDS_PER_BATCH)
-    data = list(batches(utterances, tokenizer, buckets=buckets, training=False))
+    data = list(evaluation_batches(utterances, tokenizer, buckets=buckets))
     with Progress(forward_passes(model, data, configs), "suggest") as progress:
         suggestion = suggest(
             model,

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from int4_conformer.data.input_config import InputConfig
 from int4_conformer.errors import (
     require_at_least,
     require_in,
@@ -20,9 +21,9 @@ Schedule = Literal["cosine", "linear", "constant", "transformer", "tri_stage"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingConfig(LossConfig):
-    """Settings of the training loop, those of the loss among them; each is a flag of
-    `int4-conformer train`."""
+class TrainingConfig(LossConfig, InputConfig):
+    """Settings of the training loop, those of the loss and of the input among them; each is a flag
+    of `int4-conformer train`."""
 
     steps: int = setting(10000, "Optimizer steps.")
     batch_seconds: float = setting(240.0, "Padded audio in a batch, in seconds, over all replicas.")
@@ -120,7 +121,6 @@ class TrainingConfig(LossConfig):
         "Whether XLA compiles the step. Without it, oneDNN multiplies where that is faster: on a "
         "CPU, for wide models with a backward pass in bfloat16.",
     )
-    seed: int = setting(0, "Seed of weights, order and masks.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -162,8 +162,16 @@ class TrainingConfig(LossConfig):
     @property
     def loss(self) -> LossConfig:
         """Those of the loss alone."""
-        names = [field.name for field in dataclasses.fields(LossConfig)]
-        return LossConfig(**{name: getattr(self, name) for name in names})
+        return self._part(LossConfig)
+
+    @property
+    def input(self) -> InputConfig:
+        """Those of the input alone."""
+        return self._part(InputConfig)
+
+    def _part(self, config: type) -> Any:
+        names = [field.name for field in dataclasses.fields(config)]
+        return config(**{name: getattr(self, name) for name in names})
 
     def to_config(self) -> dict[str, Any]:
         """The fields as JSON values."""

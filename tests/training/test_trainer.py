@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.buckets import make_buckets
 from int4_conformer.data.corpus import normalized, read_corpus
+from int4_conformer.data.input_pipeline import InputPipeline
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.losses import ctc_loss, rnnt_loss
 from int4_conformer.progress import Progress
@@ -59,7 +60,7 @@ def test_resuming_does_not_begin_with_the_same_utterances(trained, resumed):
     train = normalized(read_corpus(trained.manifest, "train"))
     tokenizer = Workdir(trained.workdir).load()[1]
     buckets = make_buckets(train, tokenizer, count=1, seconds_per_batch=1)
-    fresh = batches(train, tokenizer, buckets=buckets, training=True, seed=0)
+    fresh = InputPipeline(train, tokenizer, buckets).dataset()
     first, again = (
         [batch["index"].numpy().tolist() for batch in dataset.take(6)]
         for dataset in (fresh, resumed._batches)
@@ -139,8 +140,6 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 import dataclasses
-from int4_conformer.data.batches import batches
-from int4_conformer.data.batches import make_buckets
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.corpus import normalized
 from int4_conformer.training.training_config import TrainingConfig
