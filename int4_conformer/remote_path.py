@@ -1,4 +1,4 @@
-"""Paths of files in the cloud, such as gs://bucket/run, with the methods that `pathlib.Path` has."""
+"""Paths of files in the cloud, such as gs://bucket/run, as `pathlib.Path` has them."""
 
 import contextlib
 import errno

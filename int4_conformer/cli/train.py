@@ -30,8 +30,8 @@ from int4_conformer.models.model_config import JointConfig
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
 from int4_conformer.progress import waiting
-from int4_conformer.remote_path import is_remote
 from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.remote_path import is_remote
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.wordpieces import Wordpieces

@@ -20,7 +20,8 @@ def sum_over_parts(
     For a loss that is a sum over rows they are those of the batch as a whole.
 
     Args:
-        function: given a part and its number, int32 [], returns its loss, float32 [], and gradients.
+        function: given a part and its number, int32 [], returns its loss, float32 [], and
+            gradients.
         batch: tensors [rows, ...].
         parts: how many.
         shapes: of the gradients.

@@ -127,8 +127,6 @@ def replica_batches(
             # A replica's batch is an element.
             dataset = dataset.flat_map(parts)
         # Otherwise the workers would ask one another before each step whether all have a batch.
-        return dataset.apply(
-            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        )
+        return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     return iter(strategy.distribute_datasets_from_function(of_machine))

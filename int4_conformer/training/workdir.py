@@ -18,8 +18,8 @@ from int4_conformer.files import append_json_line, json_lines, write_beside, wri
 from int4_conformer.layers.paths import by_path
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.remote_path import AnyPath, is_remote, path_of
+from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.training.checkpoints import Checkpoints, step_of
 from int4_conformer.training.run_folder import CONFIG, read_run_config
 from int4_conformer.training.training_config import TrainingConfig
@@ -166,8 +166,8 @@ class Workdir:
         """
         if self._claim is not None and self._holder() != self._claim:
             raise UserError(
-                f"Another training has taken over {self.path} ({self._holder()}); this one ends, and "
-                "leaves it to that one. Give each a folder of its own."
+                f"Another training has taken over {self.path} ({self._holder()}); this one ends. "
+                "Give each a folder of its own."
             )
         keep = 2 if kind == "last" else 1
         return Checkpoints(self.path / "checkpoints" / kind, keep=keep, writes=self.writes)
