@@ -6,7 +6,9 @@ from absl import flags
 
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import ON_ERROR, CorpusReport, OnError
+from int4_conformer.data.input_config import InputConfig
 from int4_conformer.data.recordings import Recordings, decoded
+from int4_conformer.data.training_audio import training_audio
 from int4_conformer.progress import Progress
 
 
@@ -44,6 +46,25 @@ def decode(
     with Progress(len(utterances), title) as progress:
         return decoded(
             utterances, report, hold=hold, on_decoded=lambda done, _: progress.update(done)
+        )
+
+
+def training_recordings(
+    utterances: Utterances, report: CorpusReport, config: InputConfig
+) -> Recordings:
+    """The recordings of a corpus to train on, while a bar or lines show how far it is.
+
+    Raises:
+        UserError: as `training_audio`.
+    """
+    with Progress(len(utterances), "read") as progress:
+        return training_audio(
+            utterances,
+            report,
+            cache=config.cache,
+            folder=config.cache_folder,
+            tell=progress.line,
+            on_done=lambda done, _: progress.update(done),
         )
 
 

@@ -132,12 +132,13 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         )
     mapping = WeightMapping.load(values.init_mapping) if values.init_mapping else WeightMapping()
     train = trainable(
-        corpora.decode(train, report),
+        corpora.training_recordings(train, report, config),
         tokenizer,
         max_seconds=config.max_seconds,
         labels_per_second=SAMPLE_RATE
         / model_config.frame_samples
-        * model_config.max_symbols_per_frame,
+        * model_config.max_symbols_per_frame
+        / config.fastest,
         report=report,
     )
     if config.noise_share:
@@ -191,6 +192,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         summary.append(f"settings    {', '.join(changed)} (in brackets: {plain.name}'s)")
     print(*summary, sep="\n", flush=True)
     evaluation = trainer.train()
+    corpora.show(trainer.input.left_out)
     print(*_outcome(values.workdir, dev, evaluation), sep="\n")
 
 

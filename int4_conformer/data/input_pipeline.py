@@ -5,27 +5,37 @@ Which utterances make which batch follows from the seed and the number of the ba
 several pipelines that follow one plan each make their rows of it.
 """
 
+import concurrent.futures
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from int4_conformer.cores import available_cores
+from int4_conformer.data.augmentation.augmenter import Augmenter
 from int4_conformer.data.batch_plan import Planned, training_plan
-from int4_conformer.data.batches import Batch, LabelledRecordings, as_dataset, padded
-from int4_conformer.data.buckets import Bucket
+from int4_conformer.data.batches import Batch, LabelledRecordings, Row, as_dataset, padded
+from int4_conformer.data.buckets import Bucket, bucket_of, stretched
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.input_config import InputConfig
 from int4_conformer.data.recordings import INT16_SCALE
+from int4_conformer.data.sources.entry import UNREADABLE_AUDIO
 from int4_conformer.errors import UserError
 from int4_conformer.text.tokenizer import Tokenizer
+
+# Recordings that may turn out to be broken: so many, or else this share of those drawn.
+_FEW_BROKEN, _MOST_BROKEN = 10, 0.05
 
 
 class InputPipeline:
     """Makes the batches of a training (`data.batches` says what a batch is).
 
     Utterances are shuffled anew every epoch and repeated for ever; those that fit in no bucket are
-    left out. Each batch has the shape of the smallest bucket that its utterances fit.
+    left out. Each batch has the shape of the smallest bucket that its utterances fit, at the speed
+    that they are played at. A recording that cannot be decoded when it has its turn, or is not as
+    long as was known before, is silence without a word then.
 
     Args:
         utterances: the corpus; decoded here, and held in memory, unless it is `Recordings`.
@@ -61,6 +71,11 @@ class InputPipeline:
     ) -> None:
         self._corpus = LabelledRecordings(utterances, tokenizer, buckets, report)
         self._config = config or InputConfig()
+        self._augmenter = Augmenter(self._config, self._config.seed)
+        # Of an epoch; a bucket that fills slowly has utterances of earlier ones.
+        self._speeds = functools.lru_cache(maxsize=4)(self._drawn_speeds)
+        # Recordings that were left out when they were drawn.
+        self.left_out = CorpusReport("skip")
 
     @property
     def buckets(self) -> list[Bucket]:
@@ -70,7 +85,7 @@ class InputPipeline:
     def plan(self, start: int = 0) -> Iterator[Planned]:
         """Which bucket and utterances make each batch, from the batch of number `start` on."""
         rows = [bucket.batch_size for bucket in self.buckets]
-        return training_plan(lambda epoch: self._corpus.bucket_of, rows, self._config.seed, start)
+        return training_plan(self._buckets_in, rows, self._config.seed, start)
 
     def dataset(
         self, start: int = 0, context: tf.distribute.InputContext | None = None
@@ -97,12 +112,70 @@ class InputPipeline:
 
     def _batches(self, start: int, part: int, count: int) -> Iterator[Batch]:
         """Those rows of each batch that are a part of `count` equal ones."""
-        for planned in self.plan(start):
-            bucket = self.buckets[planned.bucket]
-            size = bucket.batch_size // count
-            places = planned.places[part * size : (part + 1) * size]
-            rows = (
-                (pcm / np.float32(INT16_SCALE), self._corpus.labels(place), place)
-                for place, pcm in zip(places, self._corpus.recordings.pcm(places), strict=True)
+        drawn = 0
+        # Decoding, resampling and Fourier transforms release the interpreter's lock.
+        with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
+            for planned in self.plan(start):
+                bucket = self.buckets[planned.bucket]
+                size = bucket.batch_size // count
+                rows = range(part * size, (part + 1) * size)
+                found = list(pool.map(functools.partial(self._row, planned), rows))
+                drawn += size
+                for _, error in found:
+                    if error is not None:
+                        self._leave_out(error, drawn)
+                yield padded(bucket, (row for row, _ in found), size)
+
+    def _row(self, planned: Planned, row: int) -> tuple[Row, UserError | None]:
+        """A row of the whole batch; silence, and why, where there is none."""
+        place, epoch = planned.places[row], int(planned.epochs[row])
+        bucket = self.buckets[planned.bucket]
+        try:
+            pcm = self._corpus.recordings.drawn(place)
+        except UserError as error:
+            return self._silence(place, bucket), error
+        samples = self._augmenter(
+            pcm / np.float32(INT16_SCALE),
+            speed=float(self._speeds(epoch)[place]),
+            batch=planned.number,
+            row=row,
+        )
+        if samples.size > bucket.samples:
+            where = self._corpus.recordings[place].where
+            return self._silence(place, bucket), UserError(
+                f"{where} is longer than its header says, and than its batch; encode it again."
             )
-            yield padded(bucket, rows, size)
+        return (samples, self._corpus.labels(place), place), None
+
+    def _silence(self, place: int, bucket: Bucket) -> Row:
+        length = min(int(self._corpus.recordings.lengths[place]), bucket.samples)
+        return np.zeros(length, np.float32), np.zeros(0, np.int32), -1
+
+    def _leave_out(self, error: UserError, drawn: int) -> None:
+        """Counts a recording; stops where it is not a few that are broken, but all that they lie
+        on."""
+        self.left_out.fault(UNREADABLE_AUDIO, str(error))
+        if self.left_out.left_out > max(_FEW_BROKEN, _MOST_BROKEN * drawn):
+            raise UserError(
+                f"{self.left_out.left_out} of {drawn} recordings cannot be used, the last because: "
+                f"{error}"
+            )
+
+    def _drawn_speeds(self, epoch: int) -> np.ndarray:
+        """At which each utterance is played, float64 [utterances]; as it is what would be too
+        long."""
+        corpus = self._corpus
+        rng = np.random.default_rng([self._config.seed, epoch, 1])
+        speeds = self._config.speeds(rng, len(corpus.recordings))
+        found = bucket_of(
+            stretched(corpus.recordings.lengths, speeds), corpus.label_counts, self.buckets
+        )
+        return np.where(found < 0, 1.0, speeds)
+
+    def _buckets_in(self, epoch: int) -> np.ndarray:
+        """Of each utterance in an epoch, int [utterances]."""
+        corpus = self._corpus
+        if self._config.slowest == self._config.fastest == 1.0:
+            return corpus.bucket_of
+        lengths = stretched(corpus.recordings.lengths, self._speeds(epoch))
+        return bucket_of(lengths, corpus.label_counts, self.buckets)

@@ -100,7 +100,7 @@ class Trainer:
             # Once, for buckets and batches.
             train = decoded(train)
             self.buckets = self._buckets(train, tokenizer)
-            self._pipeline = InputPipeline(train, tokenizer, self.buckets, config.input)
+            self.input = InputPipeline(train, tokenizer, self.buckets, config.input)
         # Samples of each utterance.
         self._lengths = train.lengths
         with (
@@ -137,7 +137,7 @@ class Trainer:
         self._usage = Usage()
         self._loop = StepLoop(
             self.model.training_step,
-            self._pipeline.buckets,
+            self.input.buckets,
             replicas=strategy.num_replicas_in_sync,
             length=config.steps_per_loop,
         )
@@ -175,8 +175,8 @@ class Trainer:
         step = first = int(self._step.numpy())
         saved = time.monotonic()
         log = RunLog(self._workdir)
-        batches = replica_batches(self._pipeline, self._strategy, step)
-        plan = self._pipeline.plan(step)
+        batches = replica_batches(self.input, self._strategy, step)
+        plan = self.input.plan(step)
         self._ahead.clear()
         with Progress(config.steps, "train", start=step) as progress:
 
@@ -261,7 +261,7 @@ class Trainer:
 
     def _program(self, planned: Planned, step: int) -> tuple[int, int]:
         """Names the program of a batch."""
-        samples = self._pipeline.buckets[planned.bucket].samples
+        samples = self.input.buckets[planned.bucket].samples
         return samples, self.model.training_step.stage(step)
 
     def _needs_compiling(self, planned: Planned, step: int) -> bool:
@@ -335,7 +335,7 @@ class Trainer:
                 best = self._workdir.checkpoints("best")
                 best.save(self._best_checkpoint, step, metrics)
             with progress.during("measuring what quantization costs"):
-                losses = quantization_losses(self.model, next(iter(self._pipeline.dataset(step))))
+                losses = quantization_losses(self.model, next(iter(self.input.dataset(step))))
         evaluation = evaluations.get("dev_wer")
         log.evaluation(metrics, self._dev, evaluation, losses)
         if self._workdir.writes:
@@ -353,7 +353,7 @@ class Trainer:
             taken = () if self.imported is None else self.imported.taken
             # Statistics that came with the weights are those that the weights were trained with.
             if not {"front_end/mean", "front_end/inverse_std"} <= set(taken):
-                sample = self._pipeline.dataset().take(_STATISTICS_BATCHES)
+                sample = self.input.dataset().take(_STATISTICS_BATCHES)
                 with waiting("taking the features' mean and deviation"):
                     self.model.front_end.adapt((x["pcm"], x["pcm_length"]) for x in sample)
             return
@@ -429,6 +429,7 @@ class Trainer:
             count=config.buckets,
             seconds_per_batch=config.batch_seconds,
             max_seconds=config.max_seconds,
+            slowest=config.slowest,
         )
         return [
             dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // parts) * parts)

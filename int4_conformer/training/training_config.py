@@ -123,7 +123,8 @@ class TrainingConfig(LossConfig, InputConfig):
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        LossConfig.__post_init__(self)
+        InputConfig.__post_init__(self)
         require_one_of(get_args(Optimizer), optimizer=self.optimizer)
         require_one_of(get_args(Schedule), schedule=self.schedule)
         require_one_of(get_args(ComputeDtype), compute_dtype=self.compute_dtype)

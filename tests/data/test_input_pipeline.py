@@ -6,9 +6,11 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.data.buckets import make_buckets
+from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.input_config import InputConfig
 from int4_conformer.data.input_pipeline import InputPipeline
 from int4_conformer.data.recordings import decoded
+from int4_conformer.data.training_audio import training_audio
 from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
 from tests.support import batched
@@ -86,3 +88,54 @@ def test_a_claim_changes_no_batch(utterances, buckets):
         for corpus, hold in ((claimed, True), (utterances, False))
     )
     assert places(lying, 9) == places(honest, 9)
+
+
+AUGMENTED = InputConfig(
+    speed_perturbation="0.8..1.25", noise="synthetic", noise_probability=0.8, volume_db=3.0
+)
+
+
+def arrays(dataset, count):
+    return [{name: x.numpy() for name, x in batch.items()} for batch in dataset.take(count)]
+
+
+def test_augmented_batches_fit_go_on_anywhere_and_are_shared_out(utterances):
+    buckets = make_buckets(utterances, GRAPHEMES, count=3, batch_size=4, slowest=0.8)
+    pipeline = InputPipeline(utterances, GRAPHEMES, buckets, AUGMENTED)
+    whole = arrays(pipeline.dataset(), 24)
+    speeds, counts = [], collections.Counter()
+    for batch in whole:
+        for place, length in zip(batch["index"], batch["pcm_length"], strict=True):
+            speeds.append(utterances[place].samples().size / length)
+        counts.update(batch["index"].tolist())
+    assert min(speeds) == pytest.approx(0.8, abs=0.05)
+    assert max(speeds) == pytest.approx(1.25, abs=0.05)
+    assert len({round(speed, 4) for speed in speeds}) > 80
+    assert set(counts) == set(range(23))
+    assert max(counts.values()) - min(counts.values()) <= 3
+    fresh = InputPipeline(utterances, GRAPHEMES, buckets, AUGMENTED)
+    part = fresh.dataset(17, tf.distribute.InputContext(2, 1, 2))
+    for batch, half in zip(whole[17:], arrays(part, 7), strict=True):
+        for name, values in batch.items():
+            np.testing.assert_array_equal(half[name], values[2:])
+
+
+def test_what_breaks_meanwhile_is_silence_and_counted(tmp_path):
+    utterances = batched.corpus(tmp_path)
+    (bucket,) = make_buckets(utterances, GRAPHEMES, count=1, batch_size=23)
+    whole = training_audio(utterances, CorpusReport(), cache="none")
+    (tmp_path / "7.wav").write_bytes(b"no sound")
+    pipeline = InputPipeline(whole, GRAPHEMES, [bucket])
+    first, again = arrays(pipeline.dataset(), 2)
+    for batch in (first, again):
+        (row,) = np.flatnonzero(batch["index"] < 0)
+        assert set(batch["index"]) == {-1, *range(23)} - {7}
+        assert batch["pcm_length"][row] == 1600 + 7 * 800
+        assert not batch["pcm"][row].any()
+        assert not batch["label_length"][row]
+    assert pipeline.left_out.left_out == 1
+    assert "7.wav" in pipeline.left_out.first()
+    for number in range(23):
+        (tmp_path / f"{number}.wav").unlink()
+    with pytest.raises(UserError, match=r"\d+ of 23 recordings cannot be used, the last because"):
+        list(InputPipeline(whole, GRAPHEMES, [bucket])._batches(0, 0, 1))

@@ -61,7 +61,7 @@ def weighted(manifest, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def batch(weighted):
-    (batch,) = weighted._pipeline.dataset().take(1)
+    (batch,) = weighted.input.dataset().take(1)
     return batch
 
 

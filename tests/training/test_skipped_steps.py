@@ -49,7 +49,7 @@ def make_trainer(corpus, folder, recipe="float", **settings):
 
 def spoil(trainer, is_bad, value=np.nan):
     """Sets a sample of the batches of some steps, counted from 0, to a value."""
-    dataset = trainer._pipeline.dataset
+    dataset = trainer.input.dataset
 
     def spoiled_pcm(step, pcm):
         if is_bad(step):
@@ -65,7 +65,7 @@ def spoil(trainer, is_bad, value=np.nan):
         # Those of steps have a context.
         return batches if context is None else batches.enumerate(start).map(spoiled_batch)
 
-    trainer._pipeline.dataset = spoiled
+    trainer.input.dataset = spoiled
 
 
 def state(trainer):
@@ -113,7 +113,7 @@ def test_a_bad_batch_costs_a_step_and_no_weight(corpus, tmp_path, capsys, mode):
 def test_steps_with_an_unusual_gradient_are_skipped(corpus, tmp_path, skip_norm, skipped):
     # No gradient is small enough to be clipped, so that each above the usual counts as unusual.
     trainer = make_trainer(corpus, tmp_path, skip_norm=skip_norm, clip_norm=1e-3)
-    batch = next(iter(trainer._pipeline.dataset()))
+    batch = next(iter(trainer.input.dataset()))
     first, second = (trainer.model.training_step(batch, step) for step in range(2))
     assert first["skipped"] == 0.0
     assert second["skipped"] == skipped
@@ -126,7 +126,7 @@ def test_steps_with_an_unusual_gradient_are_skipped(corpus, tmp_path, skip_norm,
 @pytest.mark.usefixtures("eagerly")
 def test_gradients_that_are_clipped_anyway_are_not_skipped(corpus, tmp_path):
     trainer = make_trainer(corpus, tmp_path, skip_norm=1e-6, clip_norm=1e6)
-    batch = next(iter(trainer._pipeline.dataset()))
+    batch = next(iter(trainer.input.dataset()))
     outcomes = [trainer.model.training_step(batch, step) for step in range(2)]
     assert [float(outcome["skipped"]) for outcome in outcomes] == [0.0, 0.0]
 
