@@ -31,6 +31,7 @@ from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
 from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.remote_path import is_remote
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.text.wordpieces import Wordpieces
@@ -93,7 +94,17 @@ def _define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_string(
-        "strategy", "auto", "auto, mirrored, multi_worker or tpu.", flag_values=values
+        "strategy",
+        "auto",
+        "Where to train: auto, one_device, mirrored (all GPUs), multi_worker (the machines of "
+        "TF_CONFIG) or tpu (docs/scale.md).",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "tpu",
+        "",
+        "Name or address of the TPU; if not given, what TPU_NAME says, else this machine's.",
+        flag_values=values,
     )
     app.define_fields(TrainingConfig, values)
 
@@ -102,7 +113,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"train takes flags only. Received: {arguments[0]!r}")
     parts = {} if values.config is None else parts_of(values.config)
-    require_folder_place(values.workdir)
+    if not is_remote(values.workdir):
+        require_folder_place(values.workdir)
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
     report = corpora.new_report(values)
     train, dev = _corpus(values, config, report)
@@ -137,6 +149,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     start_tensorflow()
+    if is_remote(values.workdir):
+        require_folder_place(values.workdir)
     from int4_conformer.training.initial_weights import InitialWeights
     from int4_conformer.training.run_summary import run_summary
     from int4_conformer.training.strategies import is_chief, strategy_from_name
@@ -148,7 +162,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         initial_weights = InitialWeights(
             path=values.init_from, mapping=mapping, may_miss=values.init_may_miss
         )
-    strategy = strategy_from_name(values.strategy)
+    strategy = strategy_from_name(values.strategy, values.tpu)
     workdir = Workdir(values.workdir, writes=is_chief(strategy))
     trainer = Trainer(
         model_config,

@@ -108,6 +108,12 @@ class TrainingConfig(LossConfig, InputConfig):
     checkpoint_minutes: float = setting(
         5.0, "Minutes between checkpoints that a stopped run goes on from."
     )
+    steps_per_loop: int = setting(
+        1,
+        "Steps that the device takes without asking the host; the curves, checkpoints by time and "
+        "Ctrl-C wait for them. The steps themselves are the same. Such as 50 on a TPU or for small "
+        "models on a GPU, where the host takes as long as a step.",
+    )
     log_every: int = setting(10, "Steps between points of the curves in TensorBoard.")
     profile: int = setting(0, "Steps to profile for TensorBoard, from the tenth after the start.")
     xla: bool = setting(
@@ -129,6 +135,7 @@ class TrainingConfig(LossConfig, InputConfig):
             buckets=self.buckets,
             evaluate_every=self.evaluate_every,
             log_every=self.log_every,
+            steps_per_loop=self.steps_per_loop,
         )
         require_in(
             "[0, 1)",

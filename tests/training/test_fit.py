@@ -73,7 +73,7 @@ def test_fit_and_the_loop_give_the_same_weights(corpus, dataset, tmp_path):
         workdir=Workdir(tmp_path / "run"),
         strategy=tf.distribute.get_strategy(),
     )
-    trainer._batches = dataset
+    trainer.input.dataset = lambda start=0, context=None: dataset.repeat().skip(start)
     trainer.train()
     model = compiled(dataset)
     initial = [weight.numpy() for weight in model.trainable_weights]
