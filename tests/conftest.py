@@ -39,9 +39,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: places.get(groups[item.path], len(places)))
 
 
-def pytest_collection_finish():
+def pytest_collection_finish(session):
     """What was imported stays: garbage is not looked for in it, neither when Python thinks it time
     nor when TensorFlow's converter does."""
+    if getattr(session.config.option, "loadgroup", False):
+        # By their names the groups reach the process that deals the tests out.
+        assert all("@" in item.nodeid for item in session.items), "xdist sees no groups of tests"
     gc.collect()
     gc.freeze()
 

@@ -159,6 +159,7 @@ def test_refused_searches(trained, tmp_path):
     (tmp_path / "foreign.txt").write_text("z\n")
     (tmp_path / "noise.arpa").write_text("noise")
     for flags, line in [
+        (["--stream"], "--stream is for .tflite files"),
         (["--lm=lm.arpa"], "--lm needs a beam search; give --beam=8, for example"),
         (["--bias=phrases.txt"], "--bias needs a beam search"),
         (["--beam=0"], "flag --beam=0"),
