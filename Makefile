@@ -4,10 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed.stamp
 BEAM_STAMP := .venv-beam/installed.stamp
+IO_STAMP := .venv-io/installed.stamp
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: install demo test test-all test-beam lint
+.PHONY: install demo test test-all test-beam test-io lint
 
 install: $(STAMP)
 
@@ -28,6 +29,11 @@ test-all: $(STAMP)
 test-beam: $(BEAM_STAMP)
 	.venv-beam/bin/python -m pytest -q tests/batch
 
+# With tensorflow-io and the TensorFlow that it is built for, in an environment of their own: corpora,
+# quantization, a short training and an export.
+test-io: $(IO_STAMP)
+	.venv-io/bin/python -m pytest -q -n 2 --dist loadfile tests/data tests/quant tests/test_quantize.py
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +46,9 @@ $(STAMP): setup.cfg setup.py
 $(BEAM_STAMP): setup.cfg setup.py
 	test -x .venv-beam/bin/python || $(PYTHON) -m venv .venv-beam
 	.venv-beam/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[beam]' pytest pytest-xdist hypothesis
+	touch $@
+
+$(IO_STAMP): setup.cfg setup.py
+	test -x .venv-io/bin/python || $(PYTHON) -m venv .venv-io
+	.venv-io/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[io,dev]'
 	touch $@

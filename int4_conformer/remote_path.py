@@ -173,4 +173,5 @@ def _gfile() -> Iterator[Any]:
 
 
 def _sentence(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    # Some file systems say nothing.
+    return next(iter(str(error).splitlines()), "there is no such file")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.sources import tfds, tfio
 from int4_conformer.data.sources.entry import require_split
 from int4_conformer.data.sources.kaldi import kaldi_folders, read_kaldi
 from int4_conformer.data.sources.lhotse import cuts_in, is_cuts, read_lhotse
@@ -19,7 +20,6 @@ from int4_conformer.data.sources.plain_folder import is_plain_folder, read_plain
 from int4_conformer.data.sources.prepared import SHARD_LIST, read_prepared
 from int4_conformer.data.sources.synthetic import SyntheticUtterance, synthetic_corpus
 from int4_conformer.data.sources.tables_folder import is_table, read_tables, tables_in
-from int4_conformer.data.sources.tfds import PREFIX, read_tfds
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 from int4_conformer.text.normalize import markers, normalize
@@ -54,8 +54,13 @@ _SYNTHETIC = Format(
 )
 _TFDS = Format(
     name="a data set of tensorflow_datasets",
-    holds=lambda path: str(path).startswith(PREFIX),
-    read=lambda path, split, report: read_tfds(str(path), split, report),
+    holds=lambda path: str(path).startswith(tfds.PREFIX),
+    read=lambda path, split, report: tfds.read_tfds(str(path), split, report),
+)
+_TFIO = Format(
+    name="a manifest read by tensorflow-io",
+    holds=lambda path: str(path).startswith(tfio.PREFIX),
+    read=lambda path, split, report: tfio.read_tfio(str(path), split, report),
 )
 # The first that holds counts.
 _FILES = (
@@ -88,14 +93,14 @@ def format_of(path: str | os.PathLike) -> Format:
     Raises:
       UserError: there is nothing at `path`, or nothing that is known.
     """
-    for special in (_SYNTHETIC, _TFDS):
+    for special in (_SYNTHETIC, _TFDS, _TFIO):
         if special.holds(path):
             return special
     path = Path(path)
     if not path.exists():
         raise UserError(
             f"There is no corpus {path}; give a manifest, a table, a folder of recordings, "
-            f"{SYNTHETIC!r} or {PREFIX}NAME."
+            f"{SYNTHETIC!r} or {tfds.PREFIX}NAME."
         )
     known = _FOLDERS if path.is_dir() else _FILES
     found = next((form for form in known if form.holds(path)), None)
@@ -117,8 +122,8 @@ def read_corpus(
     """Reads a corpus in any of the forms that docs/corpora.md lists.
 
     Args:
-      path: a file or folder, "synthetic" for the corpus that is synthesised on the fly, or
-        "tfds:NAME".
+      path: a file or folder, "synthetic" for the corpus that is synthesised on the fly,
+        "tfds:NAME" or "tfio:MANIFEST".
       split: keep one split, or several, with commas between them; None keeps all.
       report: is told of what cannot be used; one that stops at the first if not given.
       allow_commands: run the commands that a corpus has in place of audio files.

@@ -50,17 +50,18 @@ class CommandOutput(Contents):
         return done.stdout
 
 
-def wav_file(pcm: np.ndarray, sample_rate: int) -> bytes:
-    """A WAV file of int16 `[samples]`."""
-    return _encoded(pcm, sample_rate, "WAV")
+def wav_file(samples: np.ndarray, sample_rate: int) -> bytes:
+    """A WAV file of int16, int32 or float32 `[samples]` or `[samples, channels]`, as they are."""
+    subtypes = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT"}
+    return _encoded(samples, sample_rate, "WAV", subtypes[samples.dtype.name])
 
 
 def flac_file(pcm: np.ndarray, sample_rate: int) -> bytes:
     """A FLAC file of int16 `[samples]`."""
-    return _encoded(pcm, sample_rate, "FLAC")
+    return _encoded(pcm, sample_rate, "FLAC", "PCM_16")
 
 
-def _encoded(pcm: np.ndarray, sample_rate: int, kind: str) -> bytes:
+def _encoded(samples: np.ndarray, sample_rate: int, kind: str, subtype: str) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, pcm, sample_rate, format=kind, subtype="PCM_16")
+    soundfile.write(file, samples, sample_rate, format=kind, subtype=subtype)
     return file.getvalue()

@@ -3,19 +3,25 @@
 import json
 import math
 import os
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.sources.contents import Contents
 from int4_conformer.data.sources.entry import MALFORMED, Entry, all_found, lines_of, require_split
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
+from int4_conformer.remote_path import AnyPath, is_remote, path_of
 
 UNKNOWN_KEYS = "keys of lines that mean nothing here"
 
 
 def read_manifest(
-    path: str | os.PathLike, split: str | None = None, report: CorpusReport | None = None
+    path: str | os.PathLike,
+    split: str | None = None,
+    report: CorpusReport | None = None,
+    *,
+    contents_of: Callable[[str], Contents | None] = lambda path: None,
 ) -> list[Utterance]:
     """Reads a manifest, one JSON object a line.
 
@@ -28,13 +34,14 @@ def read_manifest(
       path: the manifest.
       split: keep the utterances of this split; None keeps all.
       report: is told of lines that cannot be used; one that stops at the first if not given.
+      contents_of: gives what reads an audio file, given its path; None for one of this machine.
 
     Raises:
       UserError: the manifest is missing or empty, no utterance is of `split` (a
         `MissingSplitError`), or no line can be used; or one cannot, and `report` stops.
     """
     report = report or CorpusReport()
-    path = Path(path)
+    path = path_of(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a manifest file, one JSON object a line.")
     if not path.exists():
@@ -57,7 +64,7 @@ def read_manifest(
     if split is not None and entries:
         require_split(split, (entry["split"] for entry in entries), path)
         entries = [entry for entry in entries if entry["split"] == split]
-    entries = (_entry(given, path) for given in entries)
+    entries = (_entry(given, path, contents_of) for given in entries)
     return all_found(entries, report, "the manifest", f"line of {path}")
 
 
@@ -122,9 +129,11 @@ def parse_line(
     return entry, [key for key in given if key not in _TYPES]
 
 
-def _entry(given: dict[str, Any], path: Path) -> Entry:
-    return Entry(
-        where=f"Line {given.pop('line')} of {path}",
-        audio=os.path.abspath(path.parent / given.pop("audio")),
-        **given,
-    )
+def _entry(
+    given: dict[str, Any], path: AnyPath, contents_of: Callable[[str], Contents | None]
+) -> Entry:
+    where, audio = f"Line {given.pop('line')} of {path}", given.pop("audio")
+    if not is_remote(audio):
+        folder = str(path.parent)
+        audio = f"{folder}/{audio}" if is_remote(folder) else os.path.abspath(path.parent / audio)
+    return Entry(where=where, audio=audio, contents=contents_of(audio), **given)
