@@ -30,9 +30,9 @@ test-beam: $(BEAM_STAMP)
 	.venv-beam/bin/python -m pytest -q tests/batch
 
 # With tensorflow-io and the TensorFlow that it is built for, in an environment of their own: corpora,
-# quantization, a short training and an export.
+# quantization, a short training and an export. That TensorFlow's oneDNN hangs (BUILD_NOTES.md).
 test-io: $(IO_STAMP)
-	.venv-io/bin/python -m pytest -q -n 2 --dist loadfile tests/data tests/quant tests/test_quantize.py
+	TF_ENABLE_ONEDNN_OPTS=0 .venv-io/bin/python -m pytest -q -n 2 --dist loadfile tests/data tests/quant tests/test_quantize.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Starting TensorFlow: it takes seconds, and says things that are not for the user."""
 
+import importlib.metadata
 import os
 import sys
 
@@ -12,6 +13,9 @@ def start_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if _version().startswith("2.16."):
+        # Its oneDNN may never return from a depthwise convolution of 16 taps or more.
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with (
         # Of its own, so that it is not held back.
         os.fdopen(os.dup(2), "w") as stderr,
@@ -20,3 +24,11 @@ def start_tensorflow() -> None:
     ):
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("tensorflow")
+    except importlib.metadata.PackageNotFoundError:
+        # A build by another name, or none.
+        return ""

@@ -10,7 +10,10 @@ from int4_conformer.quant import quantize
 from tests.quant import reference
 
 # Everything from nothing to what only just has a scale, and from there to the largest numbers.
-SIZES = strategies.sampled_from([0, 1e-42, 1e-39, 1e-37, 1e-20, 1, 3e20])
+# As the processor has them: TensorFlow 2.16 has it take the smallest, which are subnormal, for 0.
+SIZES = strategies.sampled_from(
+    sorted({float(np.float32(size)) for size in (0, 1e-42, 1e-39, 1e-37, 1e-20, 1, 3e20)})
+)
 WIDTHS = strategies.integers(2, 8)
 PROPERTY = hypothesis.settings(derandomize=True, deadline=None, max_examples=150)
 
