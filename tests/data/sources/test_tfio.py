@@ -46,7 +46,7 @@ def tfio():
     return pytest.importorskip("tensorflow_io", reason="tensorflow-io is not installed")
 
 
-@pytest.mark.parametrize("ending, subtype, channels, rate, dtype", KINDS)
+@pytest.mark.parametrize(("ending", "subtype", "channels", "rate", "dtype"), KINDS)
 def test_samples_are_those_of_libsndfile(tfio, tmp_path, ending, subtype, channels, rate, dtype):
     rng = np.random.default_rng(channels)
     tones = np.sin(np.arange(rate)[:, None] * np.linspace(0.02, 0.2, channels))
@@ -73,7 +73,7 @@ def test_files_that_it_cannot_decode(tfio, tmp_path):
         with pytest.raises(UserError, match=complaint):
             decoded_by_tfio((tmp_path / name).read_bytes(), name)
     for content in (b"", b"hello", b"RIFF\x00\x00\x00\x00WAVE", b"fLaC\x00"):
-        with pytest.raises(UserError, match="a.wav holds no audio that can be decoded"):
+        with pytest.raises(UserError, match=r"a\.wav holds no audio that can be decoded"):
             decoded_by_tfio(content, "a.wav")
 
 
