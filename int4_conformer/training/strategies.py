@@ -68,7 +68,7 @@ def _machines() -> int:
         return 0
     try:
         config = json.loads(text)
-        task, cluster = config["task"], config.get("cluster", {})
+        task, cluster = config["task"], config["cluster"]
         known = len(cluster[task["type"]]) > task["index"] >= 0
     except (ValueError, KeyError, TypeError):
         known = False
