@@ -8,8 +8,9 @@
 `steps` has whole training steps of presets, `input` the batches that a training would hear, from
 memory, disk, files, shards and data workers, `augmentation` what each effect adds to that, and
 `start` the time to the first batch and the memory of a corpus of 100 hours, which repeats the one
-that is given, against the one itself, TensorFlow and all; what a step then takes is the same. Beside the clock's hours of audio an hour there are those of
-the processors' time, which other work on a machine hardly touches.
+that is given, against the one itself, TensorFlow and all; what a step then takes is the same.
+Beside the clock's hours of audio an hour there are those of the processors' time, which other work
+on a machine hardly touches.
 """
 
 import contextlib
