@@ -41,6 +41,7 @@ from int4_conformer.training.run_report import write_report
 from int4_conformer.training.settings import computing_in, step_options, trained_as
 from int4_conformer.training.skipped_steps import PATIENCE, SkippedSteps
 from int4_conformer.training.step_loop import StepLoop, replica_batches
+from int4_conformer.training.strategies import needing_all_machines
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
 from int4_conformer.training.workdir import Workdir, random_state_of, weights_of
@@ -163,10 +164,14 @@ class Trainer:
 
         Raises:
             SystemExit: after that.
-            UserError: another training writes into the folder, a checkpoint cannot be written, or
-                too many steps in a row had to be skipped.
+            UserError: another training writes into the folder, a checkpoint cannot be written, too
+                many steps in a row had to be skipped, or another machine has gone.
         """
-        with self._workdir.locked(), Interruption() as interruption:
+        with (
+            self._workdir.locked(),
+            needing_all_machines(self._strategy),
+            Interruption() as interruption,
+        ):
             self._resume_or_start()
             return self._train(interruption)
 
