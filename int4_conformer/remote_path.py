@@ -5,6 +5,7 @@ import errno
 import os
 import posixpath
 import shutil
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -83,6 +84,11 @@ class RemotePath(os.PathLike):
 
     def is_file(self) -> bool:
         return self.exists() and not self.is_dir()
+
+    def stat(self) -> types.SimpleNamespace:
+        """Of what `Path.stat` gives, the size."""
+        with _gfile() as gfile:
+            return types.SimpleNamespace(st_size=gfile.stat(self._url).length)
 
     @contextlib.contextmanager
     def open(self, mode: str = "r") -> Iterator[IO[Any]]:
@@ -173,5 +179,4 @@ def _gfile() -> Iterator[Any]:
 
 
 def _sentence(error: Exception) -> str:
-    # Some file systems say nothing.
-    return next(iter(str(error).splitlines()), "there is no such file")
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -42,7 +42,7 @@ def test_what_a_path_does_is_what_one_of_this_machine_does(places):
         lambda folder: (folder / "step-2.index").write_bytes(b"two") and None,
         lambda folder: (folder / "step-1.index").read_text(),
         lambda folder: (folder / "step-1.json").read_text(),
-        lambda folder: sorted(folder.glob("step-*.index")),
+        lambda folder: [str(path) for path in sorted(folder.glob("step-*.index"))],
         lambda folder: sorted((folder / "none").glob("*")),
         lambda folder: [path.stem for path in sorted(folder.iterdir())],
         lambda folder: list((folder / "none").iterdir()),

@@ -5,6 +5,8 @@ word "synthetic". Training writes its configuration, checkpoints, metrics and Te
 --workdir; the same command resumes it. `int4-conformer evaluate` and `export` take that folder.
 """
 
+import dataclasses
+import os
 import shlex
 import sys
 
@@ -13,15 +15,15 @@ from absl import flags
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
 from int4_conformer.cli.tensorflow_start import start_tensorflow
+from int4_conformer.data.augmentation.augmenter import Augmenter
 from int4_conformer.data.corpus import (
     Utterances,
-    hold_out,
     normalized,
     note_unspellable,
     read_corpus,
 )
 from int4_conformer.data.corpus_report import CorpusReport
-from int4_conformer.data.recordings import trainable, with_noise
+from int4_conformer.data.service.wire import address_of
 from int4_conformer.data.sources.entry import MissingSplitError
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
@@ -116,6 +118,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if not is_remote(values.workdir):
         require_folder_place(values.workdir)
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
+    # What it needs is there.
+    Augmenter(config.input, config.seed)
     report = corpora.new_report(values)
     train, dev = _corpus(values, config, report)
     tokenizer = _tokenizer(values.tokenizer, [utterance.text for utterance in train])
@@ -131,24 +135,18 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
             "--init_mapping and --init_may_miss say how to read --init_from; give it, too."
         )
     mapping = WeightMapping.load(values.init_mapping) if values.init_mapping else WeightMapping()
-    train = trainable(
-        corpora.training_recordings(train, report, config),
-        tokenizer,
-        max_seconds=config.max_seconds,
-        labels_per_second=SAMPLE_RATE
-        / model_config.frame_samples
-        * model_config.max_symbols_per_frame
-        / config.fastest,
-        report=report,
-    )
-    if config.noise_share:
-        with waiting("making noise"):
-            train = with_noise(train, config.noise_share, config.seed)
+    frames_per_second = SAMPLE_RATE / model_config.frame_samples
+    labels_per_second = frames_per_second * model_config.max_symbols_per_frame
+    # Workers keep what a training that has some never hears.
+    cache = "none" if config.data_service else config.cache
+    train = corpora.training_set(train, tokenizer, config, labels_per_second, report, cache)
     dev = corpora.decode(dev, report, title="decode dev")
     note_unspellable(dev, tokenizer.vocabulary, report)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     start_tensorflow()
+    import tensorflow as tf
+
     if is_remote(values.workdir):
         require_folder_place(values.workdir)
     from int4_conformer.training.initial_weights import InitialWeights
@@ -191,9 +189,46 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if changed:
         summary.append(f"settings    {', '.join(changed)} (in brackets: {plain.name}'s)")
     print(*summary, sep="\n", flush=True)
-    evaluation = trainer.train()
+    if config.data_service:
+        _serve_batches(trainer.input, values, config, tokenizer, labels_per_second)
+    try:
+        evaluation = trainer.train()
+    except tf.errors.OpError as error:
+        # What ended the input comes through TensorFlow.
+        raise trainer.input.failure or error from None
     corpora.show(trainer.input.left_out)
     print(*_outcome(values.workdir, dev, evaluation), sep="\n")
+
+
+def _serve_batches(
+    pipeline: "InputPipeline",  # noqa: F821 (needs TensorFlow)
+    values: flags.FlagValues,
+    config: TrainingConfig,
+    tokenizer: Tokenizer,
+    labels_per_second: float,
+) -> None:
+    """Has the workers of --data_service make the batches."""
+    from int4_conformer.data.service.batch_client import BatchClient
+
+    manifest = values.manifest
+    settings = {
+        "corpus": {
+            "manifest": os.path.abspath(manifest) if os.path.exists(manifest) else manifest,
+            "split": values.split,
+            "dev_fraction": values.dev_fraction,
+            "on_error": values.on_error,
+        },
+        "training": config.to_config(),
+        "tokenizer": tokenizer.to_config(),
+        "labels_per_second": labels_per_second,
+        "buckets": [dataclasses.asdict(bucket) for bucket in pipeline.buckets],
+        "fingerprint": pipeline.fingerprint,
+    }
+    client = BatchClient(address_of(config.data_service, "data_service"), settings)
+    with waiting("data workers read the corpus"):
+        count = client.require_workers()
+    pipeline.made_by(client)
+    print(f"input       {count} data workers of {config.data_service}", flush=True)
 
 
 def _take_config(values: flags.FlagValues) -> None:
@@ -234,14 +269,16 @@ def _corpus(
     values: flags.FlagValues, config: TrainingConfig, report: CorpusReport
 ) -> tuple[Utterances, Utterances]:
     """What to train on and the dev set, which may be empty."""
-    train = normalized(
-        read_corpus(values.manifest, values.split, report, allow_commands=values.allow_commands),
+    train, dev = corpora.training_split(
+        values.manifest,
+        values.split,
+        values.dev_fraction,
         report,
+        allow_commands=values.allow_commands,
+        seed=config.seed,
     )
-    if values.dev_fraction:
-        return hold_out(train, values.dev_fraction, seed=config.seed)
-    if not values.dev_split:
-        return train, []
+    if values.dev_fraction or not values.dev_split:
+        return train, dev
     try:
         dev = read_corpus(
             values.manifest, values.dev_split, report, allow_commands=values.allow_commands

@@ -63,7 +63,7 @@ class LabelledRecordings:
         labels = [np.array(tokenizer.encode(u.text), np.int32) for u in self.recordings]
         self.label_counts = np.array([row.size for row in labels], np.int64)
         # One array: a million small ones would take a hundred bytes more each.
-        self._labels = np.concatenate(labels)
+        self.all_labels = np.concatenate(labels)
         self._ends = np.cumsum(self.label_counts)
         # Of each recording as it is, -1 for those that are left out.
         self.bucket_of = bucket_of(self.recordings.lengths, self.label_counts, self.buckets)
@@ -74,7 +74,7 @@ class LabelledRecordings:
     def labels(self, place: int) -> np.ndarray:
         """int32 `[labels]` of a text."""
         end = self._ends[place]
-        return self._labels[end - self.label_counts[place] : end]
+        return self.all_labels[end - self.label_counts[place] : end]
 
 
 def padded(bucket: Bucket, rows: Iterable[Row], size: int) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal, get_args
 
 from int4_conformer.data.augmentation.augmentation_config import AugmentationConfig
+from int4_conformer.data.service.wire import address_of
 from int4_conformer.errors import require_one_of
 from int4_conformer.fields import setting
 
@@ -24,8 +25,15 @@ class InputConfig(AugmentationConfig):
         "",
         "Folder of what is kept on disk; if not given, int4_conformer/audio in the user's cache.",
     )
+    data_service: str = setting(
+        "",
+        "HOST:PORT of a dispatcher (`int4-conformer data_worker --serve`) whose workers make the "
+        "batches; they see the corpus at the same path. Batches are the same.",
+    )
     seed: int = setting(0, "Seed of weights, order, augmentation and masks.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_of(get_args(Cache), cache=self.cache)
+        if self.data_service:
+            address_of(self.data_service, "data_service")

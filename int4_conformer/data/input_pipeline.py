@@ -6,8 +6,11 @@ several pipelines that follow one plan each make their rows of it.
 """
 
 import concurrent.futures
+import dataclasses
 import functools
+import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +30,13 @@ from int4_conformer.text.tokenizer import Tokenizer
 
 # Recordings that may turn out to be broken: so many, or else this share of those drawn.
 _FEW_BROKEN, _MOST_BROKEN = 10, 0.05
+
+
+class BatchService(Protocol):
+    """Makes batches elsewhere."""
+
+    def batches(self, start: int, part: int, parts: int) -> Iterator[tuple[Batch, list[str]]]:
+        """What `InputPipeline.batch` gives for each batch of its plan, from `start` on."""
 
 
 class InputPipeline:
@@ -74,13 +84,28 @@ class InputPipeline:
         self._augmenter = Augmenter(self._config, self._config.seed)
         # Of an epoch; a bucket that fills slowly has utterances of earlier ones.
         self._speeds = functools.lru_cache(maxsize=4)(self._drawn_speeds)
-        # Recordings that were left out when they were drawn.
+        # Decoding, resampling and Fourier transforms release the interpreter's lock.
+        self._pool = concurrent.futures.ThreadPoolExecutor(available_cores())
+        self._service: BatchService | None = None
+        # Recordings that were left out when they were drawn, and what ended a data set.
         self.left_out = CorpusReport("skip")
+        self.failure: UserError | None = None
 
     @property
     def buckets(self) -> list[Bucket]:
         """The shapes of batches, in ascending order."""
         return self._corpus.buckets
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells pipelines apart that make other batches."""
+        corpus, config = self._corpus, dataclasses.asdict(self._config)
+        elsewhere = ("cache", "cache_folder", "data_service")
+        facts = {name: value for name, value in config.items() if name not in elsewhere}
+        digest = hashlib.sha256(f"{facts} {self.buckets}".encode())
+        for values in (corpus.recordings.lengths, corpus.label_counts, corpus.all_labels):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
 
     def plan(self, start: int = 0) -> Iterator[Planned]:
         """Which bucket and utterances make each batch, from the batch of number `start` on."""
@@ -110,21 +135,42 @@ class InputPipeline:
                 )
         return as_dataset(lambda: self._batches(start, part, count), self.buckets, parts=count)
 
-    def _batches(self, start: int, part: int, count: int) -> Iterator[Batch]:
-        """Those rows of each batch that are a part of `count` equal ones."""
+    def batch(self, planned: Planned, part: int = 0, parts: int = 1) -> tuple[Batch, list[str]]:
+        """A batch of the plan, and why rows of it are silence.
+
+        Args:
+            planned: the batch.
+            part: of its rows, that are wanted.
+            parts: equal ones, that each batch has.
+        """
+        bucket = self.buckets[planned.bucket]
+        size = bucket.batch_size // parts
+        rows = range(part * size, (part + 1) * size)
+        found = list(self._pool.map(functools.partial(self._row, planned), rows))
+        broken = [str(error) for _, error in found if error is not None]
+        return padded(bucket, (row for row, _ in found), size), broken
+
+    def made_by(self, service: "BatchService") -> None:
+        """Has others make the batches, from now on."""
+        self._service = service
+
+    def _batches(self, start: int, part: int, parts: int) -> Iterator[Batch]:
+        """Those rows of each batch that are a part of equal ones."""
+        if self._service is not None:
+            made = self._service.batches(start, part, parts)
+        else:
+            made = (self.batch(planned, part, parts) for planned in self.plan(start))
         drawn = 0
-        # Decoding, resampling and Fourier transforms release the interpreter's lock.
-        with concurrent.futures.ThreadPoolExecutor(available_cores()) as pool:
-            for planned in self.plan(start):
-                bucket = self.buckets[planned.bucket]
-                size = bucket.batch_size // count
-                rows = range(part * size, (part + 1) * size)
-                found = list(pool.map(functools.partial(self._row, planned), rows))
-                drawn += size
-                for _, error in found:
-                    if error is not None:
-                        self._leave_out(error, drawn)
-                yield padded(bucket, (row for row, _ in found), size)
+        try:
+            for batch, broken in made:
+                drawn += len(batch["pcm"])
+                for sentence in broken:
+                    self._leave_out(sentence, drawn)
+                yield batch
+        except UserError as error:
+            # Through tf.data it comes as an error of TensorFlow's.
+            self.failure = error
+            raise
 
     def _row(self, planned: Planned, row: int) -> tuple[Row, UserError | None]:
         """A row of the whole batch; silence, and why, where there is none."""
@@ -151,14 +197,14 @@ class InputPipeline:
         length = min(int(self._corpus.recordings.lengths[place]), bucket.samples)
         return np.zeros(length, np.float32), np.zeros(0, np.int32), -1
 
-    def _leave_out(self, error: UserError, drawn: int) -> None:
+    def _leave_out(self, sentence: str, drawn: int) -> None:
         """Counts a recording; stops where it is not a few that are broken, but all that they lie
         on."""
-        self.left_out.fault(UNREADABLE_AUDIO, str(error))
+        self.left_out.fault(UNREADABLE_AUDIO, sentence)
         if self.left_out.left_out > max(_FEW_BROKEN, _MOST_BROKEN * drawn):
             raise UserError(
                 f"{self.left_out.left_out} of {drawn} recordings cannot be used, the last because: "
-                f"{error}"
+                f"{sentence}"
             )
 
     def _drawn_speeds(self, epoch: int) -> np.ndarray:

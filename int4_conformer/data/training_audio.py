@@ -37,6 +37,7 @@ def training_audio(
     *,
     cache: Cache = "auto",
     folder: str = "",
+    may_hold: bool = True,
     tell: Callable[[str], None] = lambda line: None,
     on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Recordings:
@@ -49,6 +50,7 @@ def training_audio(
             or `auto`: in memory if they take less than a fifth of it, else on disk. Of a corpus
             that was prepared lengths are known, and nothing is kept.
         folder: that has the caches; the user's if empty.
+        may_hold: whether `auto` may mean memory.
         tell: is told in a line where they are kept, if not in memory.
         on_done: is told how many utterances were looked at, of how many.
 
@@ -57,7 +59,7 @@ def training_audio(
     """
     if known_lengths(utterances) is not None:
         return decoded(utterances, report)
-    if cache == "memory" or (cache == "auto" and _fits(utterances)):
+    if cache == "memory" or (cache == "auto" and may_hold and _fits(utterances)):
         return decoded(utterances, report, on_decoded=on_done)
     kept, lengths = _told(utterances, report, on_done)
     recordings = Recordings(kept, lengths, is_claimed=True)

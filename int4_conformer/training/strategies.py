@@ -1,11 +1,19 @@
 """Where training runs."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
+
+# What TensorFlow raises where another machine has gone.
+_LOST = (
+    *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
+    *(tf.errors.DeadlineExceededError, tf.errors.InternalError),
+)
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
@@ -68,7 +76,7 @@ def _machines() -> int:
         return 0
     try:
         config = json.loads(text)
-        task, cluster = config["task"], config.get("cluster", {})
+        task, cluster = config["task"], config["cluster"]
         known = len(cluster[task["type"]]) > task["index"] >= 0
     except (ValueError, KeyError, TypeError):
         known = False
@@ -79,6 +87,25 @@ def _machines() -> int:
             f'"index": 0}}}}. Received: {text}'
         )
     return sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
+
+
+@contextlib.contextmanager
+def needing_all_machines(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """What is done within this context takes all machines of the strategy.
+
+    Raises:
+        UserError: one has gone; the others cannot go on without it.
+    """
+    try:
+        yield
+    except _LOST as error:
+        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            raise
+        raise UserError(
+            "Another machine of TF_CONFIG does not answer any more "
+            f"({str(error).splitlines()[0]}). Give the command again on all of them; they go on "
+            "from the last checkpoint."
+        ) from error
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -1,9 +1,7 @@
 """The training loop."""
 
 import collections
-import contextlib
 import dataclasses
-import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -23,9 +21,10 @@ from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
-from int4_conformer.progress import Progress, duration, waiting
+from int4_conformer.progress import Progress, waiting
 from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.checkpoints import step_of
+from int4_conformer.training.compilations import Compilations
 from int4_conformer.training.dev_evaluation import (
     DevEvaluation,
     evaluation_line,
@@ -33,6 +32,7 @@ from int4_conformer.training.dev_evaluation import (
 )
 from int4_conformer.training.initial_weights import InitialWeights
 from int4_conformer.training.interruption import Interruption
+from int4_conformer.training.loop_plan import LoopPlan
 from int4_conformer.training.optimizer import make_optimizer
 from int4_conformer.training.pace import Pace, Usage
 from int4_conformer.training.preemption import Preemption
@@ -41,6 +41,7 @@ from int4_conformer.training.run_report import write_report
 from int4_conformer.training.settings import computing_in, step_options, trained_as
 from int4_conformer.training.skipped_steps import PATIENCE, SkippedSteps
 from int4_conformer.training.step_loop import StepLoop, replica_batches
+from int4_conformer.training.strategies import needing_all_machines
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
 from int4_conformer.training.workdir import Workdir, random_state_of, weights_of
@@ -141,10 +142,9 @@ class Trainer:
             replicas=strategy.num_replicas_in_sync,
             length=config.steps_per_loop,
         )
-        # Batches that come next, as far as they are known by now.
-        self._ahead: list[Planned] = []
-        # Programs that exist by now, by samples of a row and stage of quantization.
-        self._compiled: set[tuple[int, int]] = set()
+        self._compilations = Compilations(
+            self.model.training_step, self.input.buckets, workdir, xla=config.xla
+        )
         weights = weights_of(self.model)
         self._best_checkpoint = tf.train.Checkpoint(model=weights)
         self._last_checkpoint = tf.train.Checkpoint(
@@ -163,10 +163,14 @@ class Trainer:
 
         Raises:
             SystemExit: after that.
-            UserError: another training writes into the folder, a checkpoint cannot be written, or
-                too many steps in a row had to be skipped.
+            UserError: another training writes into the folder, a checkpoint cannot be written, too
+                many steps in a row had to be skipped, or another machine has gone.
         """
-        with self._workdir.locked(), Interruption() as interruption:
+        with (
+            self._workdir.locked(),
+            needing_all_machines(self._strategy),
+            Interruption() as interruption,
+        ):
             self._resume_or_start()
             return self._train(interruption)
 
@@ -176,8 +180,14 @@ class Trainer:
         saved = time.monotonic()
         log = RunLog(self._workdir)
         batches = replica_batches(self.input, self._strategy, step)
-        plan = self.input.plan(step)
-        self._ahead.clear()
+        profiled = first + _FIRST_PROFILED
+        loops = LoopPlan(
+            self.input.plan(step),
+            config,
+            stops=[profiled, profiled + config.profile] if config.profile else [],
+            stage_ends=self.model.training_step.stage_ends,
+            is_new=self._compilations.need,
+        )
         with Progress(config.steps, "train", start=step) as progress:
 
             def stop(status: int) -> NoReturn:
@@ -193,7 +203,7 @@ class Trainer:
             while step < config.steps:
                 self._profile(step - first)
                 before = step
-                planned = self._next_loop(plan, step, first)
+                planned = loops.next_loop(step)
                 step = self._take_steps(batches, planned, step, progress)
                 if self._skipped.too_many:
                     self._go_back(step, progress)
@@ -216,34 +226,12 @@ class Trainer:
         log.close()
         return evaluation
 
-    def _next_loop(self, plan: Iterator[Planned], step: int, first: int) -> list[Planned]:
-        """The batches that are taken before the host looks again.
-
-        A loop passes neither an evaluation nor the last step, and a shape that has to be compiled
-        has one of its own.
-        """
-        config, profiled = self._config, first + _FIRST_PROFILED
-        stops = [
-            step + config.steps_per_loop,
-            config.steps,
-            (step // config.evaluate_every + 1) * config.evaluate_every,
-            self.model.training_step.stage_ends(step),
-            *((profiled, profiled + config.profile) if config.profile else ()),
-        ]
-        count = min(stop for stop in stops if stop > step) - step
-        self._ahead += itertools.islice(plan, max(0, count - len(self._ahead)))
-        ahead = self._ahead[:count]
-        new = [place for place, one in enumerate(ahead) if self._needs_compiling(one, step)]
-        planned = ahead[: max(1, new[0])] if new else ahead
-        del self._ahead[: len(planned)]
-        return planned
-
     def _take_steps(
         self, batches: Iterator[Any], planned: Sequence[Planned], step: int, progress: Progress
     ) -> int:
         """Takes steps with the next batches, and returns how many were taken then."""
         begun = time.monotonic()
-        with self._compiling(planned[0], step, progress) as compiles:
+        with self._compilations.told(planned[0], step, progress) as compiles:
             outcomes = self._loop(batches, [one.bucket for one in planned], step)
         seconds = (time.monotonic() - begun) / len(planned)
         for outcome, batch in zip(outcomes, planned, strict=True):
@@ -258,33 +246,6 @@ class Trainer:
                 self._losses.append(loss)
             self._norm = norm
         return step
-
-    def _program(self, planned: Planned, step: int) -> tuple[int, int]:
-        """Names the program of a batch."""
-        samples = self.input.buckets[planned.bucket].samples
-        return samples, self.model.training_step.stage(step)
-
-    def _needs_compiling(self, planned: Planned, step: int) -> bool:
-        return self._program(planned, step) not in self._compiled
-
-    @contextlib.contextmanager
-    def _compiling(self, planned: Planned, step: int, progress: Progress) -> Iterator[bool]:
-        """Says that the step within is compiled first, if it is; yields whether."""
-        program = self._program(planned, step)
-        if program in self._compiled:
-            yield False
-            return
-        self._compiled.add(program)
-        known = self._workdir.compile_seconds()
-        name = "x".join(map(str, program))
-        what = "compiling" if self._config.xla else "tracing"
-        text = f"{what} the step for audio of {program[0] / SAMPLE_RATE:.2f} s"
-        if name in known:
-            text += f" (took {duration(known[name])} last time)"
-        begun = time.monotonic()
-        with progress.during(text):
-            yield True
-        self._workdir.keep_compile_seconds(known | {name: round(time.monotonic() - begun, 1)})
 
     def _go_back(self, step: int, progress: Progress) -> None:
         """Takes the weights of the last checkpoint, and goes on behind the batches at fault.

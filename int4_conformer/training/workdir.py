@@ -33,7 +33,7 @@ _FREE = {
     f"training.{name}"
     for name in (
         *("steps", "evaluate_every", "checkpoint_minutes", "steps_per_loop", "log_every"),
-        *("profile", "cache", "cache_folder"),
+        *("profile", "cache", "cache_folder", "data_service"),
     )
 }
 

@@ -43,10 +43,10 @@ def loop_program(config: TransducerConfig, steps: int) -> Program:
     samples = -(-SECONDS * config.front_end.sample_rate // config.block_samples)
     samples *= config.block_samples
     batches = {
-        "pcm": tf.TensorSpec([steps, ROWS, samples], tf.float32),
-        "pcm_length": tf.TensorSpec([steps, ROWS], tf.int32),
-        "labels": tf.TensorSpec([steps, ROWS, LABELS], tf.int32),
-        "label_length": tf.TensorSpec([steps, ROWS], tf.int32),
+        "pcm": tf.zeros([steps, ROWS, samples]),
+        "pcm_length": tf.fill([steps, ROWS], samples),
+        "labels": tf.ones([steps, ROWS, LABELS], tf.int32),
+        "label_length": tf.fill([steps, ROWS], LABELS),
     }
 
     def loop(batches: dict[str, tf.Tensor]) -> tf.Tensor:

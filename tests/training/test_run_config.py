@@ -40,9 +40,12 @@ def test_nothing_is_set_at_first():
     assert flags_of(config) == parts_of(config) == {}
 
 
+SECTIONS = ("augmentation", "optimizer", "loss", "training")
+
+
 def test_every_setting_of_a_training_is_in_one_section():
     config = run_config()
-    names = [name for section in ("optimizer", "loss", "training") for name in config[section]]
+    names = [name for section in SECTIONS for name in config[section]]
     assert sorted(names) == sorted(field.name for field in dataclasses.fields(TrainingConfig))
     assert set(config.loss) == {field.name for field in dataclasses.fields(LossConfig)}
 

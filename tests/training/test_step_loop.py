@@ -1,6 +1,7 @@
 """Loops of steps: the same steps, whatever their length, in a program that a TPU could take."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -9,9 +10,12 @@ import soundfile
 import tensorflow as tf
 
 from int4_conformer import xla
+from int4_conformer.data.buckets import make_buckets
 from int4_conformer.data.corpus import normalized, read_corpus
+from int4_conformer.data.input_pipeline import InputPipeline
 from int4_conformer.files import json_lines
 from int4_conformer.models.presets import PRESETS, preset
+from int4_conformer.training.step_loop import StepLoop, replica_batches
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
@@ -71,6 +75,43 @@ def trained(corpus, folder, **changes):
     return trainer, loops, saves
 
 
+class Summing:
+    """Stands for a training step: its weight tells which batches came, in which order."""
+
+    def __init__(self):
+        self.weight = tf.Variable(0.0)
+
+    def stage(self, step):
+        return 0 if step < 8 else 8
+
+    def in_graph(self, batch, stage, shape):
+        rows, samples, labels = shape
+        pcm = tf.ensure_shape(batch["pcm"], [rows, samples])
+        tf.ensure_shape(batch["labels"], [rows, labels])
+        self.weight.assign(0.9 * self.weight + tf.reduce_sum(pcm) + pcm.shape[1] + stage)
+        told = {"loss": self.weight.value(), "gradient_norm": tf.cast(stage, tf.float32)}
+        return told | {"skipped": tf.zeros([])}
+
+
+def test_loops_draw_the_batches_and_take_the_branches_of_single_steps(corpus):
+    buckets = make_buckets(corpus, tiny.TOKENIZER, count=2, batch_size=2)
+    pipeline = InputPipeline(corpus, tiny.TOKENIZER, buckets)
+    found = []
+    for lengths in ([1] * 16, [1, 1, 3, 2, 1, 4, 4]):
+        strategy, step, losses = tf.distribute.get_strategy(), Summing(), []
+        batches, plan = replica_batches(pipeline, strategy, start=2), pipeline.plan(2)
+        loop = StepLoop(step, pipeline.buckets, replicas=1, length=4)
+        for length in lengths:
+            planned = [batch.bucket for batch in itertools.islice(plan, length)]
+            told = loop(batches, planned, len(losses))
+            assert len(told) == length
+            losses += [outcome["loss"] for outcome in told]
+        found.append(losses)
+    assert len(set(found[0])) == 16
+    assert found[0] == found[1]
+
+
+@pytest.mark.heavy
 def test_loops_take_the_steps_that_single_ones_would(corpus, tmp_path):
     single, loops, _ = trained(corpus, tmp_path / "single")
     order = [bucket for loop in loops for bucket in loop]

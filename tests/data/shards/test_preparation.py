@@ -221,6 +221,23 @@ def test_a_later_version_is_refused(corpus, tmp_path):
         read_corpus(tmp_path)
 
 
+def test_a_folder_in_the_cloud_is_read(corpus, tmp_path):
+    prepare(corpus, tmp_path / "out", shards=2)
+    with pytest.raises(UserError, match=r"ram://bucket/shards holds no prepared corpus; prepare"):
+        read_corpus("ram://bucket/shards")
+    tf.io.gfile.makedirs("ram://bucket/shards")
+    for file in (tmp_path / "out").iterdir():
+        tf.io.gfile.copy(str(file), f"ram://bucket/shards/{file.name}", overwrite=True)
+    there = read_corpus("ram://bucket/shards")
+    same(there, read_corpus(tmp_path / "out"))
+    assert [pcm.size for pcm in decoded(there).pcm([2, 0])] == [
+        there[place].samples().size for place in (2, 0)
+    ]
+    tf.io.gfile.remove("ram://bucket/shards/train-00000-of-00002.tfrecord")
+    with pytest.raises(UserError, match=r"train-00000-of-00002\.tfrecord cannot be read"):
+        read_corpus("ram://bucket/shards")
+
+
 @pytest.mark.parametrize("shards", [1, 2, 3, 5, 9])
 def test_shards_part_the_corpus(corpus, tmp_path, shards):
     one = read_corpus(corpus, "dev")[0]
