@@ -49,13 +49,18 @@ def serialize(model: schema.ModelT) -> bytes:
 
 
 class _SharingBuilder(flatbuffers.Builder):
-    """Writes equal vectors of numbers, and equal strings, once."""
+    """Writes equal vectors of numbers, and equal strings, once.
+
+    The bytes of buffers are written for each, as `inspect_tflite` counts them.
+    """
 
     def __init__(self) -> None:
         super().__init__(1 << 16)
         self.written: dict[Any, int] = {}
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802 (the library's name)
+        if x.itemsize == 1:
+            return super().CreateNumpyVector(x)
         key = x.itemsize, x.tobytes()
         if key not in self.written:
             self.written[key] = super().CreateNumpyVector(x)
