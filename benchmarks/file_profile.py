@@ -3,9 +3,9 @@
     python benchmarks/file_profile.py MODEL.tflite --seconds=10
 
 runs the file on one thread: whole utterances, or the steps of a stream (--signature=first_pass).
-LiteRT's profiler tells how much of it is the search, a loop. Then Linux's `perf` samples it, and
-the share of each kind of kernel is printed, with the kernels that take most. A kernel that is
-none of XNNPACK's is an operator that the delegate left to LiteRT's own.
+Linux's `perf` samples it, with the calls that led to each place, which tell how much of it is the
+search, a loop; and without, for the share of each kind of kernel and the kernels that take most. A
+kernel that is none of XNNPACK's is an operator that the delegate left to LiteRT's own.
 """
 
 import collections
@@ -15,14 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import app, flags
 from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 
 from int4_conformer import interface
-from int4_conformer.tflite.kernel_profile import profile
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("signature", interface.SERVING_DEFAULT, "What is run.")
@@ -73,19 +74,17 @@ def main(argv: list[str]) -> None:
 
 
 def _search_share(path: str) -> float:
-    """Which part of a call is in loops."""
-    content = Path(path).read_bytes()
-    runner = Interpreter(path).get_signature_runner(FLAGS.signature)
-    inputs = _inputs(runner, np.random.default_rng(0))
-    # The first run packs weights.
-    shares = []
-    for _ in range(2 + FLAGS.calls // 4):
-        # A loop's time has its body's, so that only the subgraph that has it counts.
-        took = next(
-            x for x in profile(content, FLAGS.signature, inputs).microseconds.values() if x["WHILE"]
-        )
-        shares.append(took["WHILE"] / took.total())
-    return statistics.median(shares)
+    """Which part of the calls is in loops, once weights are packed.
+
+    LiteRT's own profiler adds 5 us to each operator, of which a loop has many that take less.
+    """
+    shares = collections.Counter()
+    # AMX kernels have large frames.
+    record, report = ["--call-graph=dwarf,32768"], ["--children", "--no-inline", "-g", "none"]
+    for share, _, _, symbol in _recorded(path, record, report):
+        shares[symbol] += share
+    calls = shares["tflite::Subgraph::Invoke"]
+    return shares["tflite::ops::builtin::while_kernel::Eval"] / calls if calls else float("nan")
 
 
 def _inputs(runner: SignatureRunner, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -117,24 +116,37 @@ def _seconds(path: str, signature: str) -> list[float]:
 
 def _sampled(path: str) -> list[tuple[str, float]]:
     """Kernels and the percentage of samples in each, most first."""
+    # Only the runtime and what it calls; Python and NumPy's threads are not the file's.
+    return [
+        (symbol[:70], share)
+        for share, library, symbol in _recorded(path, [], [])
+        if "litert" in library or ("libc" in library and "mem" in symbol)
+    ]
+
+
+def _recorded(
+    path: str, record_options: list[str], report_options: list[str]
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of perf's report: percentages first, then library and symbol."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "perf.data"
         again = [sys.executable, __file__, path, "--sampled", f"--signature={FLAGS.signature}"]
         again += [f"--seconds={FLAGS.seconds}", f"--calls={FLAGS.calls}"]
-        record = ["perf", "record", "--freq=999", f"--output={data}", *again]
+        record = ["perf", "record", "--freq=999", f"--output={data}", *record_options, *again]
         try:
             subprocess.run(record, check=True, capture_output=True)
         except FileNotFoundError:
             sys.exit("perf is not installed; on Debian it is in the package linux-perf.")
         report = ["perf", "report", f"--input={data}", "--sort=dso,symbol", "--field-separator=\t"]
+        report += report_options
         text = subprocess.run(report, check=True, capture_output=True, text=True).stdout
-    rows = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
-    # Only the runtime and what it calls; Python and NumPy's threads are not the file's.
-    return [
-        (re.sub(r"^\[\.\] ", "", symbol.strip())[:70], float(share.strip("% ")))
-        for share, library, symbol, *_ in rows
-        if "litert" in library or ("libc" in library and "mem" in symbol)
-    ]
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            *shares, library, symbol = (
+                part.strip() for part in line.split("\t") if part.strip("- ")
+            )
+            numbers = [float(share.strip("% ")) for share in shares]
+            yield *numbers, library, re.sub(r"^\[.\] ", "", symbol)
 
 
 def _kind(kernel: str) -> str:

@@ -68,48 +68,49 @@ def greedy_search(
     """
     # Sizes come from tensors that have them: LiteRT infers such shapes when the input is sized.
     per_frame = tf.zeros_like(frames[:, :, 0], dtype=tf.int32)
-    per_row = per_frame[:, 0]
+    # Counts are columns [batch, 1]: a round is a hundred small ops, and half of its time went into
+    # giving them a second axis.
+    zero = per_frame[:, :1]
     ids = tf.concat([per_frame] * max_symbols_per_frame, axis=1)
     slots = tf.cumsum(ids + 1, axis=1, exclusive=True)
-    if lengths is None:
-        lengths = per_row + tf.shape(frames)[1]
     last = tf.shape(frames)[1] - 1
+    ends = zero + last + 1 if lengths is None else lengths[:, None]
     block = min(BLOCK, frames.shape[1] or BLOCK)
     ahead = tf.range(block)
-    nothing = Tokens(ids, per_row, ids, tf.cast(ids, tf.float32))
+    nothing = Tokens(ids, zero, ids, tf.cast(ids, tf.float32))
 
     def unfinished(t, emitted, hypothesis, found):
-        return tf.reduce_any(t < lengths)
+        return tf.reduce_any(t < ends)
 
     def advance(t, emitted, hypothesis, found):
-        places = t[:, None] + ahead
+        places = t + ahead
         window = tf.gather(frames, tf.minimum(places, last), axis=1, batch_dims=1)
         prediction, state = predict(*hypothesis)
-        scores = tf.cast(logits(window, prediction[:, None]), tf.float32)
+        scores = tf.cast(logits(window, tf.expand_dims(prediction, 1)), tf.float32)
         symbols = tf.argmax(scores, axis=-1, output_type=tf.int32)
-        # Only of the first frame may have been emitted as much as there may be.
-        may_emit = (ahead > 0) | (emitted[:, None] < max_symbols_per_frame)
-        emits_at = (symbols != blank_id) & may_emit & (places < lengths[:, None])
-        skipped = tf.reduce_min(tf.where(emits_at, ahead, block), axis=1)
+        emits_at = (symbols != blank_id) & (places < ends)
+        skipped = tf.reduce_min(tf.where(emits_at, ahead, block), axis=1, keepdims=True)
         emits = skipped < block
         emits_from = tf.minimum(skipped, block - 1)
         symbol = tf.gather(symbols, emits_from, axis=1, batch_dims=1)
         chosen = tf.gather(scores, emits_from, axis=1, batch_dims=1)
-        log_prob = tf.reduce_max(tf.nn.log_softmax(chosen), axis=-1)
-        here = emits[:, None] & (slots == found.count[:, None])
-        t += skipped
+        # XNNPACK has a kernel for a softmax, and none for its logarithm. The largest probability is
+        # never near 0.
+        log_prob = tf.math.log(tf.reduce_max(tf.nn.softmax(chosen), axis=-1))
+        here = emits & (slots == found.count)
         step = tf.cast(emits, tf.int32)
-        return (
-            t,
-            (tf.where(skipped == 0, emitted, 0) + 1) * step,
-            where_rows(emits, (symbol, state), hypothesis),
-            Tokens(
-                tf.where(here, symbol[:, None], found.ids),
-                found.count + step,
-                tf.where(here, t[:, None], found.frames),
-                tf.where(here, log_prob[:, None], found.log_probs),
-            ),
+        t += skipped
+        found = Tokens(
+            tf.where(here, symbol, found.ids),
+            found.count + step,
+            tf.where(here, t, found.frames),
+            tf.where(here, log_prob, found.log_probs),
         )
+        emitted = tf.where(skipped == 0, emitted, 0) + step
+        # A frame that has emitted as much as there may be is done with.
+        is_full = emitted == max_symbols_per_frame
+        hypothesis = where_rows(emits, (tf.squeeze(symbol, 1), state), hypothesis)
+        return t + tf.cast(is_full, tf.int32), tf.where(is_full, 0, emitted), hypothesis, found
 
-    _, _, hypothesis, found = tf.while_loop(unfinished, advance, (per_row, per_row, start, nothing))
-    return found, hypothesis
+    _, _, hypothesis, found = tf.while_loop(unfinished, advance, (zero, zero, start, nothing))
+    return found._replace(count=tf.squeeze(found.count, 1)), hypothesis

@@ -9,7 +9,6 @@ import collections
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer import model_modifier, qtyping
@@ -20,6 +19,7 @@ from int4_conformer.tflite.deployed_weight import DeployedWeight
 from int4_conformer.tflite.folding_barriers import remove_barriers
 from int4_conformer.tflite.operator_versions import set_versions
 from int4_conformer.tflite.row_reshapes import drop_row_reshapes
+from int4_conformer.tflite.serialization import serialize
 from int4_conformer.tflite.static_matmul import make_static
 from int4_conformer.tflite.tensor_names import name_tensors
 
@@ -88,21 +88,14 @@ def pack(
             f"The converted model lacks {len(missing)} of {len(weights)} quantized weights, "
             f"such as {min(missing)}; every layer of the model must be in its graph."
         )
-    packed = flatbuffer.load(_serialized(model, parameters))
+    modifier = model_modifier.ModelModifier(model)
+    packed = flatbuffer.load(bytes(modifier.modify_model(parameters, enable_progress_bar=False)))
     make_static(packed, weights)
     graph_edits.empty_orphans(packed)
     set_versions(packed)
     name_tensors(packed, {*named, *(weight.name for weight in weights)})
-    _share_zero_points(packed)
     graph_edits.drop_unused_buffers(packed)
-    return _serialized(packed, {})
-
-
-def _serialized(
-    model: schema.ModelT, parameters: dict[str, qtyping.TensorTransformationParams]
-) -> bytes:
-    modifier = model_modifier.ModelModifier(model)
-    return bytes(modifier.modify_model(parameters, enable_progress_bar=False))
+    return serialize(packed)
 
 
 def _by_bits(weights: Sequence[DeployedWeight]) -> dict[Any, list[DeployedWeight]]:
@@ -161,32 +154,6 @@ def _slim(model: schema.ModelT, subgraph: schema.SubGraphT, subgraph_index: int)
             tensor.name = f"{tensor.name.decode()}@{subgraph_index}".encode()
         elif index not in inputs:
             tensor.name, tensor.buffer, tensor.shapeSignature = b"", 0, None
-
-
-def _share_zero_points(model: schema.ModelT) -> None:
-    """Lets weights of as many channels refer to one vector of zero points in the file.
-
-    LiteRT insists on a zero point, an int64, per scale: twice the bytes of the scales themselves.
-    """
-    offsets: dict[tuple[flatbuffers.Builder, bytes], int] = {}
-
-    class SharedZeroPoints(schema.QuantizationParametersT):
-        def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (the schema's name)
-            key = builder, self.zeroPoint.tobytes()
-            if key not in offsets:
-                offsets[key] = builder.CreateNumpyVector(self.zeroPoint)
-            scale = builder.CreateNumpyVector(self.scale)
-            schema.QuantizationParametersStart(builder)
-            schema.QuantizationParametersAddScale(builder, scale)
-            schema.QuantizationParametersAddZeroPoint(builder, offsets[key])
-            schema.QuantizationParametersAddQuantizedDimension(builder, self.quantizedDimension)
-            return schema.QuantizationParametersEnd(builder)
-
-    for subgraph in model.subgraphs:
-        for tensor in subgraph.tensors:
-            quantization = tensor.quantization
-            if quantization is not None and quantization.scale is not None:
-                tensor.quantization = SharedZeroPoints(**vars(quantization))
 
 
 def _make_embedding_lookup(

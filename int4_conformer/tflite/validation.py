@@ -30,7 +30,8 @@ for _width, _types in {
 }.items():
     for _type in _types:
         _BITS[getattr(schema.TensorType, _type)] = _width
-_MOST_VALUES = 2**31 - 1
+# Of a tensor that is computed: a gigabyte of float32. Many tensors of a file have one shape.
+_MOST_VALUES = 2**28
 _LEFT_OUT = -1
 
 
@@ -98,6 +99,15 @@ def _buffer_sizes(buffers: Tables, size: int) -> np.ndarray:
     return np.where(outside, sizes, buffers.vectors(0, 1).lengths).astype(np.int64)
 
 
+def _are_text(names: Vectors) -> bool:
+    """Whether all are UTF-8."""
+    try:
+        b"\n".join(names.texts()).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class _Tensors:
     """The tensors of all subgraphs."""
 
@@ -124,13 +134,15 @@ class _Tensors:
         _require(self._sides >= 0, "a tensor has a negative size")
         values = np.ones(len(self))
         np.multiply.at(values, self._shapes.owners(), self._sides)
-        _require(values <= _MOST_VALUES, "a tensor is larger than any memory")
-        needed = (values.astype(np.int64) * bits + 7) // 8
+        right = (values <= _MOST_VALUES) | self.are_constant
+        _require(right, "a tensor is larger than any of a recogniser")
+        needed = (values * bits + 7) // 8
         right = (self._nbytes == needed) | ~self.are_constant
         _require(right, "a constant is not as large as its shape")
         open_axes = self._tables.vectors(7, 4).lengths
         right = (open_axes == 0) | (open_axes == self._shapes.lengths)
         _require(right, "a tensor has two shapes")
+        _require(_are_text(self._tables.vectors(3, 1)), "the name of a tensor is no text")
         # A variable keeps its value from run to run; recognisers hand their states on.
         _require(self._tables.numbers(5, "u1") == 0, "a tensor is a variable")
         _require(self._tables.places(6) == 0, "a tensor is sparse")

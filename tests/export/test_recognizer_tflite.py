@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import interpreter as litert
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_quantizer import model_modifier, recipe
 from ai_edge_quantizer.quantizer import Quantizer
 
@@ -81,6 +82,25 @@ def test_tokens_are_those_of_the_model(exported, recipe):
         lengths.add(expected.size)
     # The model neither is silent nor says all that it may in every frame.
     assert 0 < max(lengths) < 60 * model.config.max_symbols_per_frame
+
+
+def test_a_round_of_the_search_has_few_operators(exported):
+    """Calling one takes LiteRT as long as most of them take."""
+    _, path = exported("w4a8")
+    model = flatbuffer.load(path.read_bytes())
+    bodies = {
+        operator.builtinOptions.bodySubgraphIndex
+        for subgraph in model.subgraphs
+        for operator in subgraph.operators
+        if isinstance(operator.builtinOptions, schema.WhileOptionsT)
+    }
+    assert bodies
+    for number in bodies:
+        body = [x.name for x in flatbuffer.operators(model) if x.subgraph == number]
+        assert len(body) <= 80
+        # LiteRT's own takes ten times as long as XNNPACK's SOFTMAX.
+        assert "LOG_SOFTMAX" not in body
+        assert "SOFTMAX" in body
 
 
 @pytest.mark.parametrize("recipe", ["w4a8", *heavy("float")])

@@ -5,10 +5,10 @@ import contextlib
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_quantizer import model_modifier
 
 from int4_conformer.errors import UserError
 from int4_conformer.tflite import flatbuffer
+from int4_conformer.tflite.serialization import serialize
 from int4_conformer.tflite.validation import require_valid
 from tests.support import dense_models, tflite_models
 from tests.tflite.schemes import blockwise_weight, static_weight
@@ -36,7 +36,7 @@ def changed(content, change):
     """The file after `change` of its parsed model, written as it is."""
     model = flatbuffer.load(content)
     change(model)
-    return bytes(model_modifier.ModelModifier(model).modify_model({}))
+    return serialize(model)
 
 
 def refused(content, reason):
@@ -81,7 +81,11 @@ def set_negative_shape(model):
 
 
 def set_large_shape(model):
-    tensor(model, "FULLY_CONNECTED", 0).shape = np.array([2**20, 2**20], np.int32)
+    tensor(model, "FULLY_CONNECTED", 0).shape = np.array([2**14, 2**14 + 1], np.int32)
+
+
+def set_tensor_name(model):
+    tensor(model, "FULLY_CONNECTED", 0).name = b"\xf4"
 
 
 def set_type(model):
@@ -217,7 +221,8 @@ def set_version(model):
     [
         (set_shape, "a constant is not as large as its shape"),
         (set_negative_shape, "a tensor has a negative size"),
-        (set_large_shape, "a tensor is larger than any memory"),
+        (set_large_shape, "a tensor is larger than any of a recogniser"),
+        (set_tensor_name, "the name of a tensor is no text"),
         (set_type, "a tensor has a type that recognisers do not have"),
         (set_weight_type, "FULLY_CONNECTED has a tensor of another type than it takes"),
         (set_other_type, r"\w+ has a tensor of another type than it takes"),
