@@ -1,5 +1,8 @@
 """What commands that take a corpus have in common."""
 
+import contextlib
+import os
+from collections.abc import Sequence
 from typing import TextIO
 
 from absl import flags
@@ -7,6 +10,8 @@ from absl import flags
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import ON_ERROR, CorpusReport, OnError
 from int4_conformer.data.recordings import Recordings, decoded
+from int4_conformer.data.sources.phrases import SpokenPhrase, speak_phrases
+from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.progress import Progress
 
 
@@ -45,6 +50,27 @@ def decode(
         return decoded(
             utterances, report, hold=hold, on_decoded=lambda done, _: progress.update(done)
         )
+
+
+def spoken(
+    phrases: Sequence[SpokenPhrase], folder: str | os.PathLike, processes: int
+) -> list[Utterance]:
+    """Has phrases spoken into a folder while a bar or lines show how far it is.
+
+    Raises:
+        UserError: as `speak_phrases`.
+    """
+    progress = None
+    with contextlib.ExitStack() as stack:
+
+        def show_done(done: int) -> None:
+            nonlocal progress
+            if progress is None:
+                # From what was there before, so that the time left is that of the others.
+                progress = stack.enter_context(Progress(len(phrases), "speak", start=done))
+            progress.update(done)
+
+        return speak_phrases(phrases, folder, processes=processes, on_done=show_done)
 
 
 def show(report: CorpusReport, file: TextIO | None = None) -> None:

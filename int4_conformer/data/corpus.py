@@ -15,6 +15,8 @@ from int4_conformer.data.sources.lhotse import cuts_in, is_cuts, read_lhotse
 from int4_conformer.data.sources.librispeech import is_librispeech, read_librispeech
 from int4_conformer.data.sources.manifest import read_manifest
 from int4_conformer.data.sources.noise import NoiseUtterance
+from int4_conformer.data.sources.phrases import PREFIX as PHRASES
+from int4_conformer.data.sources.phrases import read_spoken_phrases
 from int4_conformer.data.sources.plain_folder import is_plain_folder, read_plain_folder
 from int4_conformer.data.sources.prepared import SHARD_LIST, read_prepared
 from int4_conformer.data.sources.synthetic import SyntheticUtterance, synthetic_corpus
@@ -57,6 +59,11 @@ _TFDS = Format(
     holds=lambda path: str(path).startswith(PREFIX),
     read=lambda path, split, report: read_tfds(str(path), split, report),
 )
+_PHRASES = Format(
+    name="phrases, spoken",
+    holds=lambda path: str(path).startswith(PHRASES),
+    read=lambda path, split, report: read_spoken_phrases(str(path), split, report),
+)
 # The first that holds counts.
 _FILES = (
     Format(name="a table", holds=is_table, read=read_tables),
@@ -88,14 +95,14 @@ def format_of(path: str | os.PathLike) -> Format:
     Raises:
       UserError: there is nothing at `path`, or nothing that is known.
     """
-    for special in (_SYNTHETIC, _TFDS):
+    for special in (_SYNTHETIC, _TFDS, _PHRASES):
         if special.holds(path):
             return special
     path = Path(path)
     if not path.exists():
         raise UserError(
             f"There is no corpus {path}; give a manifest, a table, a folder of recordings, "
-            f"{SYNTHETIC!r} or {PREFIX}NAME."
+            f"{SYNTHETIC!r}, {PHRASES}FILE or {PREFIX}NAME."
         )
     known = _FOLDERS if path.is_dir() else _FILES
     found = next((form for form in known if form.holds(path)), None)
@@ -117,8 +124,8 @@ def read_corpus(
     """Reads a corpus in any of the forms that docs/corpora.md lists.
 
     Args:
-      path: a file or folder, "synthetic" for the corpus that is synthesised on the fly, or
-        "tfds:NAME".
+      path: a file or folder, "synthetic" for the corpus that is synthesised on the fly,
+        "phrases:FILE" for speech made of a list of phrases, or "tfds:NAME".
       split: keep one split, or several, with commas between them; None keeps all.
       report: is told of what cannot be used; one that stops at the first if not given.
       allow_commands: run the commands that a corpus has in place of audio files.
