@@ -1,6 +1,5 @@
 """What commands that take a corpus have in common."""
 
-import contextlib
 import os
 from collections.abc import Sequence
 from typing import TextIO
@@ -10,7 +9,7 @@ from absl import flags
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import ON_ERROR, CorpusReport, OnError
 from int4_conformer.data.recordings import Recordings, decoded
-from int4_conformer.data.sources.phrases import SpokenPhrase, speak_phrases
+from int4_conformer.data.sources.phrases import SpokenPhrase, count_spoken, speak_phrases
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.progress import Progress
 
@@ -60,17 +59,9 @@ def spoken(
     Raises:
         UserError: as `speak_phrases`.
     """
-    progress = None
-    with contextlib.ExitStack() as stack:
-
-        def show_done(done: int) -> None:
-            nonlocal progress
-            if progress is None:
-                # From what was there before, so that the time left is that of the others.
-                progress = stack.enter_context(Progress(len(phrases), "speak", start=done))
-            progress.update(done)
-
-        return speak_phrases(phrases, folder, processes=processes, on_done=show_done)
+    done = count_spoken(phrases, folder)
+    with Progress(len(phrases), "speak", start=done) as progress:
+        return speak_phrases(phrases, folder, processes=processes, on_done=progress.update)
 
 
 def show(report: CorpusReport, file: TextIO | None = None) -> None:

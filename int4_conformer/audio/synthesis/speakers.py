@@ -180,7 +180,7 @@ def _speaker(
     )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _opened(synthesizer: str) -> Synthesizer:
     require_one_of(tuple(SYNTHESIZERS), synthesizer=synthesizer)
     return SYNTHESIZERS[synthesizer].open()

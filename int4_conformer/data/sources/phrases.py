@@ -31,6 +31,7 @@ from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.entry import require_split
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError, did_you_mean, require_positive
+from int4_conformer.fields import setting
 from int4_conformer.files import require_folder_place, write_beside
 from int4_conformer.processes import side_by_side
 from int4_conformer.search.grammar import Grammar
@@ -55,13 +56,17 @@ _AT_ONCE = 8
 class PhrasesConfig:
     """Who speaks phrases, and how often."""
 
-    # Synthesisers, with commas between them: espeak, hibari, kokoro, piper. Each speaks as much.
-    voices: str = "espeak"
-    # Utterances to train on; a twentieth as many, but 40 to 400, are for development, and as many
-    # for testing.
-    utterances: int = 2000
-    # Another one draws other texts and speakers.
-    speech_seed: int = 0
+    voices: str = setting(
+        "espeak",
+        "Synthesisers, with commas between them: espeak, hibari, kokoro, piper; each speaks as "
+        "much.",
+    )
+    utterances: int = setting(
+        2000,
+        "Utterances to train on; a twentieth as many, but 20 to 400, are for development, and as "
+        "many for testing, of other speakers.",
+    )
+    speech_seed: int = setting(0, "Another one draws other texts and speakers.")
 
     def __post_init__(self) -> None:
         require_positive(utterances=self.utterances)
@@ -78,7 +83,7 @@ class PhrasesConfig:
 
     def count(self, split: str) -> int:
         """How many utterances a split has."""
-        held_out = min(max(self.utterances // 20, 40), 400)
+        held_out = min(max(self.utterances // 20, 20), 400)
         return self.utterances if split == "train" else held_out
 
 
@@ -164,15 +169,16 @@ def speak_phrases(
     for name in sorted({phrase.speaker.synthesizer for phrase in missing}):
         require_installed(name)
     done = len(phrases) - len(missing)
-    on_done(done)
-    # Once each, in parts.
-    missing = list(dict.fromkeys(missing))
     parts = [tuple(missing[i : i + _AT_ONCE]) for i in range(0, len(missing), _AT_ONCE)]
     for part, _ in side_by_side(functools.partial(_write, folder), parts, processes):
         done += len(part)
         on_done(done)
-    on_done(len(phrases))
     return [_utterance(folder, phrase) for phrase in phrases]
+
+
+def count_spoken(phrases: Sequence[SpokenPhrase], folder: str | os.PathLike) -> int:
+    """How many phrases a folder holds already."""
+    return sum(_file(Path(folder), phrase).exists() for phrase in phrases)
 
 
 def read_grammar(path: str | os.PathLike) -> Grammar:
