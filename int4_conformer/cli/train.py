@@ -9,6 +9,7 @@ folder.
 
 import shlex
 import sys
+from pathlib import Path
 
 from absl import flags
 
@@ -43,9 +44,10 @@ from int4_conformer.models.weight_mapping import WeightMapping
 from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.text.graphemes import ENGLISH, Graphemes
-from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.text.wordpieces import Wordpieces
 from int4_conformer.training.run_config import differences, flags_of, parts_of, with_parts
+from int4_conformer.training.run_folder import read_run_config
 from int4_conformer.training.training_config import TrainingConfig
 
 # Transcripts shown at the end.
@@ -92,7 +94,8 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "tokenizer",
         "graphemes",
-        "graphemes, or a file that `int4-conformer wordpieces` wrote.",
+        "graphemes, a file that `int4-conformer wordpieces` wrote, or WORKDIR of a run, whose is "
+        "taken. With --phrases and --init_from=WORKDIR, that run's is the default.",
         flag_values=values,
     )
     app.define_fields(JointConfig, values, ["tied"])
@@ -137,7 +140,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     else:
         # All letters, so that another run of English can be started from.
         texts = [ENGLISH, *(phrase.text for phrase in phrases)]
-    tokenizer = _tokenizer(values.tokenizer, texts)
+    tokenizer = _tokenizer(_tokenizer_source(values), texts)
     plain = preset(
         values.preset,
         vocab_size=tokenizer.vocabulary.size,
@@ -282,8 +285,20 @@ def _phrases(values: flags.FlagValues) -> list[SpokenPhrase]:
     return [phrase for split in _PHRASE_SPLITS for phrase in draw_phrases(grammar, config, split)]
 
 
+def _tokenizer_source(values: flags.FlagValues) -> str:
+    """What --tokenizer is, or stands for if it was not given."""
+    is_open = values.phrases and values.tokenizer == values["tokenizer"].default
+    if is_open and values.init_from is not None and Path(values.init_from).is_dir():
+        return values.init_from
+    return values.tokenizer
+
+
 def _tokenizer(name: str, texts: list[str]) -> Tokenizer:
-    return Graphemes.from_texts(texts) if name == "graphemes" else Wordpieces.load(name)
+    if name == "graphemes":
+        return Graphemes.from_texts(texts)
+    if Path(name).is_dir():
+        return tokenizer_from_config(read_run_config(Path(name))["tokenizer"])
+    return Wordpieces.load(name)
 
 
 COMMAND = app.Command(
