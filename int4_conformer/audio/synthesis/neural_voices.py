@@ -76,7 +76,6 @@ class KokoroVoices:
         )
         return samples.reshape(-1), _KOKORO_RATE
 
-    @functools.lru_cache(maxsize=64)  # noqa: B019 (there is one object in a process)
     def _style(self, voice: str) -> np.ndarray:
         """float64 [most tokens, style] of a mixture."""
         rng = np.random.default_rng(int(voice.removeprefix("mix-")))

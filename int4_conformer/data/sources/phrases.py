@@ -26,7 +26,6 @@ from int4_conformer.audio.synthesis.speakers import (
     speak,
     speakers,
 )
-from int4_conformer.cores import available_cores
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.entry import require_split
 from int4_conformer.data.sources.utterance import Utterance
@@ -204,7 +203,8 @@ def read_spoken_phrases(name: str, split: str | None, report: CorpusReport) -> l
     if split is not None:
         require_split(split, SPLITS, name)
     phrases = [p for s in SPLITS if split in (None, s) for p in draw_phrases(grammar, config, s)]
-    return speak_phrases(phrases, speech_cache(), processes=available_cores())
+    # In this process: programs that read a corpus do not expect others to start.
+    return speak_phrases(phrases, speech_cache())
 
 
 def speech_cache() -> Path:

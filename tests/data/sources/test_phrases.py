@@ -70,7 +70,6 @@ def test_processes_speak_alike(tmp_path):
 def test_a_corpus_of_phrases(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(PhrasesConfig, "count", lambda self, split: 2)
-    monkeypatch.setattr("int4_conformer.data.sources.phrases.available_cores", lambda: 1)
     path = tmp_path / "phrases.txt"
     path.write_text("stop\n")
     splits = [utterance.split for utterance in read_corpus(f"phrases:{path}")]
