@@ -148,7 +148,7 @@ class Grammar:
         Example:
 
             >>> Grammar.of(["room {1..3}"]).draw(np.random.default_rng(0))
-            'room three'
+            'room two'
         """
         phrase = self.phrases[np.searchsorted(self._shares, rng.random(), side="right")]
         while not (words := list(_drawn(phrase, rng))):
