@@ -1,11 +1,14 @@
 """A corpus of any form made a folder of shards, by several processes."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import json
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,6 @@ from int4_conformer.data.shards.shard_writer import Shard, Written, finished, wr
 from int4_conformer.data.sources.prepared import LEFT_OUT, SHARD_LIST, VERSION, read_shard_list
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_folder_place, write_beside, write_json_lines
-from int4_conformer.processes import side_by_side
 
 # Seconds that an utterance is taken to have whose length nothing tells.
 _USUAL_SECONDS = 10.0
@@ -117,8 +119,11 @@ class Preparation:
                 missing.append(shard)
             else:
                 yield shard, result
-        write = functools.partial(write_shard, config=self._config, on_error=on_error)
-        yield from side_by_side(write, missing, processes)
+        if processes == 1 or len(missing) < 2:
+            for shard in missing:
+                yield shard, write_shard(shard, self._config, on_error)
+            return
+        yield from _side_by_side(missing, self._config, on_error, processes)
 
     def _require_ours(self) -> None:
         path = self._folder / SHARD_LIST
@@ -141,6 +146,36 @@ class Preparation:
             "shards": list(shards),
         }
         write_beside(self._folder / SHARD_LIST, (json.dumps(listed, indent=1) + "\n").encode())
+
+
+def _side_by_side(
+    shards: Sequence[Shard], config: PrepareConfig, on_error: OnError, processes: int
+) -> Iterator[tuple[Shard, Written]]:
+    # Forks of a process with threads, which libraries start, may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(processes, context, initializer=_start_worker)
+    try:
+        waiting = {pool.submit(write_shard, shard, config, on_error): shard for shard in shards}
+        for future in concurrent.futures.as_completed(waiting):
+            yield waiting[future], future.result()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise UserError(
+            "A process was ended, perhaps for want of memory; give the command again to go on, "
+            "with fewer --processes."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Has a worker end with the program, and at Ctrl-C without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def end_with_parent() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _shards(

@@ -112,11 +112,11 @@ def test_a_run_that_was_stopped_goes_on(corpus, tmp_path, monkeypatch):
     whole, first = prepare(corpus, tmp_path / "whole", shards=2)
     write, written = preparation_lib.write_shard, []
 
-    def stopping(shard, **rest):
+    def stopping(shard, *rest):
         if len(written) == 2:
             raise KeyboardInterrupt
         written.append(shard.path.name)
-        return write(shard, **rest)
+        return write(shard, *rest)
 
     monkeypatch.setattr(preparation_lib, "write_shard", stopping)
     with pytest.raises(KeyboardInterrupt):
@@ -128,7 +128,7 @@ def test_a_run_that_was_stopped_goes_on(corpus, tmp_path, monkeypatch):
     broken.write_bytes(broken.read_bytes()[:-1] + b"x")
     written.clear()
     monkeypatch.setattr(
-        preparation_lib, "write_shard", lambda s, **r: (written.append(s.path), write(s, **r))[1]
+        preparation_lib, "write_shard", lambda s, *r: (written.append(s.path), write(s, *r))[1]
     )
     again, second = prepare(corpus, tmp_path / "out", shards=2)
     assert len(written) == 3
