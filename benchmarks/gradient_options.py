@@ -16,7 +16,8 @@ import tensorflow as tf
 from absl import app, flags
 from training import trained
 
-from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.batches import evaluation_batches
+from int4_conformer.data.buckets import make_buckets
 from int4_conformer.data.corpus import Utterances, hold_out, normalized, read_corpus
 from int4_conformer.evaluation.batched import BatchedEvaluator
 from int4_conformer.models.transducer import Transducer
@@ -90,7 +91,7 @@ def _mean_loss(model: Transducer, tokenizer: Tokenizer, utterances: Utterances) 
 
     buckets = make_buckets(utterances, tokenizer, count=1, seconds_per_batch=48)
     total = 0.0
-    for batch in batches(utterances, tokenizer, buckets=buckets, training=False):
+    for batch in evaluation_batches(utterances, tokenizer, buckets=buckets):
         rows = {name: value for name, value in batch.items() if name != "index"}
         total += float(tf.reduce_sum(tf.where(batch["index"] >= 0, losses(rows), 0.0)))
     return total / len(utterances)

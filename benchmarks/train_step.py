@@ -18,9 +18,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
+from step_variants import fake_quantize
 from timing import milliseconds
 
-from int4_conformer.layers import QuantDense, Span
+from int4_conformer.layers import Span
 from int4_conformer.models.conformer_block import ConformerBlock
 from int4_conformer.models.model_config import EncoderConfig
 from int4_conformer.quant import QuantConfig, Recipe
@@ -76,9 +77,7 @@ def _step(variant: str, width: int, compiled: bool) -> Callable[[], object]:
     x = tf.constant(rng.standard_normal([FLAGS.batch, FLAGS.frames, width]), tf.float32)
     block(x, frames=span.whole(x))
     if variant == "fake quant":
-        for layer in block._flatten_layers():
-            if isinstance(layer, QuantDense):
-                layer.call = functools.partial(_fake_quant_dense, layer)
+        fake_quantize(list(block._flatten_layers()))
 
     @tf.function(jit_compile=compiled)
     def step(x: tf.Tensor) -> list[tf.Tensor]:
@@ -90,19 +89,6 @@ def _step(variant: str, width: int, compiled: bool) -> Callable[[], object]:
             return tape.gradient(loss, [x, *block.trainable_variables])
 
     return functools.partial(step, x)
-
-
-def _fake_quant_dense(layer: QuantDense, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-    kernel = tf.convert_to_tensor(layer.kernel)
-    largest = tf.reduce_max(tf.abs(kernel), axis=0)
-    kernel = tf.quantization.fake_quant_with_min_max_vars_per_channel(
-        kernel, -largest, largest, num_bits=4, narrow_range=True
-    )
-    x = tf.quantization.fake_quant_with_min_max_vars(x, tf.reduce_min(x), tf.reduce_max(x))
-    y = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel)
-    if layer.use_bias:
-        y += layer.bias
-    return layer.activation(tf.reshape(y, [*x.shape[:-1], layer.units]))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from int4_conformer.errors import UserError
+from int4_conformer.remote_path import AnyPath, is_remote, path_of
 
 
 def write_beside(path: str | os.PathLike, content: bytes) -> None:
@@ -20,12 +21,12 @@ def write_beside(path: str | os.PathLike, content: bytes) -> None:
         UserError: the folder cannot be made or written to, or `path` is a folder.
     """
     require_place(path)
-    path = Path(path)
+    path = path_of(path)
     beside = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(content)
-        os.replace(beside, path)
+        beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()
@@ -35,7 +36,7 @@ def write_beside(path: str | os.PathLike, content: bytes) -> None:
 def sha256_of(path: str | os.PathLike) -> str:
     """The checksum of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with path_of(path).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -48,6 +49,9 @@ def require_place(path: str | os.PathLike) -> None:
         UserError: `path` is a folder, or the folder that should hold it cannot be made or written
             to.
     """
+    if is_remote(path):
+        _reached(path)
+        return
     path = Path(path)
     if os.path.isdir(path):
         raise UserError(f"{path} is a folder; name the file to write.")
@@ -60,6 +64,11 @@ def require_folder_place(path: str | os.PathLike) -> None:
     Raises:
         UserError: `path` is a file, or the folder cannot be made or written to.
     """
+    if is_remote(path):
+        there = _reached(path)
+        if there.is_file():
+            raise UserError(f"{path} is a file; name a folder.")
+        return
     path = Path(path)
     if os.path.lexists(path) and not os.path.isdir(path):
         raise UserError(f"{path} is a file; name a folder.")
@@ -77,6 +86,20 @@ def require_new_folder(path: str | os.PathLike) -> None:
     if os.path.lexists(path):
         raise UserError(f"{path} exists already; choose another folder or remove it.")
     _require_writable_above(path)
+
+
+def _reached(path: str | os.PathLike) -> AnyPath:
+    """A path in the cloud, whose file system answers; whether it takes a file, only writing tells.
+
+    Raises:
+        UserError: it does not answer.
+    """
+    remote = path_of(path)
+    try:
+        remote.exists()
+    except OSError as error:
+        raise UserError(f"{path} cannot be reached ({error.strerror}); check the path.") from error
+    return remote
 
 
 def _require_writable_above(path: Path) -> None:
@@ -97,7 +120,7 @@ def write_json_lines(path: str | os.PathLike, rows: Iterable[Mapping[str, Any]])
 
 def append_json_line(path: str | os.PathLike, row: Mapping[str, Any]) -> None:
     """Adds a line to a JSON-lines file; `json_lines` reads it."""
-    with Path(path).open("a") as file:
+    with path_of(path).open("a") as file:
         file.write(json.dumps(row) + "\n")
 
 
@@ -111,7 +134,7 @@ def json_lines(path: str | os.PathLike, most: int | None = None) -> Iterator[dic
         most: of a longer file, about so many lines are read, the last and those at even distances.
     """
     try:
-        lines = Path(path).read_bytes().splitlines()
+        lines = path_of(path).read_bytes().splitlines()
     except FileNotFoundError:
         return
     distance = 1 if most is None else max(1, -(-len(lines) // most))

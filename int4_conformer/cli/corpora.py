@@ -6,12 +6,16 @@ from typing import TextIO
 
 from absl import flags
 
-from int4_conformer.data.corpus import Utterances
+from int4_conformer.data.corpus import Utterances, hold_out, normalized, read_corpus
 from int4_conformer.data.corpus_report import ON_ERROR, CorpusReport, OnError
-from int4_conformer.data.recordings import Recordings, decoded
+from int4_conformer.data.input_config import Cache
+from int4_conformer.data.recordings import Recordings, decoded, trainable, with_noise
 from int4_conformer.data.sources.phrases import SpokenPhrase, count_spoken, speak_phrases
 from int4_conformer.data.sources.utterance import Utterance
-from int4_conformer.progress import Progress
+from int4_conformer.data.training_audio import training_audio
+from int4_conformer.progress import Progress, waiting
+from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.training.training_config import TrainingConfig
 
 
 def define_reading(values: flags.FlagValues, on_error: OnError) -> None:
@@ -62,6 +66,75 @@ def spoken(
     done = count_spoken(phrases, folder)
     with Progress(len(phrases), "speak", start=done) as progress:
         return speak_phrases(phrases, folder, processes=processes, on_done=progress.update)
+
+
+def training_split(
+    manifest: str,
+    split: str,
+    dev_fraction: float,
+    report: CorpusReport,
+    *,
+    allow_commands: bool,
+    seed: int,
+) -> tuple[Utterances, Utterances]:
+    """What to train on, texts normalised, and what of it is held out.
+
+    Args:
+        manifest: the corpus.
+        split: to train on.
+        dev_fraction: to hold out.
+        report: is told of what is left out.
+        allow_commands: whether commands of the corpus may run.
+        seed: of what is held out.
+    """
+    read = read_corpus(manifest, split, report, allow_commands=allow_commands)
+    train = normalized(read, report)
+    return hold_out(train, dev_fraction, seed=seed) if dev_fraction else (train, [])
+
+
+def training_set(
+    utterances: Utterances,
+    tokenizer: Tokenizer,
+    config: TrainingConfig,
+    labels_per_second: float,
+    report: CorpusReport,
+    cache: Cache,
+) -> Recordings:
+    """What a training hears: of a corpus what it can be trained on, and noise beside it.
+
+    Args:
+        utterances: texts normalised.
+        tokenizer: makes the labels.
+        config: of the training.
+        labels_per_second: most that the model can emit.
+        report: is told of what is left out.
+        cache: where samples are kept here.
+
+    Raises:
+        UserError: as `training_audio` and `trainable`.
+    """
+    with Progress(len(utterances), "read") as progress:
+        recordings = training_audio(
+            utterances,
+            report,
+            cache=cache,
+            folder=config.cache_folder,
+            # A training and its workers find the same lengths, by headers.
+            may_hold=not config.data_service,
+            tell=progress.line,
+            on_done=lambda done, _: progress.update(done),
+        )
+    recordings = trainable(
+        recordings,
+        tokenizer,
+        max_seconds=config.max_seconds,
+        labels_per_second=labels_per_second / config.fastest,
+        report=report,
+    )
+    if config.noise_share:
+        with waiting("making noise"):
+            recordings = with_noise(recordings, config.noise_share, config.seed)
+    return recordings
 
 
 def show(report: CorpusReport, file: TextIO | None = None) -> None:

@@ -18,6 +18,7 @@ from int4_conformer.files import require_new_folder, require_place
 from int4_conformer.models.model_config import MAX_SECONDS, SEGMENT_SECONDS
 from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.remote_path import path_of
 from int4_conformer.tables import smaller
 from int4_conformer.training.run_folder import read_run_config
 
@@ -87,7 +88,7 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
     if values.format != "tflite" and values.fixed_seconds is not None:
         raise UserError("--fixed_seconds is for .tflite files; leave it out.")
     recipe = None if values.recipe is None else Recipe.named(values.recipe)
-    read_run_config(Path(arguments[0]))
+    read_run_config(path_of(arguments[0]))
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     start_tensorflow()

@@ -8,6 +8,7 @@ holds none of the audio in memory.
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from absl import flags
@@ -50,13 +51,21 @@ def _prepare(values: flags.FlagValues, arguments: list[str]) -> None:
         utterances = read_corpus(corpus, values.split, report, allow_commands=values.allow_commands)
         root = corpus if os.path.isdir(corpus) else os.path.dirname(corpus)
         preparation = Preparation(utterances, values.output, config, root)
+    begun = time.monotonic()
     with Progress(preparation.total, "prepare") as progress:
-        shards = preparation.run(
-            report,
-            processes=values.processes,
-            on_error=values.on_error,
-            on_done=progress.update,
-        )
+
+        def show(done: int, decoded: int) -> None:
+            # What earlier runs have done says nothing of the pace.
+            pace = (time.monotonic() - begun) / decoded if decoded else 0.0
+            progress.update(done, left=pace * (preparation.total - done))
+
+        try:
+            shards = preparation.run(
+                report, processes=values.processes, on_error=values.on_error, on_done=show
+            )
+        except KeyboardInterrupt:
+            progress.line(f"stopped: {preparation.kept}; the same command goes on with the rest")
+            raise
     corpora.show(report)
     seconds = sum(shard["seconds"] for shard in shards)
     size = sum(shard["bytes"] for shard in shards)

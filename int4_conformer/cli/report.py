@@ -4,12 +4,11 @@ Curves, word errors with their alignments, settings and commands, as far as the 
 Training writes the page itself at each evaluation and at its end.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
+from int4_conformer.remote_path import path_of
 from int4_conformer.training.run_report import write_report
 
 
@@ -20,7 +19,7 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _report(values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(f"report takes one WORKDIR. Received: {len(arguments)} arguments")
-    print(write_report(Path(arguments[0])))
+    print(write_report(path_of(arguments[0])))
 
 
 COMMAND = app.Command(

@@ -11,7 +11,6 @@ Prints a line per layer, the worst first. --output takes the recipe, a JSON file
 """
 
 import json
-from pathlib import Path
 
 from absl import flags
 
@@ -22,6 +21,7 @@ from int4_conformer.data.recordings import decoded
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.quant.spec.quant_config import QuantConfig
+from int4_conformer.remote_path import path_of
 from int4_conformer.training.run_folder import read_run_config
 
 _SECONDS_PER_BATCH = 30.0
@@ -71,12 +71,13 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
     if not values.schemes:
         raise UserError("--schemes names no scheme; give some, such as w4c_a8d,w8c_a8d,float.")
     configs = [QuantConfig.from_name(scheme) for scheme in values.schemes]
-    read_run_config(Path(arguments[0]))
+    read_run_config(path_of(arguments[0]))
     utterances = normalized(read_corpus(values.manifest, values.split))[: values.utterances]
     utterances = decoded(utterances)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
-    from int4_conformer.data.batches import batches, make_buckets
+    from int4_conformer.data.batches import evaluation_batches
+    from int4_conformer.data.buckets import make_buckets
 
     start_tensorflow()
     from int4_conformer.mixed_precision.suggestion import forward_passes, suggest
@@ -85,7 +86,7 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
 
     model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
     buckets = make_buckets(utterances, tokenizer, count=2, seconds_per_batch=_SECONDS_PER_BATCH)
-    data = list(batches(utterances, tokenizer, buckets=buckets, training=False))
+    data = list(evaluation_batches(utterances, tokenizer, buckets=buckets))
     with Progress(forward_passes(model, data, configs), "suggest") as progress:
         suggestion = suggest(
             model,

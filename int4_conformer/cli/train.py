@@ -7,6 +7,8 @@ scalars to --workdir; the same command resumes it. `int4-conformer evaluate` and
 folder.
 """
 
+import dataclasses
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -19,13 +21,12 @@ from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.cores import available_cores
 from int4_conformer.data.corpus import (
     Utterances,
-    hold_out,
     normalized,
     note_unspellable,
     read_corpus,
 )
 from int4_conformer.data.corpus_report import CorpusReport
-from int4_conformer.data.recordings import trainable, with_noise
+from int4_conformer.data.service.wire import address_of
 from int4_conformer.data.sources.entry import MissingSplitError
 from int4_conformer.data.sources.phrases import (
     LISTS,
@@ -43,6 +44,7 @@ from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
 from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
+from int4_conformer.remote_path import is_remote
 from int4_conformer.text.graphemes import ENGLISH, Graphemes
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.text.wordpieces import Wordpieces
@@ -116,7 +118,17 @@ def _define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_string(
-        "strategy", "auto", "auto, mirrored, multi_worker or tpu.", flag_values=values
+        "strategy",
+        "auto",
+        "Where to train: auto, one_device, mirrored (all GPUs), multi_worker (the machines of "
+        "TF_CONFIG) or tpu (docs/scale.md).",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "tpu",
+        "",
+        "Name or address of the TPU; if not given, what TPU_NAME says, else this machine's.",
+        flag_values=values,
     )
     app.define_fields(TrainingConfig, values)
 
@@ -130,8 +142,14 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
             f"`{app.PROGRAM} train --help` says what to give."
         )
     parts = {} if values.config is None else parts_of(values.config)
-    require_folder_place(values.workdir)
+    if not is_remote(values.workdir):
+        require_folder_place(values.workdir)
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
+    if values.phrases and config.data_service:
+        raise UserError(
+            "Data workers read a corpus: make one of --phrases with `int4-conformer speak`, and "
+            "give it as --manifest."
+        )
     report = corpora.new_report(values)
     phrases = _phrases(values) if values.phrases else None
     if phrases is None:
@@ -157,23 +175,20 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         # After what can be wrong with the flags, for it may take minutes.
         spoken = corpora.spoken(phrases, speech_cache(), available_cores())
         train, dev = ([u for u in spoken if u.split == split] for split in _PHRASE_SPLITS)
-    train = trainable(
-        corpora.decode(train, report),
-        tokenizer,
-        max_seconds=config.max_seconds,
-        labels_per_second=SAMPLE_RATE
-        / model_config.frame_samples
-        * model_config.max_symbols_per_frame,
-        report=report,
-    )
-    if config.noise_share:
-        with waiting("making noise"):
-            train = with_noise(train, config.noise_share, config.seed)
+    frames_per_second = SAMPLE_RATE / model_config.frame_samples
+    labels_per_second = frames_per_second * model_config.max_symbols_per_frame
+    # Workers keep what a training that has some never hears.
+    cache = "none" if config.data_service else config.cache
+    train = corpora.training_set(train, tokenizer, config, labels_per_second, report, cache)
     dev = corpora.decode(dev, report, title="decode dev")
     note_unspellable(dev, tokenizer.vocabulary, report)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     start_tensorflow()
+    import tensorflow as tf
+
+    if is_remote(values.workdir):
+        require_folder_place(values.workdir)
     from int4_conformer.training.initial_weights import InitialWeights
     from int4_conformer.training.run_summary import run_summary
     from int4_conformer.training.strategies import is_chief, strategy_from_name
@@ -185,7 +200,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         initial_weights = InitialWeights(
             path=values.init_from, mapping=mapping, may_miss=values.init_may_miss
         )
-    strategy = strategy_from_name(values.strategy)
+    strategy = strategy_from_name(values.strategy, values.tpu)
     workdir = Workdir(values.workdir, writes=is_chief(strategy))
     trainer = Trainer(
         model_config,
@@ -214,8 +229,46 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if changed:
         summary.append(f"settings    {', '.join(changed)} (in brackets: {plain.name}'s)")
     print(*summary, sep="\n", flush=True)
-    evaluation = trainer.train()
+    if config.data_service:
+        _serve_batches(trainer.input, values, config, tokenizer, labels_per_second)
+    try:
+        evaluation = trainer.train()
+    except tf.errors.OpError as error:
+        # What ended the input comes through TensorFlow.
+        raise trainer.input.failure or error from None
+    corpora.show(trainer.input.left_out)
     print(*_outcome(values, dev, evaluation), sep="\n")
+
+
+def _serve_batches(
+    pipeline: "InputPipeline",  # noqa: F821 (needs TensorFlow)
+    values: flags.FlagValues,
+    config: TrainingConfig,
+    tokenizer: Tokenizer,
+    labels_per_second: float,
+) -> None:
+    """Has the workers of --data_service make the batches."""
+    from int4_conformer.data.service.batch_client import BatchClient
+
+    manifest = values.manifest
+    settings = {
+        "corpus": {
+            "manifest": os.path.abspath(manifest) if os.path.exists(manifest) else manifest,
+            "split": values.split,
+            "dev_fraction": values.dev_fraction,
+            "on_error": values.on_error,
+        },
+        "training": config.to_config(),
+        "tokenizer": tokenizer.to_config(),
+        "labels_per_second": labels_per_second,
+        "buckets": [dataclasses.asdict(bucket) for bucket in pipeline.buckets],
+        "fingerprint": pipeline.fingerprint,
+    }
+    client = BatchClient(address_of(config.data_service, "data_service"), settings)
+    with waiting("data workers read the corpus"):
+        count = client.require_workers()
+    pipeline.made_by(client)
+    print(f"input       {count} data workers of {config.data_service}", flush=True)
 
 
 def _take_config(values: flags.FlagValues) -> None:
@@ -258,14 +311,16 @@ def _corpus(
     values: flags.FlagValues, config: TrainingConfig, report: CorpusReport
 ) -> tuple[Utterances, Utterances]:
     """What to train on and the dev set, which may be empty."""
-    train = normalized(
-        read_corpus(values.manifest, values.split, report, allow_commands=values.allow_commands),
+    train, dev = corpora.training_split(
+        values.manifest,
+        values.split,
+        values.dev_fraction,
         report,
+        allow_commands=values.allow_commands,
+        seed=config.seed,
     )
-    if values.dev_fraction:
-        return hold_out(train, values.dev_fraction, seed=config.seed)
-    if not values.dev_split:
-        return train, []
+    if values.dev_fraction or not values.dev_split:
+        return train, dev
     try:
         dev = read_corpus(
             values.manifest, values.dev_split, report, allow_commands=values.allow_commands

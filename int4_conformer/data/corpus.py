@@ -24,6 +24,7 @@ from int4_conformer.data.sources.tables_folder import is_table, read_tables, tab
 from int4_conformer.data.sources.tfds import PREFIX, read_tfds
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
+from int4_conformer.remote_path import is_remote, path_of
 from int4_conformer.text.normalize import markers, normalize
 from int4_conformer.text.vocabulary import Vocabulary
 
@@ -64,6 +65,11 @@ _PHRASES = Format(
     holds=lambda path: str(path).startswith(PHRASES),
     read=lambda path, split, report: read_spoken_phrases(str(path), split, report),
 )
+_PREPARED = Format(
+    name="a prepared corpus",
+    holds=lambda folder: (folder / SHARD_LIST).is_file(),
+    read=read_prepared,
+)
 # The first that holds counts.
 _FILES = (
     Format(name="a table", holds=is_table, read=read_tables),
@@ -76,11 +82,7 @@ _FOLDERS = (
         holds=lambda folder: (folder / MANIFEST).is_file(),
         read=lambda folder, *rest: read_manifest(Path(folder) / MANIFEST, *rest),
     ),
-    Format(
-        name="a prepared corpus",
-        holds=lambda folder: (folder / SHARD_LIST).is_file(),
-        read=read_prepared,
-    ),
+    _PREPARED,
     Format(name="a Kaldi folder", holds=kaldi_folders, read=read_kaldi, has_commands=True),
     Format(name="cuts of Lhotse", holds=cuts_in, read=read_lhotse, has_commands=True),
     Format(name="a folder of tables", holds=tables_in, read=read_tables),
@@ -98,6 +100,13 @@ def format_of(path: str | os.PathLike) -> Format:
     for special in (_SYNTHETIC, _TFDS, _PHRASES):
         if special.holds(path):
             return special
+    if is_remote(path):
+        if not _PREPARED.holds(path_of(path)):
+            raise UserError(
+                f"{path} holds no prepared corpus; prepare one on this machine (`int4-conformer "
+                "prepare`) and copy its folder there."
+            )
+        return _PREPARED
     path = Path(path)
     if not path.exists():
         raise UserError(
@@ -124,8 +133,9 @@ def read_corpus(
     """Reads a corpus in any of the forms that docs/corpora.md lists.
 
     Args:
-      path: a file or folder, "synthetic" for the corpus that is synthesised on the fly,
-        "phrases:FILE" for speech made of a list of phrases, or "tfds:NAME".
+      path: a file or folder, that of a prepared corpus also in the cloud (gs://bucket/shards);
+        "synthetic" for the corpus that is synthesised on the fly, "phrases:FILE" for speech made
+        of a list of phrases, or "tfds:NAME".
       split: keep one split, or several, with commas between them; None keeps all.
       report: is told of what cannot be used; one that stops at the first if not given.
       allow_commands: run the commands that a corpus has in place of audio files.

@@ -12,6 +12,13 @@ import numpy as np
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.sample_stores import (
+    TOLERANCE_SECONDS,
+    TOLERANCE_SHARE,
+    Held,
+    SampleStore,
+    tolerance,
+)
 from int4_conformer.data.sources.entry import UNREADABLE_AUDIO
 from int4_conformer.data.sources.noise import noise_utterances
 from int4_conformer.data.sources.synthetic import SyntheticUtterance
@@ -25,26 +32,29 @@ if TYPE_CHECKING:
 # Of the samples that are held, full scale.
 INT16_SCALE = 32768
 
-# By how much a duration may differ from what is decoded: manifests round to a tenth of a second at
-# the coarsest, and codecs pad.
-_TOLERANCE_SECONDS = 0.1
-_TOLERANCE_SHARE = 0.01
-
 
 class Recordings(Sequence[Utterance | SyntheticUtterance]):
-    """The utterances of a corpus with the lengths that were decoded, from `decoded`.
+    """The utterances of a corpus with their lengths, from `decoded` or `training_audio`.
 
     Args:
         utterances: the corpus.
         lengths: int64 [utterances], samples at 16 kHz.
-        held: int16 [samples] of each, or None to decode an utterance whenever it is drawn.
+        store: keeps samples; None to decode an utterance whenever it is drawn.
+        is_claimed: whether lengths are what headers say, from which what is decoded may differ by
+            a little; else they were counted.
     """
 
     def __init__(
-        self, utterances: Utterances, lengths: np.ndarray, held: list[np.ndarray] | None
+        self,
+        utterances: Utterances,
+        lengths: np.ndarray,
+        store: SampleStore | None = None,
+        *,
+        is_claimed: bool = False,
     ) -> None:
         self._utterances = list(utterances)
-        self._held = held
+        self._store = store
+        self._is_claimed = is_claimed
         self.lengths = lengths
 
     def __len__(self) -> int:
@@ -62,7 +72,7 @@ class Recordings(Sequence[Utterance | SyntheticUtterance]):
     @property
     def is_held(self) -> bool:
         """Whether all samples are in memory."""
-        return self._held is not None
+        return isinstance(self._store, Held)
 
     @property
     def seconds(self) -> float:
@@ -75,7 +85,27 @@ class Recordings(Sequence[Utterance | SyntheticUtterance]):
         return Recordings(
             [self._utterances[place] for place in places],
             self.lengths[places],
-            None if self._held is None else [self._held[place] for place in places],
+            None if self._store is None else self._store.at(places),
+            is_claimed=self._is_claimed,
+        )
+
+    def beside(self, others: Utterances, lengths: np.ndarray) -> "Recordings":
+        """These and others, which are held if these are, and else made whenever they are drawn.
+
+        Args:
+            others: utterances.
+            lengths: int64 [others].
+        """
+        store = self._store
+        if self.is_held:
+            store = Held([*self.pcm(range(len(self))), *map(pcm16, others)])
+        elif store is not None:
+            store = store.at(np.concatenate([np.arange(len(self)), np.full(len(others), -1)]))
+        return Recordings(
+            [*self, *others],
+            np.concatenate([self.lengths, lengths]),
+            store,
+            is_claimed=self._is_claimed,
         )
 
     def pcm(self, places: Sequence[int]) -> Iterator[np.ndarray]:
@@ -84,18 +114,33 @@ class Recordings(Sequence[Utterance | SyntheticUtterance]):
         Raises:
             UserError: a file was held nowhere, and is no longer what it was.
         """
-        if self._held is not None:
-            yield from (self._held[place] for place in places)
+        if self.is_held:
+            yield from map(self._store.get, places)
             return
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            chosen = [self._utterances[place] for place in places]
-            for place, pcm in zip(places, pool.map(pcm16, chosen), strict=True):
-                if pcm.size != self.lengths[place]:
-                    raise UserError(
-                        f"{self._utterances[place].where} has {pcm.size} samples and had "
-                        f"{self.lengths[place]} before; leave recordings alone while they are used."
-                    )
-                yield pcm
+            yield from pool.map(self.drawn, places)
+
+    def drawn(self, place: int) -> np.ndarray:
+        """int16 [samples] of one, decoded unless they are kept somewhere.
+
+        Raises:
+            UserError: it cannot be decoded, or is not as long as was known before.
+        """
+        if self._store is not None and (kept := self._store.get(place)) is not None:
+            return kept
+        utterance, length = self._utterances[place], self.lengths[place]
+        pcm = pcm16(utterance)
+        if abs(pcm.size - length) > (tolerance(length) if self._is_claimed else 0):
+            raise UserError(
+                f"{utterance.where} has {pcm.size / SAMPLE_RATE:.2f} s of audio, and its header "
+                f"says {length / SAMPLE_RATE:.2f} s; encode it again."
+                if self._is_claimed
+                else f"{utterance.where} has {pcm.size} samples and had {length} before; leave "
+                "recordings alone while they are used."
+            )
+        if self._store is not None:
+            self._store.put(place, pcm)
+        return pcm
 
 
 def decoded(
@@ -121,9 +166,9 @@ def decoded(
     """
     if isinstance(utterances, Recordings):
         return utterances
-    counted = _counted(utterances)
+    counted = known_lengths(utterances)
     if counted is not None:
-        return Recordings(utterances, counted, None)
+        return Recordings(utterances, counted)
     report = report or CorpusReport()
     kept, lengths, held = [], [], []
     # Decoding and resampling release the interpreter's lock.
@@ -150,7 +195,7 @@ def decoded(
             raise
     if utterances and not kept:
         raise UserError(f"None of the recordings can be decoded. {report.first()}")
-    return Recordings(kept, np.array(lengths, np.int64), held if hold else None)
+    return Recordings(kept, np.array(lengths, np.int64), Held(held) if hold else None)
 
 
 def with_noise(recordings: Recordings, share: float, seed: int) -> Recordings:
@@ -166,11 +211,7 @@ def with_noise(recordings: Recordings, share: float, seed: int) -> Recordings:
         return recordings
     lengths = np.random.default_rng(seed).choice(recordings.lengths, count)
     noise = noise_utterances(lengths / SAMPLE_RATE, list(recordings), seed)
-    held = None
-    if recordings.is_held:
-        held = [*recordings.pcm(range(len(recordings))), *map(pcm16, noise)]
-    lengths = np.concatenate([recordings.lengths, lengths])
-    return Recordings([*recordings, *noise], lengths, held)
+    return recordings.beside(noise, lengths)
 
 
 def trainable(
@@ -218,7 +259,7 @@ def trainable(
     return recordings.at(kept)
 
 
-def _counted(utterances: Utterances) -> np.ndarray | None:
+def known_lengths(utterances: Utterances) -> np.ndarray | None:
     """int64 [utterances], samples of each, if all were counted when the corpus was prepared."""
     lengths = []
     for utterance in utterances:
@@ -234,7 +275,7 @@ def _corrected(
     utterance: Utterance | SyntheticUtterance, seconds: float, report: CorpusReport
 ) -> Utterance | SyntheticUtterance:
     """The utterance, with the duration that was decoded if another was claimed."""
-    tolerance = _TOLERANCE_SECONDS + _TOLERANCE_SHARE * seconds
+    tolerance = TOLERANCE_SECONDS + TOLERANCE_SHARE * seconds
     if abs(utterance.duration - seconds) <= tolerance:
         return utterance
     if math.isnan(utterance.duration):

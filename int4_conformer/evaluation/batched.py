@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.data.batches import Bucket, batch_arrays, make_buckets
+from int4_conformer.data.batches import evaluation_arrays
+from int4_conformer.data.buckets import Bucket, make_buckets
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.recordings import Recordings, decoded
 from int4_conformer.decoding.greedy import Tokens
@@ -66,9 +67,7 @@ class BatchedEvaluator:
         _require_short(self._utterances, seconds_per_batch)
         unlabelled = _Unlabelled()
         self._buckets, padded = _shapes(self._utterances, buckets, seconds_per_batch)
-        self._batches = batch_arrays(
-            self._utterances, unlabelled, buckets=self._buckets, training=False
-        )
+        self._batches = evaluation_arrays(self._utterances, unlabelled, buckets=self._buckets)
         if recognize is None:
             recognize = functools.partial(model.recognize, passes=passes)
         if padded * calls >= _XLA_SECONDS:

@@ -20,3 +20,12 @@ def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 def own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
     """The variables that a layer made itself, in the order in which Keras stores them."""
     return layer._trainable_variables + layer._non_trainable_variables
+
+
+def leave_reducing(optimizer: keras.optimizers.Optimizer) -> None:
+    """Has an optimizer take gradients as they are.
+
+    Under a distribution strategy Keras adds up those of the replicas, a second time where the
+    gradients were clipped, for which they had to be added up before.
+    """
+    optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables

@@ -9,18 +9,18 @@ from int4_conformer.errors import UserError
 Gradients = list[tf.Tensor]
 
 
-def mean_over_parts(
+def sum_over_parts(
     function: Callable[[dict[str, tf.Tensor], tf.Tensor], tuple[tf.Tensor, Gradients]],
     batch: dict[str, tf.Tensor],
     parts: int,
     shapes: list[tf.TensorShape],
 ) -> tuple[tf.Tensor, Gradients]:
-    """A mean loss and its gradients, for which one part of the batch is in memory at a time.
+    """A loss and its gradients, for which one part of the batch is in memory at a time.
 
-    For a loss that is a mean over rows they are those of the batch as a whole.
+    For a loss that is a sum over rows they are those of the batch as a whole.
 
     Args:
-        function: given a part and its number, int32 [], returns its mean loss, float32 [], and
+        function: given a part and its number, int32 [], returns its loss, float32 [], and
             gradients.
         batch: tensors [rows, ...].
         parts: how many.
@@ -43,11 +43,10 @@ def mean_over_parts(
         loss, gradients = function({name: x[part] for name, x in cut.items()}, part)
         return [part + 1, *(x + y for x, y in zip(sums, (loss, *gradients), strict=True))]
 
-    _, *sums = tf.while_loop(
+    _, loss, *gradients = tf.while_loop(
         lambda part, *_: part < parts,
         body,
         [tf.constant(0), tf.zeros([]), *(tf.zeros(shape) for shape in shapes)],
         maximum_iterations=parts,
     )
-    loss, *gradients = (x / parts for x in sums)
     return loss, gradients

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +11,12 @@ import keras
 import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig
+from int4_conformer.layers.keras_internals import leave_reducing
 from int4_conformer.layers.paths import quantized_layers
 from int4_conformer.layers.quantized import count_step
 from int4_conformer.losses.ctc import ctc_loss
 from int4_conformer.losses.loss_config import LossConfig
-from int4_conformer.models.accumulation import mean_over_parts
+from int4_conformer.models.accumulation import sum_over_parts
 from int4_conformer.models.variational_noise import VariationalNoise
 from int4_conformer.quant.context import as_trained, at_step, in_float
 from int4_conformer.xla import without_xla
@@ -23,10 +26,14 @@ if TYPE_CHECKING:
 
 # As `data.batches` makes it.
 Batch = dict[str, tf.Tensor]
+# Rows, samples and labels of one.
+BatchShape = tuple[int, int, int]
 # What a step tells, float32 [] each.
 Outcome = dict[str, tf.Tensor]
 # What of a batch a step takes.
 _INPUTS = ("pcm", "pcm_length", "labels", "label_length")
+# Batches have static shapes; TensorFlow need not pad those of a TPU's replicas to one.
+_STATIC = tf.distribute.RunOptions(experimental_enable_dynamic_batch_size=False)
 # Of the usual norm, a step.
 _USUAL_DECAY = 0.98
 
@@ -39,6 +46,10 @@ class TrainingStep:
     shape of batch; with several replicas XLA compiles forward and backward pass, and the reduction
     stays with the strategy. Layers that begin to quantize at some step have a program of their own
     from there on.
+
+    The loss is the mean over the utterances of the whole batch, however it is shared out: replicas
+    add up losses, gradients and numbers of utterances, all in one reduction, and divide then. Rows
+    of padding, which have no samples, count for nothing.
 
     Args:
         model: the transducer, with its weights.
@@ -80,6 +91,7 @@ class TrainingStep:
     ):
         self._model = model
         self._optimizer = optimizer
+        leave_reducing(optimizer)
         self._config = loss
         self._augment = augment
         self._clip_norm = clip_norm
@@ -98,12 +110,14 @@ class TrainingStep:
         self._stages = sorted({0, quantize_from, *starts})
         # A TPU compiles by itself.
         compiles = xla and not isinstance(self._strategy, tf.distribute.TPUStrategy)
+        # Functions, so that each shape is traced once, wherever it is called from.
+        function = functools.partial(tf.function, jit_compile=compiles or None, autograph=False)
         self._run_replica, self._run_gradients = self._replica_step, self._gradients
-        if compiles and self._strategy.num_replicas_in_sync == 1:
-            self._run_replica = tf.function(self._replica_step, jit_compile=True, autograph=False)
-        elif compiles:
-            self._run_gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
-        self._run_step = tf.function(self._distributed_step, autograph=False)
+        if self._strategy.num_replicas_in_sync == 1:
+            self._run_replica = function(self._replica_step)
+        else:
+            self._run_gradients = function(self._gradients)
+        self._run_step = tf.function(self.in_graph, autograph=False)
 
     def __call__(self, batch: Any, step: int) -> Outcome:
         """Takes a step.
@@ -124,6 +138,11 @@ class TrainingStep:
         """The step since which the layers quantize as they do at `step`."""
         return max(start for start in self._stages if start <= step)
 
+    def stage_ends(self, step: int) -> float:
+        """The first step behind `step` at which layers quantize otherwise; infinity if there is
+        none."""
+        return min((start for start in self._stages if start > step), default=math.inf)
+
     def to_config(self) -> dict[str, Any]:
         """The settings as JSON values."""
         return {
@@ -138,17 +157,27 @@ class TrainingStep:
             "noise": self._noise and dataclasses.asdict(self._noise),
         }
 
-    def _distributed_step(self, batch: Any, stage: int) -> Outcome:
-        outcomes = self._strategy.run(self._run_replica, args=(batch, stage))
-        mean = tf.distribute.ReduceOp.MEAN
-        return {
-            name: self._strategy.reduce(mean, value, axis=None) for name, value in outcomes.items()
-        }
+    def in_graph(self, batch: Any, stage: int, shape: BatchShape | None = None) -> Outcome:
+        """A step as a part of a graph that is being traced.
+
+        Args:
+            batch: as for a call.
+            stage: of the step.
+            shape: of a replica's batch, if the graph does not know it.
+        """
+
+        def replica(batch: Batch) -> Outcome:
+            return self._run_replica(batch if shape is None else _of_shape(batch, shape), stage)
+
+        batch = {name: batch[name] for name in _INPUTS}
+        outcomes = self._strategy.run(replica, args=(batch,), options=_STATIC)
+        # Of values that were reduced all replicas have the same.
+        first = self._strategy.experimental_local_results
+        return {name: first(value)[0] for name, value in outcomes.items()}
 
     def _replica_step(self, batch: Batch, stage: int) -> Outcome:
         variables = self._model.trainable_variables
         context = tf.distribute.get_replica_context()
-        replicas = self._strategy.num_replicas_in_sync
         seed = tf.stack(
             [
                 tf.cast(self._optimizer.iterations, tf.int32) + self._seed * 1_000_003,
@@ -157,13 +186,16 @@ class TrainingStep:
         )
         before = [(variable, tf.identity(variable)) for variable in self._kept_by_a_skip()]
         loss, gradients = self._run_gradients(batch, seed, stage)
-        if replicas > 1:
-            loss, *gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, [loss, *gradients])
+        rows = tf.reduce_sum(tf.cast(batch["pcm_length"] > 0, tf.float32))
+        sums = [rows, loss, *gradients]
+        if self._strategy.num_replicas_in_sync > 1:
+            sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        rows, *sums = sums
+        loss, *gradients = (x / tf.maximum(rows, 1.0) for x in sums)
         norm = tf.linalg.global_norm(gradients)
         counts = self._counts(loss, norm)
         gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
-        # Keras sums the replicas' gradients, which by now are equal.
-        self._optimizer.apply([gradient / replicas for gradient in gradients], variables)
+        self._optimizer.apply(gradients, variables)
         for variable, value in before:
             variable.assign(tf.where(counts, variable, value))
         self._after_update(counts)
@@ -195,7 +227,7 @@ class TrainingStep:
     def _gradients(
         self, batch: Batch, seed: tf.Tensor, stage: int
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Mean loss of a replica's batch and its gradients."""
+        """The sum of the losses of a replica's batch, and its gradients."""
         variables = self._model.trainable_variables
         shapes = [variable.shape for variable in variables]
 
@@ -212,7 +244,7 @@ class TrainingStep:
 
         # Entered here, since every replica has a thread of its own.
         with self._surroundings(stage), self._noise_on_weights(seed):
-            found = mean_over_parts(of_part, batch, self._accumulate, shapes)
+            found = sum_over_parts(of_part, batch, self._accumulate, shapes)
         count_step(self._model)
         return found
 
@@ -304,7 +336,20 @@ class TrainingStep:
         if config.ctc_weight:
             logits = self._model.ctc_heads[index](encoded)
             losses += config.ctc_weight * ctc_loss(logits, *labels)
-        return tf.reduce_mean(losses)
+        # Those of padding are 0.
+        return tf.reduce_sum(losses)
+
+
+def _of_shape(batch: Batch, shape: BatchShape) -> Batch:
+    """The batch, in a graph that knows its shape from here on."""
+    rows, samples, labels = shape
+    shapes = {
+        "pcm": [rows, samples],
+        "pcm_length": [rows],
+        "labels": [rows, labels],
+        "label_length": [rows],
+    }
+    return {name: tf.ensure_shape(batch[name], shapes[name]) for name in _INPUTS}
 
 
 def _of_frames(lattice: tf.Tensor, time: int) -> tf.Tensor:

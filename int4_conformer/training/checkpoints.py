@@ -8,16 +8,14 @@ were such files are taken as TensorFlow recorded them.
 
 import contextlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
 from int4_conformer.files import sha256_of, write_beside
+from int4_conformer.remote_path import AnyPath, remove_tree
 
 # Where a checkpoint is written before it takes its place.
 _PARTIAL = "partial"
@@ -32,7 +30,7 @@ class Checkpoints:
         writes: whether `save` does anything.
     """
 
-    def __init__(self, folder: Path, keep: int, writes: bool = True):
+    def __init__(self, folder: AnyPath, keep: int, writes: bool = True):
         self._folder = folder
         self._keep = keep
         self._writes = writes
@@ -53,13 +51,13 @@ class Checkpoints:
         name = f"step-{step}"
         partial = self._folder / _PARTIAL
         try:
-            shutil.rmtree(partial, ignore_errors=True)
+            remove_tree(partial)
             partial.mkdir(parents=True)
             checkpoint.write(str(partial / name))
             files = sorted(file for file in partial.iterdir() if file.is_file())
             digests = {file.name: sha256_of(file) for file in files}
             for file in files:
-                os.replace(file, self._folder / file.name)
+                file.replace(self._folder / file.name)
             content = json.dumps({"sha256": digests, **facts})
             write_beside(self._folder / f"{name}.json", content.encode())
         except (OSError, tf.errors.OpError, UserError) as error:
@@ -70,29 +68,29 @@ class Checkpoints:
                 f"({_reason(error)}); {before}. Make room, and give the same command again."
             ) from error
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            remove_tree(partial)
         self._forget()
 
-    def latest(self) -> Path | None:
+    def latest(self) -> AnyPath | None:
         """Path prefix of the newest checkpoint that is whole, or None."""
         whole = next(self.whole(), None)
         if whole is not None:
             return whole
         # What earlier versions wrote, by a manager of TensorFlow's.
         recorded = tf.train.latest_checkpoint(str(self._folder))
-        return None if recorded is None else self._folder / Path(recorded).name
+        return None if recorded is None else self._folder / recorded.rpartition("/")[2]
 
-    def whole(self) -> Iterator[Path]:
+    def whole(self) -> Iterator[AnyPath]:
         """Path prefixes of the checkpoints that are whole, newest first."""
         prefixes = [file.with_suffix("") for file in self._folder.glob("step-*.index")]
         return filter(self._is_whole, sorted(prefixes, key=step_of, reverse=True))
 
-    def facts(self, prefix: Path) -> dict[str, Any]:
+    def facts(self, prefix: AnyPath) -> dict[str, Any]:
         """What was kept with a checkpoint; nothing with those of earlier versions."""
         file = prefix.with_suffix(".json")
         return json.loads(file.read_text()) if file.exists() else {}
 
-    def _is_whole(self, prefix: Path) -> bool:
+    def _is_whole(self, prefix: AnyPath) -> bool:
         try:
             digests = json.loads(prefix.with_suffix(".json").read_text())["sha256"]
             return all(sha256_of(self._folder / name) == seal for name, seal in digests.items())
@@ -106,10 +104,10 @@ class Checkpoints:
         for path in self._folder.glob("step-*"):
             if path.name.split(".")[0] not in kept:
                 with contextlib.suppress(OSError):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                    remove_tree(path) if path.is_dir() else path.unlink()
 
 
-def step_of(prefix: Path) -> int:
+def step_of(prefix: AnyPath) -> int:
     """The step of "step-12"."""
     return int(prefix.name.removeprefix("step-"))
 

@@ -16,6 +16,7 @@ from int4_conformer.layers.paths import by_path
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.weight_import import WeightImport, import_weights
 from int4_conformer.models.weight_mapping import WeightMapping
+from int4_conformer.remote_path import path_of
 from int4_conformer.training.workdir import Workdir
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -58,7 +59,7 @@ def read_weights(path: str) -> dict[str, np.ndarray]:
     Raises:
         UserError: there is no such file, or it cannot be read.
     """
-    file = Path(path)
+    file = path_of(path)
     if file.is_dir():
         return {name: weight.numpy() for name, weight in by_path(Workdir(path).load()[0]).items()}
     if Path(f"{path}.index").is_file():

@@ -1,10 +1,11 @@
 """Machines that train together and are to be stopped: all save after the same step."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
 import tensorflow as tf
+
+from int4_conformer.remote_path import AnyPath
 
 
 class Preemption:
@@ -25,7 +26,7 @@ class Preemption:
         self,
         strategy: tf.distribute.Strategy,
         *,
-        folder: Path,
+        folder: AnyPath,
         save: Callable[[], None],
         stop: Callable[[], NoReturn],
     ):

@@ -26,6 +26,7 @@ from typing import Any
 from ml_collections import config_dict
 
 from int4_conformer.audio.geometry import FrontEndConfig
+from int4_conformer.data.augmentation.augmentation_config import AugmentationConfig
 from int4_conformer.errors import UserError
 from int4_conformer.losses.loss_config import LossConfig
 from int4_conformer.models.model_config import (
@@ -65,7 +66,7 @@ def run_config() -> config_dict.ConfigDict:
         >>> config = run_config()
         >>> config.optimizer.learning_rate = 1e-3
         >>> sorted(config)
-        ['corpus', 'loss', 'model', 'optimizer', 'training']
+        ['augmentation', 'corpus', 'loss', 'model', 'optimizer', 'training']
     """
     config = config_dict.ConfigDict()
     for section, names in _FLAGS.items():
@@ -152,8 +153,10 @@ def differences(config: Any, others: Any) -> list[str]:
 def _section(name: str) -> str:
     if name in _OPTIMIZER:
         return "optimizer"
-    loss = {field.name for field in dataclasses.fields(LossConfig)}
-    return "loss" if name in loss else "training"
+    for section, config in (("loss", LossConfig), ("augmentation", AugmentationConfig)):
+        if name in {field.name for field in dataclasses.fields(config)}:
+            return section
+    return "training"
 
 
 def _flag_type(name: str) -> type:

@@ -1,16 +1,16 @@
 """What a training folder says of itself, without TensorFlow."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from int4_conformer.errors import UserError
+from int4_conformer.remote_path import AnyPath
 
 CONFIG = "config.json"
 _PARTS = {"model", "tokenizer", "training"}
 
 
-def read_run_config(folder: Path) -> dict[str, Any]:
+def read_run_config(folder: AnyPath) -> dict[str, Any]:
     """What `model`, `tokenizer` and `training` of a run are, each as its `to_config` gave it.
 
     Raises:
@@ -34,7 +34,7 @@ def read_run_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def checkpoint_steps(folder: Path) -> dict[str, list[int]]:
+def checkpoint_steps(folder: AnyPath) -> dict[str, list[int]]:
     """The steps whose checkpoints a run keeps, of the kinds "best" and "last", oldest first."""
     return {
         kind: sorted(

@@ -6,12 +6,12 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from int4_conformer.files import json_lines, write_beside
+from int4_conformer.remote_path import AnyPath
 from int4_conformer.training import report_alignments
 from int4_conformer.training.report_alignments import percent
 from int4_conformer.training.report_curves import Curve, chart
@@ -29,7 +29,7 @@ _LISTED, _CHARACTERS = 100, 200
 _PASSES = {"dev_wer": "dev", "dev_wer_first_pass": "dev, first pass"}
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: AnyPath) -> AnyPath:
     """Writes what a training folder tells of its run to report.html in it, whole or not at all.
 
     Files that are not there and lines that were cut short are passed over.
@@ -186,7 +186,7 @@ def _word_errors(metrics: Sequence[Line], transcripts: Sequence[Line]) -> str:
     return section("Word errors of the newest evaluation", *parts)
 
 
-def _skipped(folder: Path) -> str:
+def _skipped(folder: AnyPath) -> str:
     """The batches of steps that were not taken, if there are any."""
     files = {}
     for file in (folder / "skipped").glob("step-*.jsonl"):

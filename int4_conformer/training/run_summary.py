@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.data.batches import Bucket
+from int4_conformer.data.buckets import Bucket
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.part_sizes import part_sizes

@@ -1,11 +1,11 @@
 """Steps whose loss or gradient was no good: counted, their batches kept, and too many in a row."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.files import write_json_lines
+from int4_conformer.remote_path import AnyPath
 
 # Skipped steps in a row after which a run goes back, or stops if it went back before.
 PATIENCE = 5
@@ -20,7 +20,7 @@ class SkippedSteps:
         utterances: those trained on.
     """
 
-    def __init__(self, folder: Path, utterances: Utterances, writes: bool = True):
+    def __init__(self, folder: AnyPath, utterances: Utterances, writes: bool = True):
         self._folder = folder
         self._writes = writes
         self._utterances = utterances

@@ -1,50 +1,84 @@
 """Where training runs."""
 
+import json
 import os
 
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
 
-STRATEGIES = ("auto", "mirrored", "multi_worker", "tpu")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
-def strategy_from_name(name: str = "auto") -> tf.distribute.Strategy:
+def strategy_from_name(name: str = "auto", tpu: str = "") -> tf.distribute.Strategy:
     """A distribution strategy.
 
     Args:
-        name: `auto` takes all GPUs if there are several, else the one device there is;
-            `mirrored` takes all GPUs, or all logical CPU devices where there is none;
+        name: `auto` takes the machines that TF_CONFIG names if there are several, else all GPUs if
+            there are several, else the one device there is; `one_device` takes the first GPU, or
+            the CPU; `mirrored` takes all GPUs, or all logical CPU devices where there is none;
             `multi_worker` takes those of all machines that TF_CONFIG names, each of which runs the
-            same command; `tpu` takes the TPU that the environment names.
+            same command; `tpu` takes a TPU.
+        tpu: name or address of the TPU; what TPU_NAME says if not given, else the TPU of this
+            machine.
 
     Raises:
-        UserError: the name is unknown, or there is no such device.
+        UserError: the name is unknown, TF_CONFIG cannot be used, or there is no such device.
     """
     if name not in STRATEGIES:
         raise UserError(f"Unknown strategy {name!r}; choose one of {', '.join(STRATEGIES)}.")
+    if tpu and name != "tpu":
+        raise UserError(f"--tpu={tpu} goes with --strategy=tpu. Received: --strategy={name}")
     if name == "tpu":
-        try:
-            resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
-            tf.config.experimental_connect_to_cluster(resolver)
-            tf.tpu.experimental.initialize_tpu_system(resolver)
-        except (ValueError, tf.errors.OpError, RuntimeError) as error:
-            raise UserError(
-                "No TPU answers here; set TPU_NAME, or choose strategy `auto`."
-            ) from error
-        return tf.distribute.TPUStrategy(resolver)
-    if name == "multi_worker":
-        if not os.environ.get("TF_CONFIG"):
-            raise UserError(
-                "Strategy `multi_worker` needs TF_CONFIG to name the workers and which of them "
-                "this is; set it, or choose `auto`."
-            )
+        return _tpu(tpu or os.environ.get("TPU_NAME") or "local")
+    machines = _machines()
+    if name == "multi_worker" and not machines:
+        raise UserError(
+            "Strategy `multi_worker` needs TF_CONFIG to name the workers and which of them "
+            "this is; set it, or choose `auto`."
+        )
+    if name == "multi_worker" or (name == "auto" and machines > 1):
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored":
         devices = gpus or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+    if name == "auto" and len(gpus) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def _tpu(address: str) -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError, RuntimeError) as error:
+        raise UserError(
+            f"No TPU answers at {address!r} (TensorFlow {tf.__version__}; the extra [tpu] has the "
+            "one that knows TPUs); name it by --tpu or TPU_NAME, or choose strategy `auto`."
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def _machines() -> int:
+    """How many machines TF_CONFIG names for training; 0 without it."""
+    text = os.environ.get("TF_CONFIG")
+    if not text:
+        return 0
+    try:
+        config = json.loads(text)
+        task, cluster = config["task"], config["cluster"]
+        known = len(cluster[task["type"]]) > task["index"] >= 0
+    except (ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise UserError(
+            "TF_CONFIG does not say which of its workers this is; it should be like "
+            '{"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type": "worker", '
+            f'"index": 0}}}}. Received: {text}'
+        )
+    return sum(len(cluster.get(kind, ())) for kind in ("chief", "worker"))
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

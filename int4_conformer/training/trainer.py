@@ -3,9 +3,10 @@
 import collections
 import contextlib
 import dataclasses
+import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import keras
@@ -13,8 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.data.batches import Bucket, batches, make_buckets
+from int4_conformer.data.batch_plan import Planned
+from int4_conformer.data.buckets import Bucket, make_buckets
 from int4_conformer.data.corpus import Utterances
+from int4_conformer.data.input_pipeline import InputPipeline
 from int4_conformer.data.recordings import decoded
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
@@ -37,6 +40,7 @@ from int4_conformer.training.run_log import RunLog
 from int4_conformer.training.run_report import write_report
 from int4_conformer.training.settings import computing_in, step_options, trained_as
 from int4_conformer.training.skipped_steps import PATIENCE, SkippedSteps
+from int4_conformer.training.step_loop import StepLoop, replica_batches
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.weight_average import WeightAverage
 from int4_conformer.training.workdir import Workdir, random_state_of, weights_of
@@ -49,8 +53,6 @@ _LOSS_STEPS = 100
 _FIRST_PROFILED = 10
 # Exit status after a preemption: that of SIGTERM.
 _PREEMPTED = 143
-
-Batch = dict[str, tf.Tensor]
 
 
 class Trainer:
@@ -98,14 +100,9 @@ class Trainer:
             # Once, for buckets and batches.
             train = decoded(train)
             self.buckets = self._buckets(train, tokenizer)
-            self._batches = batches(
-                train,
-                tokenizer,
-                buckets=self.buckets,
-                training=True,
-                seed=config.seed,
-                start=steps_done,
-            )
+            self.input = InputPipeline(train, tokenizer, self.buckets, config.input)
+        # Samples of each utterance.
+        self._lengths = train.lengths
         with (
             waiting("creating the model"),
             strategy.scope(),
@@ -138,7 +135,15 @@ class Trainer:
         self._norm = 0.0
         self._pace = Pace()
         self._usage = Usage()
-        # Programs that exist by now, by shape of batch and stage of quantization.
+        self._loop = StepLoop(
+            self.model.training_step,
+            self.input.buckets,
+            replicas=strategy.num_replicas_in_sync,
+            length=config.steps_per_loop,
+        )
+        # Batches that come next, as far as they are known by now.
+        self._ahead: list[Planned] = []
+        # Programs that exist by now, by samples of a row and stage of quantization.
         self._compiled: set[tuple[int, int]] = set()
         weights = weights_of(self.model)
         self._best_checkpoint = tf.train.Checkpoint(model=weights)
@@ -170,7 +175,9 @@ class Trainer:
         step = first = int(self._step.numpy())
         saved = time.monotonic()
         log = RunLog(self._workdir)
-        stream = iter(self._batches)
+        batches = replica_batches(self.input, self._strategy, step)
+        plan = self.input.plan(step)
+        self._ahead.clear()
         with Progress(config.steps, "train", start=step) as progress:
 
             def stop(status: int) -> NoReturn:
@@ -185,10 +192,12 @@ class Trainer:
             )
             while step < config.steps:
                 self._profile(step - first)
-                step = self._take_step(next(stream), step, progress)
+                before = step
+                planned = self._next_loop(plan, step, first)
+                step = self._take_steps(batches, planned, step, progress)
                 if self._skipped.too_many:
                     self._go_back(step, progress)
-                if step % config.log_every == 0:
+                if step // config.log_every > before // config.log_every:
                     log.point(self._point(step))
                 progress.update(step, self._note(), self._left(step))
                 evaluates = step % config.evaluate_every == 0 or step == config.steps
@@ -207,38 +216,69 @@ class Trainer:
         log.close()
         return evaluation
 
-    def _take_step(self, batch: Batch, step: int, progress: Progress) -> int:
-        """Takes a step and returns how many were taken then."""
+    def _next_loop(self, plan: Iterator[Planned], step: int, first: int) -> list[Planned]:
+        """The batches that are taken before the host looks again.
+
+        A loop passes neither an evaluation nor the last step, and a shape that has to be compiled
+        has one of its own.
+        """
+        config, profiled = self._config, first + _FIRST_PROFILED
+        stops = [
+            step + config.steps_per_loop,
+            config.steps,
+            (step // config.evaluate_every + 1) * config.evaluate_every,
+            self.model.training_step.stage_ends(step),
+            *((profiled, profiled + config.profile) if config.profile else ()),
+        ]
+        count = min(stop for stop in stops if stop > step) - step
+        self._ahead += itertools.islice(plan, max(0, count - len(self._ahead)))
+        ahead = self._ahead[:count]
+        new = [place for place, one in enumerate(ahead) if self._needs_compiling(one, step)]
+        planned = ahead[: max(1, new[0])] if new else ahead
+        del self._ahead[: len(planned)]
+        return planned
+
+    def _take_steps(
+        self, batches: Iterator[Any], planned: Sequence[Planned], step: int, progress: Progress
+    ) -> int:
+        """Takes steps with the next batches, and returns how many were taken then."""
         begun = time.monotonic()
-        with self._compiling(batch, step, progress) as compiles:
-            outcome = self.model.training_step(self._per_replica(batch), step)
-            loss, norm, skipped = (
-                float(outcome[name]) for name in ("loss", "gradient_norm", "skipped")
-            )
-        step += 1
-        if not compiles:
-            seconds = float(tf.reduce_sum(batch["pcm_length"])) / SAMPLE_RATE
-            self._pace.step(time.monotonic() - begun, seconds)
-        if skipped:
-            progress.line(self._skipped.bad(step, batch["index"].numpy(), loss, norm))
-        else:
-            self._skipped.good()
-            self._losses.append(loss)
-        self._norm = norm
+        with self._compiling(planned[0], step, progress) as compiles:
+            outcomes = self._loop(batches, [one.bucket for one in planned], step)
+        seconds = (time.monotonic() - begun) / len(planned)
+        for outcome, batch in zip(outcomes, planned, strict=True):
+            step += 1
+            if not compiles:
+                self._pace.step(seconds, self._lengths[batch.places].sum() / SAMPLE_RATE)
+            loss, norm = outcome["loss"], outcome["gradient_norm"]
+            if outcome["skipped"]:
+                progress.line(self._skipped.bad(step, batch.places, loss, norm))
+            else:
+                self._skipped.good()
+                self._losses.append(loss)
+            self._norm = norm
         return step
 
+    def _program(self, planned: Planned, step: int) -> tuple[int, int]:
+        """Names the program of a batch."""
+        samples = self.input.buckets[planned.bucket].samples
+        return samples, self.model.training_step.stage(step)
+
+    def _needs_compiling(self, planned: Planned, step: int) -> bool:
+        return self._program(planned, step) not in self._compiled
+
     @contextlib.contextmanager
-    def _compiling(self, batch: Batch, step: int, progress: Progress) -> Iterator[bool]:
+    def _compiling(self, planned: Planned, step: int, progress: Progress) -> Iterator[bool]:
         """Says that the step within is compiled first, if it is; yields whether."""
-        shape = batch["pcm"].shape[1], self.model.training_step.stage(step)
-        if shape in self._compiled:
+        program = self._program(planned, step)
+        if program in self._compiled:
             yield False
             return
-        self._compiled.add(shape)
+        self._compiled.add(program)
         known = self._workdir.compile_seconds()
-        name = "x".join(map(str, shape))
+        name = "x".join(map(str, program))
         what = "compiling" if self._config.xla else "tracing"
-        text = f"{what} the step for audio of {shape[0] / SAMPLE_RATE:.2f} s"
+        text = f"{what} the step for audio of {program[0] / SAMPLE_RATE:.2f} s"
         if name in known:
             text += f" (took {duration(known[name])} last time)"
         begun = time.monotonic()
@@ -295,7 +335,7 @@ class Trainer:
                 best = self._workdir.checkpoints("best")
                 best.save(self._best_checkpoint, step, metrics)
             with progress.during("measuring what quantization costs"):
-                losses = quantization_losses(self.model, next(iter(self._batches)))
+                losses = quantization_losses(self.model, next(iter(self.input.dataset(step))))
         evaluation = evaluations.get("dev_wer")
         log.evaluation(metrics, self._dev, evaluation, losses)
         if self._workdir.writes:
@@ -313,7 +353,7 @@ class Trainer:
             taken = () if self.imported is None else self.imported.taken
             # Statistics that came with the weights are those that the weights were trained with.
             if not {"front_end/mean", "front_end/inverse_std"} <= set(taken):
-                sample = self._batches.take(_STATISTICS_BATCHES)
+                sample = self.input.dataset().take(_STATISTICS_BATCHES)
                 with waiting("taking the features' mean and deviation"):
                     self.model.front_end.adapt((x["pcm"], x["pcm_length"]) for x in sample)
             return
@@ -389,24 +429,12 @@ class Trainer:
             count=config.buckets,
             seconds_per_batch=config.batch_seconds,
             max_seconds=config.max_seconds,
+            slowest=config.slowest,
         )
         return [
             dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // parts) * parts)
             for bucket in buckets
         ]
-
-    def _per_replica(self, batch: Batch) -> Any:
-        """A batch, shared out in equal parts.
-
-        Tensors, not a distributed dataset: they keep their static shapes.
-        """
-        rows = len(batch["pcm"]) // self._strategy.num_replicas_in_sync
-
-        def part(context: Any) -> Batch:
-            start = context.replica_id_in_sync_group * rows
-            return {name: x[start : start + rows] for name, x in batch.items()}
-
-        return self._strategy.experimental_distribute_values_from_function(part)
 
     def _after_update(self, counts: tf.Tensor) -> None:
         """What each replica does behind a step."""

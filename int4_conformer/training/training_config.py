@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from int4_conformer.data.input_config import InputConfig
 from int4_conformer.errors import (
     require_at_least,
     require_in,
@@ -20,9 +21,9 @@ Schedule = Literal["cosine", "linear", "constant", "transformer", "tri_stage"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingConfig(LossConfig):
-    """Settings of the training loop, those of the loss among them; each is a flag of
-    `int4-conformer train`."""
+class TrainingConfig(LossConfig, InputConfig):
+    """Settings of the training loop, those of the loss and of the input among them; each is a flag
+    of `int4-conformer train`."""
 
     steps: int = setting(10000, "Optimizer steps.")
     batch_seconds: float = setting(240.0, "Padded audio in a batch, in seconds, over all replicas.")
@@ -107,6 +108,12 @@ class TrainingConfig(LossConfig):
     checkpoint_minutes: float = setting(
         5.0, "Minutes between checkpoints that a stopped run goes on from."
     )
+    steps_per_loop: int = setting(
+        1,
+        "Steps that the device takes without asking the host; the curves, checkpoints by time and "
+        "Ctrl-C wait for them. The steps themselves are the same. Such as 50 on a TPU or for small "
+        "models on a GPU, where the host takes as long as a step.",
+    )
     log_every: int = setting(10, "Steps between points of the curves in TensorBoard.")
     profile: int = setting(0, "Steps to profile for TensorBoard, from the tenth after the start.")
     xla: bool = setting(
@@ -114,10 +121,10 @@ class TrainingConfig(LossConfig):
         "Whether XLA compiles the step. Without it, oneDNN multiplies where that is faster: on a "
         "CPU, for wide models with a backward pass in bfloat16.",
     )
-    seed: int = setting(0, "Seed of weights, order and masks.")
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        LossConfig.__post_init__(self)
+        InputConfig.__post_init__(self)
         require_one_of(get_args(Optimizer), optimizer=self.optimizer)
         require_one_of(get_args(Schedule), schedule=self.schedule)
         require_one_of(get_args(ComputeDtype), compute_dtype=self.compute_dtype)
@@ -128,6 +135,7 @@ class TrainingConfig(LossConfig):
             buckets=self.buckets,
             evaluate_every=self.evaluate_every,
             log_every=self.log_every,
+            steps_per_loop=self.steps_per_loop,
         )
         require_in(
             "[0, 1)",
@@ -155,8 +163,16 @@ class TrainingConfig(LossConfig):
     @property
     def loss(self) -> LossConfig:
         """Those of the loss alone."""
-        names = [field.name for field in dataclasses.fields(LossConfig)]
-        return LossConfig(**{name: getattr(self, name) for name in names})
+        return self._part(LossConfig)
+
+    @property
+    def input(self) -> InputConfig:
+        """Those of the input alone."""
+        return self._part(InputConfig)
+
+    def _part(self, config: type) -> Any:
+        names = [field.name for field in dataclasses.fields(config)]
+        return config(**{name: getattr(self, name) for name in names})
 
     def to_config(self) -> dict[str, Any]:
         """The fields as JSON values."""

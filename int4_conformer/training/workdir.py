@@ -6,8 +6,9 @@ import datetime
 import fcntl
 import json
 import os
+import socket
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -17,6 +18,7 @@ from int4_conformer.files import append_json_line, json_lines, write_beside, wri
 from int4_conformer.layers.paths import by_path
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.transducer import Transducer
+from int4_conformer.remote_path import AnyPath, is_remote, path_of
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.training.checkpoints import Checkpoints, step_of
 from int4_conformer.training.run_folder import CONFIG, read_run_config
@@ -29,7 +31,10 @@ _DEFAULTS = TrainingConfig().to_config()
 # Settings that a run may go on with others of.
 _FREE = {
     f"training.{name}"
-    for name in ("steps", "evaluate_every", "checkpoint_minutes", "log_every", "profile")
+    for name in (
+        *("steps", "evaluate_every", "checkpoint_minutes", "steps_per_loop", "log_every"),
+        *("profile", "cache", "cache_folder", "data_service"),
+    )
 }
 
 
@@ -44,17 +49,19 @@ class Workdir:
     is TensorBoard's; `lock` is held by the training that writes.
 
     Args:
-        path: the folder.
+        path: the folder, on this machine or in the cloud (gs://bucket/run).
         writes: whether anything is written; of several workers that train together, all read and
             one writes.
     """
 
     def __init__(self, path: str | os.PathLike, writes: bool = True):
-        self.path = Path(path)
+        self.path = path_of(path)
         self.writes = writes
+        # By which a training knows that it still holds a folder in the cloud.
+        self._claim: str | None = None
 
     @property
-    def logs(self) -> Path:
+    def logs(self) -> AnyPath:
         return self.path / "logs"
 
     def create(
@@ -152,7 +159,16 @@ class Workdir:
             write_beside(self.path / "compile_seconds.json", json.dumps(seconds).encode())
 
     def checkpoints(self, kind: str) -> Checkpoints:
-        """Those of a kind: of "last" the two newest, of "best" one."""
+        """Those of a kind: of "last" the two newest, of "best" one.
+
+        Raises:
+            UserError: this training held the folder, and another has taken it over.
+        """
+        if self._claim is not None and self._holder() != self._claim:
+            raise UserError(
+                f"Another training has taken over {self.path} ({self._holder()}); this one ends. "
+                "Give each a folder of its own."
+            )
         keep = 2 if kind == "last" else 1
         return Checkpoints(self.path / "checkpoints" / kind, keep=keep, writes=self.writes)
 
@@ -160,11 +176,22 @@ class Workdir:
     def locked(self) -> Iterator[None]:
         """Keeps other trainings out of the folder for a while.
 
+        Folders in the cloud have no locks that end with a process: there a training takes the
+        folder over, and one that held it finds out before its next checkpoint (`checkpoints`).
+
         Raises:
             UserError: one is at work in it.
         """
         if not self.writes:
             yield
+            return
+        if is_remote(self.path):
+            self._claim = f"process {os.getpid()} of {socket.gethostname()}, {uuid.uuid4()}"
+            write_beside(self.path / "lock", self._claim.encode())
+            try:
+                yield
+            finally:
+                self._claim = None
             return
         with (self.path / "lock").open("a+") as file:
             try:
@@ -179,6 +206,13 @@ class Workdir:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+    def _holder(self) -> str:
+        """Of a folder in the cloud, the training that took it last."""
+        try:
+            return (self.path / "lock").read_text()
+        except FileNotFoundError:
+            return "nobody knows which"
 
     def load(self, which: str | None = None) -> tuple[Transducer, Tokenizer]:
         """The trained model and its tokenizer.

@@ -64,6 +64,10 @@ def test_a_finished_run_is_left_alone(trained):
         (["--manifest=absent"], "There is no corpus absent; give a manifest"),
         (["--manifest=", "--phrases=absent"], "The list of phrases absent cannot be read"),
         (["--manifest=", "--phrases=commands", "--voices=a"], "There are no voices 'a'"),
+        (
+            ["--manifest=", "--phrases=commands", "--data_service=localhost:5050"],
+            "make one of --phrases with `int4-conformer speak`",
+        ),
         # Before anything is spoken.
         (["--manifest=", "--phrases=commands", "--preset=huge"], "Unknown preset 'huge'"),
     ],

@@ -1,68 +1,33 @@
-import collections
 import dataclasses
 import logging
 
 import numpy as np
 import pytest
-import soundfile
-import tensorflow as tf
 
-from int4_conformer.data.batches import Bucket, batches, make_buckets
+from int4_conformer.data.batches import evaluation_batches
+from int4_conformer.data.buckets import make_buckets
 from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.data.input_pipeline import InputPipeline
 from int4_conformer.data.recordings import decoded
 from int4_conformer.data.sources.manifest import read_manifest
-from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.normalize import normalize
 from int4_conformer.text.wordpieces import Wordpieces
+from tests.support import batched
+from tests.support.batched import check_rows
 
 GRAPHEMES = Graphemes()
 
 
 @pytest.fixture(scope="module")
 def utterances(tmp_path_factory):
-    """23 recordings of 0.1 to 1.2 s; the text of number i has 1 + i // 4 letters."""
-    folder = tmp_path_factory.mktemp("audio")
-    rng = np.random.default_rng(0)
-    corpus = []
-    for i in range(23):
-        codes = rng.integers(-30000, 30000, size=1600 + 800 * i, dtype=np.int16)
-        soundfile.write(folder / f"{i}.wav", codes, 16000)
-        text = "abcdefghij"[: 1 + i // 4]
-        corpus.append(
-            Utterance(audio=str(folder / f"{i}.wav"), text=text, duration=codes.size / 16000)
-        )
-    return corpus
+    return batched.corpus(tmp_path_factory.mktemp("audio"))
 
 
 @pytest.fixture(scope="module")
 def buckets(utterances):
     return make_buckets(utterances, GRAPHEMES, count=3, batch_size=4)
-
-
-def check_rows(batch, utterances, tokenizer):
-    """Every row of a batch is its utterance or empty; gives the utterances' places."""
-    batch = {key: value.numpy() for key, value in batch.items()}
-    for i, place in enumerate(batch["index"]):
-        samples = utterances[place].samples() if place >= 0 else np.zeros(0, np.float32)
-        labels = tokenizer.encode(utterances[place].text) if place >= 0 else []
-        assert batch["pcm_length"][i] == samples.size
-        assert batch["label_length"][i] == len(labels)
-        np.testing.assert_allclose(batch["pcm"][i, : samples.size], samples, atol=2**-15)
-        assert not batch["pcm"][i, samples.size :].any()
-        assert batch["labels"][i, : len(labels)].tolist() == labels
-        assert not batch["labels"][i, len(labels) :].any()
-    return [place for place in batch["index"] if place >= 0]
-
-
-def shape(batch):
-    assert batch["pcm"].dtype == tf.float32
-    for key in ("pcm_length", "labels", "label_length", "index"):
-        assert batch[key].dtype == tf.int32
-    rows, samples = batch["pcm"].shape
-    assert {batch[key].shape for key in ("pcm_length", "label_length", "index")} == {(rows,)}
-    return Bucket(samples=samples, labels=batch["labels"].shape[1], batch_size=rows)
 
 
 def test_buckets_are_quantiles(utterances, buckets):
@@ -92,48 +57,22 @@ def test_equal_durations_make_one_bucket(utterances):
 @pytest.mark.parametrize("hold", [True, False])
 def test_evaluation_gives_each_utterance_once_in_the_buckets_shapes(utterances, buckets, hold):
     recordings = decoded(utterances, hold=hold)
-    dataset = batches(recordings, GRAPHEMES, buckets=buckets, training=False)
+    dataset = evaluation_batches(recordings, GRAPHEMES, buckets=buckets)
     for _ in range(2):
         seen, shapes = [], set()
         for batch in dataset:
-            shapes.add(shape(batch))
+            shapes.add(batched.shape(batch))
             seen += check_rows(batch, utterances, GRAPHEMES)
         assert sorted(seen) == list(range(23))
         assert shapes == set(buckets)
 
 
 def test_each_utterance_is_in_the_smallest_bucket_that_fits(utterances, buckets):
-    for batch in batches(utterances, GRAPHEMES, buckets=buckets, training=False):
+    for batch in evaluation_batches(utterances, GRAPHEMES, buckets=buckets):
         for place in batch["index"].numpy():
             length, labels = utterances[place].samples().size, len(utterances[place].text)
             fitting = [b for b in buckets if length <= b.samples and labels <= b.labels]
-            assert place == -1 or shape(batch) == fitting[0]
-
-
-@pytest.mark.parametrize("hold", [True, False])
-def test_training_shuffles_and_repeats_whole_batches(utterances, buckets, hold):
-    recordings = decoded(utterances, hold=hold)
-    dataset = batches(recordings, GRAPHEMES, buckets=buckets, training=True)
-    counts, shapes, order = collections.Counter(), set(), []
-    for batch in dataset.take(60):
-        assert (batch["index"].numpy() >= 0).all()
-        shapes.add(shape(batch))
-        order.append(check_rows(batch, utterances, GRAPHEMES))
-        counts.update(order[-1])
-    assert shapes == set(buckets)
-    # 240 rows are 10.4 epochs; a bucket holds back at most 3 rows.
-    assert set(counts) == set(range(23))
-    assert max(counts.values()) - min(counts.values()) <= 3
-    assert len({tuple(sorted(places)) for places in order}) > 20
-
-
-def test_a_seed_fixes_the_order(utterances, buckets):
-    def order(seed):
-        dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=True, seed=seed)
-        return [batch["index"].numpy().tolist() for batch in dataset.take(12)]
-
-    assert order(1) == order(1)
-    assert order(1) != order(2)
+            assert place == -1 or batched.shape(batch) == fitting[0]
 
 
 def test_wordpieces_are_labels(utterances, buckets):
@@ -141,15 +80,15 @@ def test_wordpieces_are_labels(utterances, buckets):
     utterances = [dataclasses.replace(u, text=texts[i % 4]) for i, u in enumerate(utterances)]
     wordpieces = Wordpieces.train(texts, 16)
     buckets = make_buckets(utterances, wordpieces, count=2, batch_size=5)
-    dataset = batches(utterances, wordpieces, buckets=buckets, training=False)
+    dataset = evaluation_batches(utterances, wordpieces, buckets=buckets)
     seen = [place for batch in dataset for place in check_rows(batch, utterances, wordpieces)]
     assert sorted(seen) == list(range(23))
 
 
 def test_a_long_text_moves_to_a_longer_bucket(utterances, buckets):
     first = dataclasses.replace(utterances[0], text="abcde")
-    (batch,) = batches([first], GRAPHEMES, buckets=buckets, training=False)
-    assert shape(batch) == next(bucket for bucket in buckets if bucket.labels >= 5)
+    (batch,) = evaluation_batches([first], GRAPHEMES, buckets=buckets)
+    assert batched.shape(batch) == next(bucket for bucket in buckets if bucket.labels >= 5)
 
 
 def test_too_long_audio_is_left_out_and_counted(utterances, caplog):
@@ -159,14 +98,14 @@ def test_too_long_audio_is_left_out_and_counted(utterances, caplog):
     report = CorpusReport()
     for given in (None, report):
         with caplog.at_level(logging.WARNING, logger="absl"):
-            dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=False, report=given)
+            dataset = evaluation_batches(utterances, GRAPHEMES, buckets=buckets, report=given)
         seen = {place for batch in dataset for place in batch["index"].numpy()} - {-1}
         assert seen == fit
     assert f"{23 - len(fit)} {kind}" in caplog.text
     assert caplog.text.count(kind) == 1
     assert report.left_out == 23 - len(fit)
     with pytest.raises(UserError, match="None of the 3 utterances fits"):
-        batches(utterances[-3:], GRAPHEMES, buckets=buckets, training=False)
+        evaluation_batches(utterances[-3:], GRAPHEMES, buckets=buckets)
 
 
 def lying(utterances, duration):
@@ -178,18 +117,9 @@ def lying(utterances, duration):
 def test_the_decoded_length_decides(utterances, buckets, duration, hold):
     claimed = decoded(lying(utterances, duration), hold=hold)
     assert make_buckets(claimed, GRAPHEMES, count=3, batch_size=4) == buckets
-    dataset = batches(claimed, GRAPHEMES, buckets=buckets, training=False)
+    dataset = evaluation_batches(claimed, GRAPHEMES, buckets=buckets)
     seen = [place for batch in dataset for place in check_rows(batch, utterances, GRAPHEMES)]
     assert sorted(seen) == list(range(23))
-
-
-def test_a_claim_changes_no_batch_of_training(utterances, buckets):
-    def places(corpus, hold):
-        recordings = decoded(corpus, hold=hold)
-        dataset = batches(recordings, GRAPHEMES, buckets=buckets, training=True)
-        return [batch["index"].numpy().tolist() for batch in dataset.take(9)]
-
-    assert places(lying(utterances, 0.01), True) == places(utterances, False)
 
 
 def test_names_the_mistake(utterances, buckets):
@@ -199,20 +129,20 @@ def test_names_the_mistake(utterances, buckets):
     with pytest.raises(
         UserError, match=r"None of the 1 .*make the buckets from.*: 8 labels in 0\.10"
     ):
-        batches(with_text("abcdefgh"), GRAPHEMES, buckets=buckets, training=True)
+        evaluation_batches(with_text("abcdefgh"), GRAPHEMES, buckets=buckets)
     for function in (
-        lambda u: batches(u, GRAPHEMES, buckets=buckets, training=True),
+        lambda u: InputPipeline(u, GRAPHEMES, buckets),
         lambda u: make_buckets(u, GRAPHEMES, batch_size=1),
     ):
         with pytest.raises(UserError, match="symbol '7' of the text 'no 7'"):
             function(with_text("no 7"))
     with pytest.raises(UserError, match="at least one bucket"):
-        batches(utterances, GRAPHEMES, buckets=[], training=True)
+        evaluation_batches(utterances, GRAPHEMES, buckets=[])
     with pytest.raises(UserError, match="at least one utterance"):
-        batches([], GRAPHEMES, buckets=buckets, training=True)
+        InputPipeline([], GRAPHEMES, buckets)
     missing = [dataclasses.replace(utterances[0], audio="/absent.wav")]
     with pytest.raises(UserError, match=r"no audio file /absent.wav"):
-        batches(missing, GRAPHEMES, buckets=buckets, training=True)
+        evaluation_batches(missing, GRAPHEMES, buckets=buckets)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +166,6 @@ def test_batches_real_speech(shared_data):
         for utterance in read_manifest(shared_data / "an4" / "manifest.jsonl", "dev")
     ]
     buckets = make_buckets(utterances, GRAPHEMES, seconds_per_batch=40)
-    dataset = batches(utterances, GRAPHEMES, buckets=buckets, training=False)
+    dataset = evaluation_batches(utterances, GRAPHEMES, buckets=buckets)
     seen = [place for batch in dataset for place in check_rows(batch, utterances, GRAPHEMES)]
     assert sorted(seen) == list(range(len(utterances)))

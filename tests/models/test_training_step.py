@@ -14,7 +14,7 @@ from int4_conformer.audio.augment import SpecAugmentConfig
 from int4_conformer.errors import UserError
 from int4_conformer.layers.paths import by_path, copy_weights, quantized_layers
 from int4_conformer.losses.loss_config import LossConfig
-from int4_conformer.models.accumulation import mean_over_parts
+from int4_conformer.models.accumulation import sum_over_parts
 from int4_conformer.models.training_step import TrainingStep
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.variational_noise import VariationalNoise
@@ -59,7 +59,7 @@ def step_of(model, **options):
 
 
 def gradients(model, batch=BATCH, stage=0, mode="eager", **options):
-    """The loss, and the gradients by path."""
+    """The summed loss, and its gradients by path."""
     step = step_of(model, xla=mode == "xla", **options)
     run = step._gradients
     if mode != "eager":
@@ -116,10 +116,10 @@ def test_each_part_has_masks_of_its_own():
         return draw, [tf.one_hot(number, 4) * draw + tf.reduce_sum(part["x"])]
 
     batch = {"x": tf.constant([[1.0], [2.0], [3.0], [4.0]])}
-    loss, (gradient,) = mean_over_parts(function, batch, 4, [tf.TensorShape([4])])
-    drawn = 4 * gradient.numpy() - 10
+    loss, (gradient,) = sum_over_parts(function, batch, 4, [tf.TensorShape([4])])
+    drawn = gradient.numpy() - 10
     assert len(set(drawn.round(5).tolist())) == 4
-    np.testing.assert_allclose(loss, drawn.mean(), rtol=1e-5)
+    np.testing.assert_allclose(loss, drawn.sum(), rtol=1e-5)
 
 
 def test_parts_that_a_batch_does_not_have():
@@ -295,6 +295,9 @@ for name, parts in (("auto", 1), ("mirrored", 2)):
         return {key: x[start : start + rows] for key, x in BATCH.items()}
 
     model.training_step(strategy.experimental_distribute_values_from_function(part), 0)
+    # Keras shares the batch out by itself.
+    dataset = tf.data.Dataset.from_tensors(BATCH).repeat()
+    model.fit(dataset, steps_per_epoch=1, shuffle=False, verbose=0)
     found.append([weight.numpy() for weight in model.trainable_weights])
     assert all(np.any(x != y) for x, y in zip(found[-1], before))
 for one, two in zip(*found):

@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.audio.augment import SpecAugmentConfig
-from int4_conformer.data.batches import batches, make_buckets
+from int4_conformer.data.buckets import make_buckets
 from int4_conformer.data.corpus import normalized, read_corpus
+from int4_conformer.data.input_pipeline import InputPipeline
 from int4_conformer.losses import LossConfig
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import QuantConfig, Recipe
@@ -43,7 +44,7 @@ def corpus(tmp_path_factory):
 def dataset(corpus):
     """The same batches each time."""
     buckets = make_buckets(corpus, tiny.TOKENIZER, count=1, seconds_per_batch=1.0)
-    shuffled = batches(corpus, tiny.TOKENIZER, buckets=buckets, training=True)
+    shuffled = InputPipeline(corpus, tiny.TOKENIZER, buckets).dataset()
     some = list(shuffled.take(STEPS))
     return tf.data.Dataset.from_tensor_slices(
         {name: tf.stack([batch[name] for batch in some]) for name in some[0]}
@@ -72,7 +73,7 @@ def test_fit_and_the_loop_give_the_same_weights(corpus, dataset, tmp_path):
         workdir=Workdir(tmp_path / "run"),
         strategy=tf.distribute.get_strategy(),
     )
-    trainer._batches = dataset
+    trainer.input.dataset = lambda start=0, context=None: dataset.repeat().skip(start)
     trainer.train()
     model = compiled(dataset)
     initial = [weight.numpy() for weight in model.trainable_weights]

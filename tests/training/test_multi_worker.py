@@ -8,22 +8,35 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from int4_conformer.training.workdir import Workdir
 from tests.support import commands, tiny
 
+# Without dropout, whose masks differ from replica to replica.
 PROGRAM = """
+import dataclasses
 from int4_conformer.cli import main
 from int4_conformer.models import presets
 from tests.support import tiny
 
-presets.PRESETS["test"] = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
+encoder = dataclasses.replace(tiny.ENCODER, dropout=0.0)
+presets.PRESETS["test"] = presets.Preset(encoder=encoder, joint_dim=tiny.JOINT_DIM)
 main.main()
 """
 
 
-def start(folder, steps):
+def command(folder, run, steps, *more):
+    return [
+        *(sys.executable, "-c", PROGRAM, "train", f"--manifest={folder / 'manifest.jsonl'}"),
+        *(f"--workdir={folder / run}", "--preset=test", f"--steps={steps}", "--warmup=1"),
+        *("--batch_seconds=1.44", "--buckets=1", "--noxla", "--dev_split=", *more),
+    ]
+
+
+def start(folder, steps, *more, run="run"):
     """Two workers; what they print goes to files."""
     sockets = [socket.socket() for _ in range(2)]
     for free in sockets:
@@ -31,20 +44,61 @@ def start(folder, steps):
     addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]
     for free in sockets:
         free.close()
-    command = [
-        *(sys.executable, "-c", PROGRAM, "train", f"--manifest={folder / 'manifest.jsonl'}"),
-        *(f"--workdir={folder / 'run'}", "--preset=test", f"--steps={steps}", "--warmup=1"),
-        *("--batch_seconds=1.44", "--buckets=1", "--noxla", "--strategy=multi_worker"),
-        "--dev_split=",
-    ]
     workers = []
     for index in range(2):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         with (folder / f"{index}.log").open("w") as log:
             environment = os.environ | {"TF_CONFIG": json.dumps(task)}
             environment["PYTHONPATH"] = ":".join(sys.path)
-            workers.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+            given = command(folder, run, steps, "--strategy=multi_worker", *more)
+            workers.append(subprocess.Popen(given, env=environment, stdout=log, stderr=log))
     return workers
+
+
+def variables(folder):
+    """Those of the last checkpoint of a run by name."""
+    reader = tf.train.load_checkpoint(Workdir(folder).latest_checkpoint("last"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+# Float activations: the code that a rounding error tips over is no error of the workers.
+STILL = ("--recipe=w4", "--nospec_augment", "--learning_rate=0.001", "--steps_per_loop=2")
+
+
+@pytest.mark.heavy
+def test_two_workers_take_the_steps_of_one_device_and_go_on_when_one_was_killed(tmp_path):
+    tiny.write_corpus(tmp_path)
+    logs = [tmp_path / f"{index}.log" for index in range(2)]
+    environment = os.environ | {"PYTHONPATH": ":".join(sys.path)}
+    given = command(tmp_path, "alone", 1, "--strategy=one_device", *STILL)
+    assert subprocess.run(given, env=environment, check=False).returncode == 0
+    for run, steps in (("first", 1), ("whole", 40)):
+        workers = start(tmp_path, steps, *STILL, run=run)
+        assert [worker.wait(timeout=600) for worker in workers] == [0, 0], logs[0].read_text()
+    alone, first = variables(tmp_path / "alone"), variables(tmp_path / "first")
+    moments = [name for name in alone if "momentum" in name or "velocity" in name]
+    assert len(moments) > 50
+    for name in moments:
+        # Sums in another order, and nothing else.
+        tolerance = 1e-3 * np.abs(alone[name]).max() + 1e-12
+        np.testing.assert_allclose(first[name], alone[name], atol=tolerance, err_msg=name)
+
+    often = [*STILL, "--checkpoint_minutes=1e-9"]
+    workers = start(tmp_path, 40, *often, run="killed")
+    while Workdir(tmp_path / "killed").steps_done < 3:
+        assert all(worker.poll() is None for worker in workers), logs[0].read_text()
+        time.sleep(0.2)
+    workers[1].kill()
+    # Whoever watches over the workers starts those that have ended, or all.
+    assert workers[0].wait(timeout=300) != 0
+    assert 3 <= Workdir(tmp_path / "killed").steps_done < 40
+    workers = start(tmp_path, 40, *often, run="killed")
+    assert [worker.wait(timeout=600) for worker in workers] == [0, 0], logs[0].read_text()
+    assert all("goes on from step" in log.read_text() for log in logs)
+    whole, killed = variables(tmp_path / "whole"), variables(tmp_path / "killed")
+    assert whole.keys() == killed.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(killed[name], value, err_msg=name)
 
 
 @pytest.mark.heavy

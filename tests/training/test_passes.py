@@ -61,16 +61,16 @@ def weighted(manifest, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def batch(weighted):
-    (batch,) = weighted._batches.take(1)
+    (batch,) = weighted.input.dataset().take(1)
     return batch
 
 
 def losses(model, batch):
-    """Mean loss of each pass."""
+    """Summed loss of each pass."""
     encoded = model.encode(batch["pcm"], batch["pcm_length"])
     lengths = model.encoded_length(batch["pcm_length"])
     return [
-        tf.reduce_mean(
+        tf.reduce_sum(
             rnnt_loss(
                 model.decoders[index].logits(frames, batch["labels"]),
                 batch["labels"],

@@ -8,6 +8,7 @@ from absl import flags
 from int4_conformer.cli import demo, train
 from int4_conformer.errors import UserError
 from int4_conformer.losses.loss_config import LossConfig
+from int4_conformer.models import presets
 from int4_conformer.models.presets import preset
 from int4_conformer.training.run_config import (
     differences,
@@ -18,15 +19,20 @@ from int4_conformer.training.run_config import (
 )
 from int4_conformer.training.training_config import TrainingConfig
 from tests.support import commands, tiny
+from tests.support.examples import heavy
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 
 
-def get_config(path):
+def get_module(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.get_config()
+    return module
+
+
+def get_config(path):
+    return get_module(path).get_config()
 
 
 def test_nothing_is_set_at_first():
@@ -34,9 +40,12 @@ def test_nothing_is_set_at_first():
     assert flags_of(config) == parts_of(config) == {}
 
 
+SECTIONS = ("augmentation", "optimizer", "loss", "training")
+
+
 def test_every_setting_of_a_training_is_in_one_section():
     config = run_config()
-    names = [name for section in ("optimizer", "loss", "training") for name in config[section]]
+    names = [name for section in SECTIONS for name in config[section]]
     assert sorted(names) == sorted(field.name for field in dataclasses.fields(TrainingConfig))
     assert set(config.loss) == {field.name for field in dataclasses.fields(LossConfig)}
 
@@ -90,6 +99,52 @@ def test_configs_of_the_project(path):
     names = {field.name for field in dataclasses.fields(TrainingConfig)}
     TrainingConfig(**{name: value for name, value in given.items() if name in names})
     with_parts(preset(given.get("preset", "tiny")), parts_of(config))
+
+
+PLACES = {"tpu_v4_8": 4, "gpus_8": 8, "gpu_1": 1}
+
+
+def librispeech():
+    """What its config makes of an argument."""
+    (path,) = (path for path in CONFIGS if path.stem == "librispeech_960")
+    return get_module(path).get_config
+
+
+@pytest.mark.parametrize("name", ["conformer_s", "conformer_m", "conformer_l", "cascaded_150m"])
+def test_librispeech_is_heard_as_often_everywhere(name):
+    given = [flags_of(librispeech()(f"{name},{place}")) for place in PLACES]
+    for one, replicas in zip(given, PLACES.values(), strict=True):
+        # Sixty passes through 960 hours.
+        assert one["steps"] * one["batch_seconds"] == 60 * 960 * 3600
+        at_once = one["batch_seconds"] / (replicas * one["accumulate"])
+        assert 600 <= at_once <= 4800
+    same = [{k: one[k] for k in one.keys() - {"accumulate", "steps_per_loop"}} for one in given]
+    assert same[0] == same[1] == same[2]
+
+
+def test_librispeech_elsewhere():
+    with pytest.raises(UserError, match=r"behind a comma, one of tpu_v4_8, .*'conformer_l,gpus'"):
+        librispeech()("conformer_l,gpus")
+
+
+@pytest.mark.parametrize("place", ["tpu_v4_8", *heavy("gpus_8", "gpu_1")])
+def test_the_recipe_of_librispeech_runs(tmp_path, monkeypatch, eagerly, place):
+    """Its settings, on noise for speech and a small model, as far as any machine goes."""
+    small = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
+    monkeypatch.setitem(presets.PRESETS, "conformer_s", small)
+    (path,) = (path for path in CONFIGS if path.stem == "librispeech_960")
+    result = commands.run(
+        *(
+            "train",
+            f"--config={path}:conformer_s,{place}",
+            f"--manifest={tiny.write_corpus(tmp_path)}",
+        ),
+        *(f"--workdir={tmp_path / 'run'}", "--split=train", "--dev_split=", "--steps=2"),
+        *("--tokenizer=graphemes", "--batch_seconds=2", "--buckets=2", "--strategy=one_device"),
+    )
+    assert result.status == 0, result.err
+    assert "compute_dtype bfloat16 (float32)" in result.out
+    assert "ctc_weight 0.1" in result.out
 
 
 def test_the_demo_trains_what_its_config_says():

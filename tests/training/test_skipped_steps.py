@@ -49,16 +49,23 @@ def make_trainer(corpus, folder, recipe="float", **settings):
 
 def spoil(trainer, is_bad, value=np.nan):
     """Sets a sample of the batches of some steps, counted from 0, to a value."""
-    per_replica = trainer._per_replica
+    dataset = trainer.input.dataset
 
-    def spoiled(batch):
-        if is_bad(int(trainer.model.optimizer.iterations)):
-            pcm = batch["pcm"].numpy()
+    def spoiled_pcm(step, pcm):
+        if is_bad(step):
             pcm[0, 100] = value
-            batch = batch | {"pcm": tf.constant(pcm)}
-        return per_replica(batch)
+        return pcm
 
-    trainer._per_replica = spoiled
+    def spoiled_batch(step, batch):
+        pcm = tf.numpy_function(spoiled_pcm, [step, batch["pcm"]], tf.float32)
+        return batch | {"pcm": tf.ensure_shape(pcm, batch["pcm"].shape)}
+
+    def spoiled(start=0, context=None):
+        batches = dataset(start, context)
+        # Those of steps have a context.
+        return batches if context is None else batches.enumerate(start).map(spoiled_batch)
+
+    trainer.input.dataset = spoiled
 
 
 def state(trainer):
@@ -75,13 +82,13 @@ def test_a_bad_batch_costs_a_step_and_no_weight(corpus, tmp_path, capsys, mode):
     trainer = make_trainer(corpus, tmp_path, "w4c_a8static", steps=2)
     spoil(trainer, lambda step: step == 1)
     before = []
-    take_step = trainer._take_step
+    take_steps = trainer._take_steps
 
-    def observed(batch, step, progress):
+    def observed(*arguments):
         before.append(state(trainer))
-        return take_step(batch, step, progress)
+        return take_steps(*arguments)
 
-    trainer._take_step = observed
+    trainer._take_steps = observed
     with running.eagerly() if mode == "eager" else contextlib.nullcontext():
         trainer.train()
     first, second = before
@@ -106,7 +113,7 @@ def test_a_bad_batch_costs_a_step_and_no_weight(corpus, tmp_path, capsys, mode):
 def test_steps_with_an_unusual_gradient_are_skipped(corpus, tmp_path, skip_norm, skipped):
     # No gradient is small enough to be clipped, so that each above the usual counts as unusual.
     trainer = make_trainer(corpus, tmp_path, skip_norm=skip_norm, clip_norm=1e-3)
-    batch = next(iter(trainer._batches))
+    batch = next(iter(trainer.input.dataset()))
     first, second = (trainer.model.training_step(batch, step) for step in range(2))
     assert first["skipped"] == 0.0
     assert second["skipped"] == skipped
@@ -119,7 +126,7 @@ def test_steps_with_an_unusual_gradient_are_skipped(corpus, tmp_path, skip_norm,
 @pytest.mark.usefixtures("eagerly")
 def test_gradients_that_are_clipped_anyway_are_not_skipped(corpus, tmp_path):
     trainer = make_trainer(corpus, tmp_path, skip_norm=1e-6, clip_norm=1e6)
-    batch = next(iter(trainer._batches))
+    batch = next(iter(trainer.input.dataset()))
     outcomes = [trainer.model.training_step(batch, step) for step in range(2)]
     assert [float(outcome["skipped"]) for outcome in outcomes] == [0.0, 0.0]
 
@@ -130,13 +137,13 @@ def test_after_several_in_a_row_a_run_goes_back_once_and_then_stops(corpus, tmp_
     trainer = make_trainer(corpus, tmp_path, steps=100, checkpoint_minutes=1e-9)
     spoil(trainer, lambda step: step >= 2 and step != again)
     weights = {}
-    take_step = trainer._take_step
+    take_steps = trainer._take_steps
 
-    def observed(batch, step, progress):
+    def observed(batches, planned, step, progress):
         weights[step] = [v.numpy() for v in trainer.model.trainable_variables]
-        return take_step(batch, step, progress)
+        return take_steps(batches, planned, step, progress)
 
-    trainer._take_step = observed
+    trainer._take_steps = observed
     last = again + 1 + PATIENCE
     with pytest.raises(UserError, match=f"{PATIENCE} steps in a row .* step {last}, again; look"):
         trainer.train()

@@ -4,6 +4,7 @@ import itertools
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def kill_at(monkeypatch, module, name, call):
 
 # Within a step, and within checkpoints: before their files are in place, between them, before they
 # are sealed, and before an old one is removed.
-MOMENTS = [(checkpoints.os, "replace", 6)]
+MOMENTS = [(Path, "replace", 8)]
 OTHERS = [
     (Trainer, "_save", 3),
     (Trainer, "_save", 1),
@@ -123,15 +124,15 @@ from int4_conformer.training.trainer import Trainer
 from tests.support import tiny
 
 presets.PRESETS["test"] = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
-take_step = Trainer._take_step
+take_steps = Trainer._take_steps
 
-def interrupted_step(trainer, batch, step, progress):
+def interrupted_step(trainer, batches, planned, step, progress):
     if step == 1:
         os.kill(os.getpid(), int(os.environ["SIGNAL"]))
-    return take_step(trainer, batch, step, progress)
+    return take_steps(trainer, batches, planned, step, progress)
 
 if "SIGNAL" in os.environ:
-    Trainer._take_step = interrupted_step
+    Trainer._take_steps = interrupted_step
 # Graphs of so few steps take longer to trace.
 tf.config.run_functions_eagerly(True)
 main.main()

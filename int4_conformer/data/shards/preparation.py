@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -19,12 +20,22 @@ from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import CorpusReport, OnError
 from int4_conformer.data.shards.prepare_config import PrepareConfig
 from int4_conformer.data.shards.shard_writer import Shard, Written, finished, write_shard
-from int4_conformer.data.sources.prepared import LEFT_OUT, SHARD_LIST, VERSION, read_shard_list
+from int4_conformer.data.sources.prepared import (
+    LEFT_OUT,
+    SHARD_LIST,
+    VERSION,
+    index_path,
+    read_shard_list,
+)
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_folder_place, write_beside, write_json_lines
 
 # Seconds that an utterance is taken to have whose length nothing tells.
 _USUAL_SECONDS = 10.0
+# Seconds between looks at how far the workers are.
+_LOOK_SECONDS = 0.5
+# Of all workers together: utterances that they have begun. Each process has its own name for it.
+_counter: Any = None
 
 
 class Preparation:
@@ -72,7 +83,7 @@ class Preparation:
         *,
         processes: int = 1,
         on_error: OnError = "skip",
-        on_done: Callable[[int], None] = lambda done: None,
+        on_done: Callable[[int, int], None] = lambda done, decoded: None,
     ) -> list[dict[str, Any]]:
         """Writes the shards that are not there yet, then the list.
 
@@ -80,7 +91,8 @@ class Preparation:
             report: is told of what was left out, also by an earlier run.
             processes: that decode at a time.
             on_error: what an utterance does that cannot be decoded.
-            on_done: is told how many utterances are done.
+            on_done: is told how many utterances are done, and how many of these were decoded now;
+                the others are in shards that were there.
 
         Returns:
             the list of shards, as `prepared.json` has it.
@@ -91,13 +103,19 @@ class Preparation:
         """
         if not (self._folder / SHARD_LIST).exists():
             self._write_list([], is_complete=False)
-        written = {}
-        done = 0
-        with contextlib.closing(self._written(processes, on_error)) as results:
+        written = self._there(on_done)
+        there = sum(len(shard.utterances) for shard in self._shards if shard.path in written)
+        missing = [shard for shard in self._shards if shard.path not in written]
+
+        def on_decoded(count: int) -> None:
+            on_done(there + count, count)
+
+        write = _one_by_one if processes == 1 or len(missing) < 2 else _side_by_side
+        with contextlib.closing(
+            write(missing, self._config, on_error, on_decoded, processes)
+        ) as results:
             for shard, result in results:
                 written[shard.path] = result
-                done += len(shard.utterances)
-                on_done(done)
         # In the order of the plan, whichever was done first.
         results = [written[shard.path] for shard in self._shards]
         for result in results:
@@ -110,20 +128,21 @@ class Preparation:
         self._write_list(listed, is_complete=True)
         return listed
 
-    def _written(self, processes: int, on_error: OnError) -> Iterator[tuple[Shard, Written]]:
-        """What comes of each shard, in any order."""
-        missing = []
+    @property
+    def kept(self) -> str:
+        """What of it is there, for someone who stopped it."""
+        there = sum(index_path(shard.path).exists() for shard in self._shards)
+        return f"{there:,} of {len(self._shards):,} shards are written and stay"
+
+    def _there(self, on_done: Callable[[int, int], None]) -> dict[Path, Written]:
+        """What earlier runs have written of the shards."""
+        found, done = {}, 0
         for shard in self._shards:
-            result = finished(shard, self._config)
-            if result is None:
-                missing.append(shard)
-            else:
-                yield shard, result
-        if processes == 1 or len(missing) < 2:
-            for shard in missing:
-                yield shard, write_shard(shard, self._config, on_error)
-            return
-        yield from _side_by_side(missing, self._config, on_error, processes)
+            if (result := finished(shard, self._config)) is not None:
+                found[shard.path] = result
+                done += len(shard.utterances)
+                on_done(done, 0)
+        return found
 
     def _require_ours(self) -> None:
         path = self._folder / SHARD_LIST
@@ -148,16 +167,41 @@ class Preparation:
         write_beside(self._folder / SHARD_LIST, (json.dumps(listed, indent=1) + "\n").encode())
 
 
-def _side_by_side(
-    shards: Sequence[Shard], config: PrepareConfig, on_error: OnError, processes: int
+def _one_by_one(
+    shards: Sequence[Shard],
+    config: PrepareConfig,
+    on_error: OnError,
+    on_decoded: Callable[[int], None],
+    processes: int,
 ) -> Iterator[tuple[Shard, Written]]:
+    numbers = itertools.count(1)
+    for shard in shards:
+        yield shard, write_shard(shard, config, on_error, lambda: on_decoded(next(numbers)))
+
+
+def _side_by_side(
+    shards: Sequence[Shard],
+    config: PrepareConfig,
+    on_error: OnError,
+    on_decoded: Callable[[int], None],
+    processes: int,
+) -> Iterator[tuple[Shard, Written]]:
+    """What comes of each shard, in any order."""
     # Forks of a process with threads, which libraries start, may hang.
     context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(processes, context, initializer=_start_worker)
+    counter = context.Value("q", 0)
+    pool = concurrent.futures.ProcessPoolExecutor(
+        processes, context, initializer=_start_worker, initargs=(counter,)
+    )
     try:
-        waiting = {pool.submit(write_shard, shard, config, on_error): shard for shard in shards}
-        for future in concurrent.futures.as_completed(waiting):
-            yield waiting[future], future.result()
+        waiting = {pool.submit(_write_counted, shard, config, on_error): shard for shard in shards}
+        while waiting:
+            done, _ = concurrent.futures.wait(
+                waiting, _LOOK_SECONDS, concurrent.futures.FIRST_COMPLETED
+            )
+            on_decoded(counter.value)
+            for future in done:
+                yield waiting.pop(future), future.result()
     except concurrent.futures.process.BrokenProcessPool as error:
         raise UserError(
             "A process was ended, perhaps for want of memory; give the command again to go on, "
@@ -167,8 +211,10 @@ def _side_by_side(
         pool.shutdown(cancel_futures=True)
 
 
-def _start_worker() -> None:
-    """Has a worker end with the program, and at Ctrl-C without a word."""
+def _start_worker(counter: Any) -> None:
+    """Has a worker count with the others, end with the program, and at Ctrl-C without a word."""
+    global _counter
+    _counter = counter
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def end_with_parent() -> None:
@@ -176,6 +222,15 @@ def _start_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _write_counted(shard: Shard, config: PrepareConfig, on_error: OnError) -> Written:
+    return write_shard(shard, config, on_error, _count)
+
+
+def _count() -> None:
+    with _counter.get_lock():
+        _counter.value += 1
 
 
 def _shards(

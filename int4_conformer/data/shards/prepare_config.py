@@ -23,7 +23,7 @@ class PrepareConfig:
     )
     sample_rate: int = setting(SAMPLE_RATE, "Hz that audio is resampled to; training hears 16000.")
     shards: int = setting(0, "Shards of each split; 0: as many as --shard_megabytes makes them.")
-    shard_megabytes: float = setting(100.0, "About how large a shard is, if --shards is not given.")
+    shard_megabytes: float = setting(25.0, "About how large a shard is, if --shards is not given.")
 
     def __post_init__(self) -> None:
         require_one_of(("flac", "pcm"), encoding=self.encoding)

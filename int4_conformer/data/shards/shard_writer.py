@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,19 @@ class Written:
     findings: list[Finding]
 
 
-def write_shard(shard: Shard, config: PrepareConfig, on_error: OnError) -> Written:
+def write_shard(
+    shard: Shard,
+    config: PrepareConfig,
+    on_error: OnError,
+    on_utterance: Callable[[], None] = lambda: None,
+) -> Written:
     """Decodes the utterances of a shard and writes them, the index last.
 
     Args:
         shard: what to write.
         config: how.
         on_error: what an utterance does that cannot be decoded.
+        on_utterance: is called for each.
 
     Raises:
         UserError: one cannot, and `on_error` is "stop"; or the folder cannot be written to.
@@ -69,6 +76,7 @@ def write_shard(shard: Shard, config: PrepareConfig, on_error: OnError) -> Writt
     try:
         with beside.open("wb") as file:
             for utterance in shard.utterances:
+                on_utterance()
                 try:
                     samples = pcm16(utterance, notice, config.sample_rate)
                 except UserError as error:

@@ -13,6 +13,7 @@ from int4_conformer.data.sources.contents import Contents
 from int4_conformer.data.sources.entry import require_split
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
+from int4_conformer.remote_path import AnyPath, is_remote, path_of
 
 # The list of shards, which a folder has from its beginning on.
 SHARD_LIST = "prepared.json"
@@ -35,7 +36,7 @@ class ShardAudio(Contents):
 
     def read(self) -> bytes:
         try:
-            with open(self.path, "rb") as file:
+            with path_of(self.path).open("rb") as file:
                 file.seek(self.start)
                 content = file.read(self.size)
         except OSError as error:
@@ -48,7 +49,7 @@ class ShardAudio(Contents):
         return self.samples if sample_rate == self.sample_rate else None
 
 
-def index_path(shard: Path) -> Path:
+def index_path(shard: AnyPath) -> AnyPath:
     """Where the index of a shard lies."""
     return shard.with_suffix(".json")
 
@@ -62,7 +63,7 @@ def read_prepared(
     the index tells.
 
     Args:
-      folder: the folder.
+      folder: the folder, on this machine or in the cloud (gs://bucket/shards).
       split: keep one split; None keeps all.
       report: is told of shards that are not as they were written, which are left out; one that
         stops at the first if not given.
@@ -72,7 +73,7 @@ def read_prepared(
         one cannot, and `report` stops.
     """
     report = report or CorpusReport()
-    folder = Path(folder).absolute()
+    folder = path_of(folder) if is_remote(folder) else Path(folder).absolute()
     listed = read_shard_list(folder)
     if not listed["is_complete"]:
         raise UserError(
@@ -93,7 +94,7 @@ def read_prepared(
     return utterances
 
 
-def read_shard_list(folder: Path) -> dict[str, Any]:
+def read_shard_list(folder: AnyPath) -> dict[str, Any]:
     """What a folder says of its shards.
 
     Raises:
@@ -113,7 +114,7 @@ def read_shard_list(folder: Path) -> dict[str, Any]:
 
 
 def _utterances(
-    folder: Path, shard: dict[str, Any], sample_rate: int, report: CorpusReport
+    folder: AnyPath, shard: dict[str, Any], sample_rate: int, report: CorpusReport
 ) -> Iterator[Utterance]:
     path = folder / shard["file"]
     index = index_path(path)
@@ -125,7 +126,8 @@ def _utterances(
         if hashlib.sha256(content).hexdigest() != shard["index_sha256"]:
             raise UserError(f"{index} is not what was written; copy it again.")
     except OSError as error:
-        report.fault(DAMAGED, f"{error.filename} cannot be read ({error.strerror}); copy it again.")
+        name = error.filename or path
+        report.fault(DAMAGED, f"{name} cannot be read ({error.strerror}); copy it again.")
         return
     except UserError as error:
         report.fault(DAMAGED, str(error))

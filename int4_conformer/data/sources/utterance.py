@@ -95,6 +95,22 @@ class Utterance:
         with self._opened() as file:
             return sum(map(len, file.blocks(sample_rate, self.channel, on_note)))
 
+    def told_length(self, sample_rate: int = audio_files.SAMPLE_RATE) -> int:
+        """How many `samples` there should be, found without decoding them where a header or the
+        corpus tells; what is decoded has the last word.
+
+        Raises:
+            UserError: as `samples`, as far as that is noticed.
+        """
+        if self.offset is not None:
+            return max(1, round(self.duration * sample_rate))
+        if self.contents is not None:
+            known = self.contents.known_length(sample_rate)
+            if known is not None:
+                return known
+        with self._opened() as file:
+            return max(1, round(file.seconds() * sample_rate))
+
     def _opened(self) -> contextlib.AbstractContextManager[AudioFile]:
         if self.contents is None:
             return audio_files.opened(self.audio)

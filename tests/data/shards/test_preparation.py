@@ -13,7 +13,7 @@ from int4_conformer.data.shards import preparation as preparation_lib
 from int4_conformer.data.shards.preparation import Preparation
 from int4_conformer.data.shards.prepare_config import PrepareConfig
 from int4_conformer.errors import UserError
-from tests.support import corpora
+from tests.support import commands, corpora
 
 LENGTHS = (0.2, 0.5, 0.1, 0.1, 0.3, 0.4, 0.2)
 
@@ -143,7 +143,37 @@ def test_a_run_that_was_stopped_goes_on(corpus, tmp_path, monkeypatch):
 
 def test_several_processes_write_the_same(corpus, tmp_path):
     one, _ = prepare(corpus, tmp_path / "one", shards=2)
-    assert prepare(corpus, tmp_path / "two", shards=2, processes=2)[0] == one
+    said = []
+    two = Preparation(read_corpus(corpus), tmp_path / "two", PrepareConfig(shards=2), corpus)
+    listed = two.run(
+        CorpusReport("skip"),
+        processes=2,
+        on_done=lambda done, decoded: said.append((done, decoded)),
+    )
+    assert listed == one
+    files = ({f.name: f.read_bytes() for f in (tmp_path / n).iterdir()} for n in ("one", "two"))
+    assert next(files) == next(files)
+    # Those within shards count, also those that could not be decoded.
+    assert said == sorted(said)
+    assert said[-1] == (7, 7)
+
+
+def test_how_far_it_is_and_what_a_stop_keeps(corpus, tmp_path, monkeypatch):
+    said, write = [], preparation_lib.write_shard
+
+    def stopping(shard, config, on_error, on_utterance):
+        write(shard, config, on_error, on_utterance)
+        if len(list(tmp_path.glob("*.json"))) == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(preparation_lib, "write_shard", stopping)
+    result = commands.run("prepare", corpus, f"--output={tmp_path}", "--shards=2", "--processes=1")
+    assert result.status == 130
+    assert "stopped: 3 of 4 shards are written and stay; the same command goes on" in result.out
+    monkeypatch.undo()
+    preparation = Preparation(read_corpus(corpus), tmp_path, PrepareConfig(shards=2), corpus)
+    preparation.run(CorpusReport("skip"), on_done=lambda *of: said.append(of))
+    assert said == [(3, 0), (5, 0), (6, 0), (7, 1)]
 
 
 def test_a_fault_may_stop_it(corpus, tmp_path):
@@ -189,6 +219,23 @@ def test_a_later_version_is_refused(corpus, tmp_path):
     path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
     with pytest.raises(UserError, match="is of version 2, and this program reads 1"):
         read_corpus(tmp_path)
+
+
+def test_a_folder_in_the_cloud_is_read(corpus, tmp_path):
+    prepare(corpus, tmp_path / "out", shards=2)
+    with pytest.raises(UserError, match=r"ram://bucket/shards holds no prepared corpus; prepare"):
+        read_corpus("ram://bucket/shards")
+    tf.io.gfile.makedirs("ram://bucket/shards")
+    for file in (tmp_path / "out").iterdir():
+        tf.io.gfile.copy(str(file), f"ram://bucket/shards/{file.name}", overwrite=True)
+    there = read_corpus("ram://bucket/shards")
+    same(there, read_corpus(tmp_path / "out"))
+    assert [pcm.size for pcm in decoded(there).pcm([2, 0])] == [
+        there[place].samples().size for place in (2, 0)
+    ]
+    tf.io.gfile.remove("ram://bucket/shards/train-00000-of-00002.tfrecord")
+    with pytest.raises(UserError, match=r"train-00000-of-00002\.tfrecord cannot be read"):
+        read_corpus("ram://bucket/shards")
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 5, 9])
