@@ -19,6 +19,7 @@ from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.cores import available_cores
+from int4_conformer.data.augmentation.augmenter import Augmenter
 from int4_conformer.data.corpus import (
     Utterances,
     normalized,
@@ -150,6 +151,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
             "Data workers read a corpus: make one of --phrases with `int4-conformer speak`, and "
             "give it as --manifest."
         )
+    # What it needs is there.
+    Augmenter(config.input, config.seed)
     report = corpora.new_report(values)
     phrases = _phrases(values) if values.phrases else None
     if phrases is None:
