@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from int4_conformer.audio.geometry import FrontEndConfig
+from int4_conformer.data.sources.phrases import PhrasesConfig
 from int4_conformer.fields import markdown_table
 from int4_conformer.models.model_config import EncoderConfig, JointConfig, PredictorConfig
 from int4_conformer.quant.spec.quant_config import QuantConfig
@@ -25,6 +26,7 @@ CONFIGS = {
         FrontEndConfig,
         JointConfig,
         Limits,
+        PhrasesConfig,
         PredictorConfig,
         QuantConfig,
         TrainingConfig,

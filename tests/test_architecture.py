@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up: a room may import from its own floor and from those before it.
 FLOORS = [
     {"cores", "errors", "fields", "interface", "lazy", "remote_path", "shapes", "tables", "xla"},
-    {"files", "progress"},
+    {"files", "processes", "progress"},
     {"quant.spec"},
     {"quant.folding_barrier"},
     {"quant.context"},

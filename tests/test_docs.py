@@ -53,6 +53,7 @@ def reader(tmp_path_factory):
         soundfile.write(folder / f"{name}.wav", tiny.speech(30), 16000)
     (folder / "corpus.txt").write_text("a b\nb ab\n")
     (folder / "contacts.txt").write_text("ab\nba\n")
+    (folder / "phrases.txt").write_text("ab = a b\nb {number:1..2}\n")
     (folder / "map.json").write_text(r'[[".*\\.num_batches_tracked", null]]')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

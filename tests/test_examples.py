@@ -1,10 +1,15 @@
+import datetime
+import importlib.util
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import soundfile
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,3 +49,58 @@ def test_the_keras_example_serves_what_it_trained(keras_model, name):
     assert (folder / f"{name}.tflite").stat().st_size < (
         folder / f"{name}.keras"
     ).stat().st_size / 10
+
+
+@pytest.fixture
+def assistant():
+    """The program of examples/assistant.py as a module."""
+    spec = importlib.util.spec_from_file_location("assistant", ROOT / "examples/assistant.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Hears:
+    """A recogniser that hears what it is told, whatever is said; the last has no end."""
+
+    def __init__(self, *texts):
+        self._texts = texts
+
+    def listen(self, audio, rate, *, phrases, only):
+        assert only
+        assert "time = what time is it" in phrases
+        assert sum(map(len, audio)) == 800
+        for place, text in enumerate(self._texts):
+            last = place == len(self._texts) - 1
+            for part, endpoint in ((text[:4], None), (text, None if last else "after_words")):
+                yield SimpleNamespace(text=part, endpoint=endpoint)
+
+
+def test_the_assistant_acts_on_slots(assistant):
+    now = datetime.datetime(2027, 1, 2, 13, 45)
+    acts = assistant.Assistant(now=lambda: now)
+    heard = Hears(
+        "set a timer for twenty five minutes", "turn the hall light on", "", "turn off the light",
+        "what time is it", "stop",
+    )  # fmt: skip
+    said = list(assistant.answers(heard, acts, [np.zeros(800)]))
+    assert said == [
+        ("set a timer for twenty five minutes", "I will call you in twenty five minutes."),
+        ("turn the hall light on", "The hall light is on."),
+        ("turn off the light", "The room light is off."),
+        ("what time is it", "It is thirteen 45."),
+        ("stop", "Goodbye."),
+    ]
+    assert acts.timers == [now + datetime.timedelta(minutes=25)]
+    assert acts.lights == {"hall": True, "room": False}
+
+
+def test_the_assistant_answers_recordings_aloud(assistant, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("espeakng_loader")
+    monkeypatch.setattr(assistant, "Recognizer", lambda model: Hears("turn on the kitchen light"))
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 16000)
+    assistant.main("model.tflite", str(tmp_path / "a.wav"))
+    assert capsys.readouterr().out == "turn on the kitchen light -> The kitchen light is on.\n"
+    answer, rate = soundfile.read(tmp_path / "a.answer.wav")
+    assert rate == 16000
+    assert answer.size > 16000

@@ -1,5 +1,7 @@
 """What commands that take a corpus have in common."""
 
+import os
+from collections.abc import Sequence
 from typing import TextIO
 
 from absl import flags
@@ -8,6 +10,8 @@ from int4_conformer.data.corpus import Utterances, hold_out, normalized, read_co
 from int4_conformer.data.corpus_report import ON_ERROR, CorpusReport, OnError
 from int4_conformer.data.input_config import Cache
 from int4_conformer.data.recordings import Recordings, decoded, trainable, with_noise
+from int4_conformer.data.sources.phrases import SpokenPhrase, count_spoken, speak_phrases
+from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.data.training_audio import training_audio
 from int4_conformer.progress import Progress, waiting
 from int4_conformer.text.tokenizer import Tokenizer
@@ -49,6 +53,19 @@ def decode(
         return decoded(
             utterances, report, hold=hold, on_decoded=lambda done, _: progress.update(done)
         )
+
+
+def spoken(
+    phrases: Sequence[SpokenPhrase], folder: str | os.PathLike, processes: int
+) -> list[Utterance]:
+    """Has phrases spoken into a folder while a bar or lines show how far it is.
+
+    Raises:
+        UserError: as `speak_phrases`.
+    """
+    done = count_spoken(phrases, folder)
+    with Progress(len(phrases), "speak", start=done) as progress:
+        return speak_phrases(phrases, folder, processes=processes, on_done=progress.update)
 
 
 def training_split(

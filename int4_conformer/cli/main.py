@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ("int4_conformer.cli.train", "trains a recogniser on a manifest of utterances"),
     "corpus": ("int4_conformer.cli.corpus", "tells what a corpus holds, and what is wrong with it"),
     "prepare": ("int4_conformer.cli.prepare", "makes a corpus a folder of shards for training"),
+    "speak": ("int4_conformer.cli.speak", "makes a corpus of phrases, spoken by synthesisers"),
     "data_worker": ("int4_conformer.cli.data_worker", "makes batches for trainings elsewhere"),
     "report": ("int4_conformer.cli.report", "writes a page of curves and word errors of a run"),
     "evaluate": ("int4_conformer.cli.evaluate", "measures the word error rate of a recogniser"),

@@ -1,20 +1,24 @@
 """Trains a recogniser with native integer quantization.
 
 The corpus is a JSON-lines manifest, a folder in one of the forms that docs/corpora.md lists, or the
-word "synthetic". Training writes its configuration, checkpoints, metrics and TensorBoard scalars to
---workdir; the same command resumes it. `int4-conformer evaluate` and `export` take that folder.
+word "synthetic"; or, with --phrases, what synthesisers make of a list of phrases, without a single
+recording (docs/phrases.md). Training writes its configuration, checkpoints, metrics and TensorBoard
+scalars to --workdir; the same command resumes it. `int4-conformer evaluate` and `export` take that
+folder.
 """
 
 import dataclasses
 import os
 import shlex
 import sys
+from pathlib import Path
 
 from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
 from int4_conformer.cli.tensorflow_start import start_tensorflow
+from int4_conformer.cores import available_cores
 from int4_conformer.data.augmentation.augmenter import Augmenter
 from int4_conformer.data.corpus import (
     Utterances,
@@ -25,6 +29,14 @@ from int4_conformer.data.corpus import (
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.service.wire import address_of
 from int4_conformer.data.sources.entry import MissingSplitError
+from int4_conformer.data.sources.phrases import (
+    LISTS,
+    PhrasesConfig,
+    SpokenPhrase,
+    draw_phrases,
+    read_grammar,
+    speech_cache,
+)
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.files import require_folder_place
@@ -34,18 +46,28 @@ from int4_conformer.models.weight_mapping import WeightMapping
 from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.remote_path import is_remote
-from int4_conformer.text.graphemes import Graphemes
-from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.text.graphemes import ENGLISH, Graphemes
+from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.text.wordpieces import Wordpieces
 from int4_conformer.training.run_config import differences, flags_of, parts_of, with_parts
+from int4_conformer.training.run_folder import read_run_config
 from int4_conformer.training.training_config import TrainingConfig
 
 # Transcripts shown at the end.
 _SHOWN = 3
+_PHRASE_SPLITS = ("train", "dev")
 
 
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("manifest", None, "The corpus.", flag_values=values)
+    flags.DEFINE_string(
+        "phrases",
+        None,
+        "In place of --manifest: a file of phrases, which synthesisers speak, or commands or "
+        "everyday, lists that come with the package.",
+        flag_values=values,
+    )
+    app.define_fields(PhrasesConfig, values)
     flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
     flags.DEFINE_string(
         "split",
@@ -75,7 +97,8 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "tokenizer",
         "graphemes",
-        "graphemes, or a file that `int4-conformer wordpieces` wrote.",
+        "graphemes, a file that `int4-conformer wordpieces` wrote, or WORKDIR of a run, whose is "
+        "taken. With --phrases and --init_from=WORKDIR, that run's is the default.",
         flag_values=values,
     )
     app.define_fields(JointConfig, values, ["tied"])
@@ -114,15 +137,31 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"train takes flags only. Received: {arguments[0]!r}")
+    if bool(values.manifest) == bool(values.phrases):
+        raise UserError(
+            "train needs --manifest or, to train on speech that is made, --phrases: one of them; "
+            f"`{app.PROGRAM} train --help` says what to give."
+        )
     parts = {} if values.config is None else parts_of(values.config)
     if not is_remote(values.workdir):
         require_folder_place(values.workdir)
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
+    if values.phrases and config.data_service:
+        raise UserError(
+            "Data workers read a corpus: make one of --phrases with `int4-conformer speak`, and "
+            "give it as --manifest."
+        )
     # What it needs is there.
     Augmenter(config.input, config.seed)
     report = corpora.new_report(values)
-    train, dev = _corpus(values, config, report)
-    tokenizer = _tokenizer(values.tokenizer, [utterance.text for utterance in train])
+    phrases = _phrases(values) if values.phrases else None
+    if phrases is None:
+        train, dev = _corpus(values, config, report)
+        texts = [utterance.text for utterance in train]
+    else:
+        # All letters, so that another run of English can be started from.
+        texts = [ENGLISH, *(phrase.text for phrase in phrases)]
+    tokenizer = _tokenizer(_tokenizer_source(values), texts)
     plain = preset(
         values.preset,
         vocab_size=tokenizer.vocabulary.size,
@@ -135,6 +174,10 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
             "--init_mapping and --init_may_miss say how to read --init_from; give it, too."
         )
     mapping = WeightMapping.load(values.init_mapping) if values.init_mapping else WeightMapping()
+    if phrases is not None:
+        # After what can be wrong with the flags, for it may take minutes.
+        spoken = corpora.spoken(phrases, speech_cache(), available_cores())
+        train, dev = ([u for u in spoken if u.split == split] for split in _PHRASE_SPLITS)
     frames_per_second = SAMPLE_RATE / model_config.frame_samples
     labels_per_second = frames_per_second * model_config.max_symbols_per_frame
     # Workers keep what a training that has some never hears.
@@ -197,7 +240,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         # What ended the input comes through TensorFlow.
         raise trainer.input.failure or error from None
     corpora.show(trainer.input.left_out)
-    print(*_outcome(values.workdir, dev, evaluation), sep="\n")
+    print(*_outcome(values, dev, evaluation), sep="\n")
 
 
 def _serve_batches(
@@ -249,19 +292,21 @@ def _take_config(values: flags.FlagValues) -> None:
             values[name].value = value
 
 
-def _outcome(workdir: str, dev: Utterances, evaluation: Evaluation | None) -> list[str]:
+def _outcome(values: flags.FlagValues, dev: Utterances, evaluation: Evaluation | None) -> list[str]:
     """Lines on what came out of it, and what to do next."""
     lines = []
     if evaluation is not None:
         lines.append(f"dev WER {100 * evaluation.errors.wer:.2f}%")
         for utterance, hypothesis in list(zip(dev, evaluation.hypotheses, strict=True))[:_SHOWN]:
             lines += [f"  spoken      {utterance.text}", f"  recognised  {hypothesis}"]
-    folder = shlex.quote(str(workdir))
+    only = ""
+    if values.phrases and values.phrases not in LISTS:
+        only = f" --phrases={shlex.quote(values.phrases)} --only --json"
     return [
         *lines,
-        f"the run is in {workdir}; next:",
-        f"  {app.PROGRAM} export {folder} --output=model.tflite",
-        f"  {app.PROGRAM} transcribe model.tflite recording.wav",
+        f"the run is in {values.workdir}; next:",
+        f"  {app.PROGRAM} export {shlex.quote(values.workdir)} --output=model.tflite",
+        f"  {app.PROGRAM} transcribe model.tflite recording.wav{only}",
     ]
 
 
@@ -291,17 +336,36 @@ def _corpus(
     return train, normalized(dev, report)
 
 
+def _phrases(values: flags.FlagValues) -> list[SpokenPhrase]:
+    """What is to be spoken to train on, and as the dev set."""
+    config = PhrasesConfig(**app.given_fields(PhrasesConfig, values))
+    grammar = read_grammar(values.phrases)
+    return [phrase for split in _PHRASE_SPLITS for phrase in draw_phrases(grammar, config, split)]
+
+
+def _tokenizer_source(values: flags.FlagValues) -> str:
+    """What --tokenizer is, or stands for if it was not given."""
+    is_open = values.phrases and values.tokenizer == values["tokenizer"].default
+    if is_open and values.init_from is not None and Path(values.init_from).is_dir():
+        return values.init_from
+    return values.tokenizer
+
+
 def _tokenizer(name: str, texts: list[str]) -> Tokenizer:
-    return Graphemes.from_texts(texts) if name == "graphemes" else Wordpieces.load(name)
+    if name == "graphemes":
+        return Graphemes.from_texts(texts)
+    if Path(name).is_dir():
+        return tokenizer_from_config(read_run_config(Path(name))["tokenizer"])
+    return Wordpieces.load(name)
 
 
 COMMAND = app.Command(
     name="train",
-    usage="--manifest=FILE --workdir=DIR [--config=FILE] [flags]",
+    usage="(--manifest=FILE | --phrases=FILE) --workdir=DIR [--config=FILE] [flags]",
     description=__doc__,
     define_flags=_define_flags,
     main=_train,
-    required=("manifest", "workdir"),
+    required=("workdir",),
     take_config=_take_config,
 )
 

@@ -16,6 +16,8 @@ from int4_conformer.data.sources.lhotse import cuts_in, is_cuts, read_lhotse
 from int4_conformer.data.sources.librispeech import is_librispeech, read_librispeech
 from int4_conformer.data.sources.manifest import read_manifest
 from int4_conformer.data.sources.noise import NoiseUtterance
+from int4_conformer.data.sources.phrases import PREFIX as PHRASES
+from int4_conformer.data.sources.phrases import read_spoken_phrases
 from int4_conformer.data.sources.plain_folder import is_plain_folder, read_plain_folder
 from int4_conformer.data.sources.prepared import SHARD_LIST, read_prepared
 from int4_conformer.data.sources.synthetic import SyntheticUtterance, synthetic_corpus
@@ -63,6 +65,11 @@ _TFIO = Format(
     holds=lambda path: str(path).startswith(tfio.PREFIX),
     read=lambda path, split, report: tfio.read_tfio(str(path), split, report),
 )
+_PHRASES = Format(
+    name="phrases, spoken",
+    holds=lambda path: str(path).startswith(PHRASES),
+    read=lambda path, split, report: read_spoken_phrases(str(path), split, report),
+)
 _PREPARED = Format(
     name="a prepared corpus",
     holds=lambda folder: (folder / SHARD_LIST).is_file(),
@@ -95,7 +102,7 @@ def format_of(path: str | os.PathLike) -> Format:
     Raises:
       UserError: there is nothing at `path`, or nothing that is known.
     """
-    for special in (_SYNTHETIC, _TFDS, _TFIO):
+    for special in (_SYNTHETIC, _TFDS, _TFIO, _PHRASES):
         if special.holds(path):
             return special
     if is_remote(path):
@@ -109,7 +116,7 @@ def format_of(path: str | os.PathLike) -> Format:
     if not path.exists():
         raise UserError(
             f"There is no corpus {path}; give a manifest, a table, a folder of recordings, "
-            f"{SYNTHETIC!r} or {tfds.PREFIX}NAME."
+            f"{SYNTHETIC!r}, {PHRASES}FILE or {tfds.PREFIX}NAME."
         )
     known = _FOLDERS if path.is_dir() else _FILES
     found = next((form for form in known if form.holds(path)), None)
@@ -132,7 +139,8 @@ def read_corpus(
 
     Args:
       path: a file or folder, that of a prepared corpus also in the cloud (gs://bucket/shards);
-        "synthetic" for the corpus that is synthesised on the fly, "tfds:NAME" or "tfio:MANIFEST".
+        "synthetic" for the corpus that is synthesised on the fly, "phrases:FILE" for speech made
+        of a list of phrases, "tfds:NAME" or "tfio:MANIFEST".
       split: keep one split, or several, with commas between them; None keeps all.
       report: is told of what cannot be used; one that stops at the first if not given.
       allow_commands: run the commands that a corpus has in place of audio files.

@@ -10,9 +10,12 @@ Case and punctuation do not matter. Numbers are spelled as `text.spoken_numbers`
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from int4_conformer.errors import UserError
 from int4_conformer.text.normalize import normalize
@@ -22,6 +25,8 @@ _TOKEN = re.compile(r"\s*(\{\s*(?:[A-Za-z_]\w*\s*:)?|[()\[\]}|+]|[^\s()\[\]{}|+]
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)")
 _MOST_NUMBERS = 10_000
+# How often `draw` repeats what may be said any number of times.
+_MOST_REPEATS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,6 +138,61 @@ class Grammar:
                 if end == len(words):
                     return Match(phrase=name, slots=dict(slots))
         return None
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """Something that may be said, in words as `normalize` has them.
+
+        A phrase that may be said in many ways is drawn more often than one with few, by the
+        logarithm of their number.
+
+        Example:
+
+            >>> Grammar.of(["room {1..3}"]).draw(np.random.default_rng(0))
+            'room two'
+        """
+        phrase = self.phrases[np.searchsorted(self._shares, rng.random(), side="right")]
+        while not (words := list(_drawn(phrase, rng))):
+            pass
+        return " ".join(words)
+
+    @functools.cached_property
+    def _shares(self) -> np.ndarray:
+        """float64 [phrases], by which part of all draws each phrase or one before it is drawn."""
+        shares = np.cumsum([1 + _bits(phrase) for phrase in self.phrases])
+        return shares / shares[-1]
+
+
+def _bits(node: _Node) -> float:
+    """The logarithm to base 2 of the number of ways in which something may be said."""
+    match node:
+        case _Sequence(parts):
+            return sum(map(_bits, parts))
+        case _Choice(options):
+            return float(np.logaddexp2.reduce([_bits(option) for option in options]))
+        case _Repeat(part):
+            return _bits(part) * _MOST_REPEATS / 2
+        case _Slot(_, part):
+            return _bits(part)
+    return 0.0
+
+
+def _drawn(node: _Node, rng: np.random.Generator) -> Iterator[str]:
+    """Words of one way to say a node."""
+    match node:
+        case _Word(text):
+            yield text
+        case _Number():
+            yield from node.words
+        case _Sequence(parts):
+            for part in parts:
+                yield from _drawn(part, rng)
+        case _Choice(options):
+            yield from _drawn(options[rng.integers(len(options))], rng)
+        case _Repeat(part):
+            for _ in range(rng.integers(1, _MOST_REPEATS + 1)):
+                yield from _drawn(part, rng)
+        case _Slot(_, part):
+            yield from _drawn(part, rng)
 
 
 _Slots = tuple[tuple[str, Any], ...]

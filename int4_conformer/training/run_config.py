@@ -39,7 +39,10 @@ from int4_conformer.training.training_config import TrainingConfig
 
 # Flags of `train` that are no fields of a config class, by section.
 _FLAGS = {
-    "corpus": ("manifest", "split", "dev_split", "dev_fraction", "on_error"),
+    "corpus": (
+        *("manifest", "split", "dev_split", "dev_fraction", "on_error"),
+        *("phrases", "voices", "utterances", "speech_seed"),
+    ),
     "model": ("preset", "recipe", "tokenizer", "tied"),
 }
 _OPTIMIZER = (

@@ -62,6 +62,14 @@ def test_a_finished_run_is_left_alone(trained):
         (["--warmup=-1"], "`warmup` must not be negative. Received: warmup=-1"),
         (["--max_seconds=0.1"], "There is no utterance to train on. 4 utterances longer"),
         (["--manifest=absent"], "There is no corpus absent; give a manifest"),
+        (["--manifest=", "--phrases=absent"], "The list of phrases absent cannot be read"),
+        (["--manifest=", "--phrases=commands", "--voices=a"], "There are no voices 'a'"),
+        (
+            ["--manifest=", "--phrases=commands", "--data_service=localhost:5050"],
+            "make one of --phrases with `int4-conformer speak`",
+        ),
+        # Before anything is spoken.
+        (["--manifest=", "--phrases=commands", "--preset=huge"], "Unknown preset 'huge'"),
     ],
 )
 def test_refused_flags(trained, tmp_path, flags, line):
@@ -71,6 +79,8 @@ def test_refused_flags(trained, tmp_path, flags, line):
 
 def test_flags_that_must_be_given():
     assert "--manifest" in commands.refusal("train", "--workdir=run")
+    both = ("--manifest=synthetic", "--phrases=phrases.txt")
+    assert "one of them" in commands.refusal("train", "--workdir=run", *both)
     assert "--workdir" in commands.refusal("train", "--manifest=synthetic")
 
 

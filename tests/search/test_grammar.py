@@ -128,3 +128,28 @@ def test_numbers_are_said_as_people_say_them():
             999_999: "nine hundred ninety nine thousand nine hundred ninety nine"}  # fmt: skip
     assert {number: spoken_number(number) for number in said} == said
     assert len({spoken_number(number) for number in range(2000)}) == 2000
+
+
+LINES = ["stop", "[please] turn (on | off) the light", "room {1..60}", "(one | two three)+"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_drawn_may_be_said(seed):
+    grammar = Grammar.of(LINES)
+    text = grammar.draw(np.random.default_rng(seed))
+    assert text
+    assert grammar.match(text) is not None
+
+
+def test_phrases_are_drawn_by_the_logarithm_of_their_ways():
+    grammar = Grammar.of(LINES)
+    rng = np.random.default_rng(0)
+    found = [grammar.match(grammar.draw(rng)).phrase for _ in range(2000)]
+    # The last one repeats 4 times on average what may be said in 2 ways.
+    bits = [0, 2, np.log2(60), 4]
+    expected = np.add(1, bits) / np.add(1, bits).sum()
+    np.testing.assert_allclose([found.count(line) / 2000 for line in LINES], expected, atol=0.05)
+    assert (
+        len({grammar.draw(rng) for _ in range(1000)} & {f"room {n}" for n in ("one", "sixty")}) == 2
+    )

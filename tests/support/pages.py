@@ -2,8 +2,8 @@
 
 The Python blocks of a page share their names; which blocks are not run, `page_blocks` says. Three
 things differ from what a reader does: presets have the sizes of the tests' recognisers,
-`int4-conformer train` takes two steps, and a server listens at a port that is free. XLA compiles
-nothing, which would take longer than all else.
+`int4-conformer train` takes two steps, of four phrases if it has those spoken, and a server listens
+at a port that is free. XLA compiles nothing, which would take longer than all else.
 """
 
 import contextlib
@@ -34,6 +34,7 @@ _ARPA = "\\data\\\nngram 1={count}\n\n\\1-grams:\n{lines}\n\n\\end\\\n"
 
 def run(page: Path, patch):
     """Runs those in the current folder; `patch` is pytest's."""
+    patch.setenv("XDG_CACHE_HOME", str(Path.cwd()))
     for name, sizes in PRESETS.items():
         patch.setitem(presets.PRESETS, name, sizes)
     function = tf.function
@@ -86,6 +87,8 @@ def _run_line(line):
         context = contextlib.nullcontext()
         if arguments[0] == "train":
             arguments += SHORT
+            if any(argument.startswith("--phrases=") for argument in arguments):
+                arguments.append("--utterances=4")
             context = running.eagerly()
         with context:
             result = commands.run(*arguments, given=given)

@@ -7,10 +7,9 @@ import itertools
 import numpy as np
 
 from int4_conformer.audio import audio_files
-from int4_conformer.audio.synthesis import (
+from int4_conformer.audio.synthesis.espeak import (
     ACCENTS,
-    CLEAR_VARIANTS,
-    DISTORTED_VARIANTS,
+    VARIANTS,
     Voice,
     synthesize,
 )
@@ -30,20 +29,6 @@ COMMANDS = (
     *("start", "stop", "pause", "go back", "start again", "cancel", "yes", "no", "help me"),
     *("lock the front door", "good morning", "good night"),
 )
-
-# No speaker is in two splits. Every fifth clear voice is for testing, every tenth for development;
-# training meets the distorted ones too.
-_TEST_VARIANTS = CLEAR_VARIANTS[::5]
-_DEV_VARIANTS = CLEAR_VARIANTS[2::10]
-VARIANTS = {
-    "train": tuple(
-        variant
-        for variant in CLEAR_VARIANTS + DISTORTED_VARIANTS
-        if variant not in _DEV_VARIANTS + _TEST_VARIANTS
-    ),
-    "dev": _DEV_VARIANTS,
-    "test": _TEST_VARIANTS,
-}
 
 # Signal to noise in dB, drawn from this range: training meets worse than it is tested on.
 _SNR_DB = {"train": (15.0, 40.0), "dev": (25.0, 40.0), "test": (25.0, 40.0)}

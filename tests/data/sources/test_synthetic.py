@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from int4_conformer.audio.audio_files import resample
-from int4_conformer.audio.synthesis import CLEAR_VARIANTS, DISTORTED_VARIANTS, synthesize
+from int4_conformer.audio.synthesis.espeak import CLEAR_VARIANTS, DISTORTED_VARIANTS, synthesize
 from int4_conformer.data.sources.synthetic import COMMANDS, DIGITS, VARIANTS, synthetic_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.text.normalize import normalize

