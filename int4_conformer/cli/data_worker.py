@@ -115,7 +115,7 @@ def _pipeline(settings: Message, allow_commands: bool) -> "InputPipeline":
 
 COMMAND = app.Command(
     name="data_worker",
-    usage="--serve | --dispatcher=HOST:PORT [flags]",
+    usage="[--serve] [--dispatcher=HOST:PORT] [flags]",
     description=__doc__,
     define_flags=_define_flags,
     main=_data_worker,

@@ -15,6 +15,7 @@ from absl import flags
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
 from int4_conformer.cli.tensorflow_start import start_tensorflow
+from int4_conformer.data.augmentation.augmenter import Augmenter
 from int4_conformer.data.corpus import (
     Utterances,
     normalized,
@@ -117,6 +118,8 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     if not is_remote(values.workdir):
         require_folder_place(values.workdir)
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
+    # What it needs is there.
+    Augmenter(config.input, config.seed)
     report = corpora.new_report(values)
     train, dev = _corpus(values, config, report)
     tokenizer = _tokenizer(values.tokenizer, [utterance.text for utterance in train])

@@ -94,8 +94,9 @@ def label_lengths(utterances: Utterances, tokenizer: Tokenizer) -> np.ndarray:
 
 
 def stretched(lengths: np.ndarray, speed: np.ndarray | float) -> np.ndarray:
-    """Samples of recordings that are played at some speed, int64 of the shape of `lengths`."""
-    return np.rint(lengths / speed).astype(np.int64)
+    """Samples of recordings that are played at some speed, int64 of the shape of `lengths`; one at
+    least."""
+    return np.maximum(1, np.rint(lengths / speed)).astype(np.int64)
 
 
 def bucket_of(

@@ -64,7 +64,5 @@ def test_a_cluster_of_one_is_no_cluster(monkeypatch, name):
 
 
 def test_unknown():
-    with pytest.raises(
-        UserError, match=r"Unknown strategy 'gpu'; choose one of auto, one_dev"
-    ):
+    with pytest.raises(UserError, match=r"Unknown strategy 'gpu'; choose one of auto, one_dev"):
         strategy_from_name("gpu")
