@@ -76,7 +76,8 @@ def test_two_workers_take_the_steps_of_one_device_and_go_on_when_one_was_killed(
         workers = start(tmp_path, steps, *STILL, run=run)
         assert [worker.wait(timeout=600) for worker in workers] == [0, 0], logs[0].read_text()
     alone, first = variables(tmp_path / "alone"), variables(tmp_path / "first")
-    moments = [name for name in alone if "moment" in name or "velocit" in name]
+    # Of the optimizer, which tell a gradient from its double.
+    moments = [name for name in alone if name.startswith("optimizer/_variables/")]
     assert len(moments) > 50
     for name in moments:
         # Sums in another order, and nothing else.
