@@ -113,6 +113,11 @@ class TrainingStep:
         # Functions, so that each shape is traced once, wherever it is called from.
         function = functools.partial(tf.function, jit_compile=compiles or None, autograph=False)
         self._run_replica, self._run_gradients = self._replica_step, self._gradients
+        self._run_update = self._update
+        if self._strategy.num_replicas_in_sync == 1:
+            # An update does not depend on the shape of the batch, and takes as long to trace as all
+            # else: once for all shapes. Replicas that update together may not be in a function.
+            self._run_update = tf.function(self._update, autograph=False)
         if self._strategy.num_replicas_in_sync == 1:
             self._run_replica = function(self._replica_step)
         else:
@@ -176,7 +181,6 @@ class TrainingStep:
         return {name: first(value)[0] for name, value in outcomes.items()}
 
     def _replica_step(self, batch: Batch, stage: int) -> Outcome:
-        variables = self._model.trainable_variables
         context = tf.distribute.get_replica_context()
         seed = tf.stack(
             [
@@ -184,7 +188,7 @@ class TrainingStep:
                 tf.convert_to_tensor(context.replica_id_in_sync_group),
             ]
         )
-        before = [(variable, tf.identity(variable)) for variable in self._kept_by_a_skip()]
+        before = [tf.identity(variable) for variable in self._kept_by_a_skip()]
         loss, gradients = self._run_gradients(batch, seed, stage)
         rows = tf.reduce_sum(tf.cast(batch["pcm_length"] > 0, tf.float32))
         sums = [rows, loss, *gradients]
@@ -192,11 +196,17 @@ class TrainingStep:
             sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sums)
         rows, *sums = sums
         loss, *gradients = (x / tf.maximum(rows, 1.0) for x in sums)
+        return self._run_update(loss, gradients, before)
+
+    def _update(
+        self, loss: tf.Tensor, gradients: list[tf.Tensor], before: list[tf.Tensor]
+    ) -> Outcome:
+        """Changes the weights, or leaves all as it was before the step if it does not count."""
         norm = tf.linalg.global_norm(gradients)
         counts = self._counts(loss, norm)
         gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
-        self._optimizer.apply(gradients, variables)
-        for variable, value in before:
+        self._optimizer.apply(gradients, self._model.trainable_variables)
+        for variable, value in zip(self._kept_by_a_skip(), before, strict=True):
             variable.assign(tf.where(counts, variable, value))
         self._after_update(counts)
         return {

@@ -52,9 +52,9 @@ def test_every_command_has_help(capsys, name):
     lines = flags.splitlines()
     assert all(re.match(r"  --(\[no\])?\w+: \S|      \S", line) for line in lines), flags
     assert max(map(len, out.splitlines())) <= 100
-    # Flags that the first line says must be given do say so.
+    # Flags that the first line says must be given do say so; of those in parentheses one must be.
     usage = description.splitlines()[0]
-    required = re.sub(r"\[.*?\]", "", usage)
+    required = re.sub(r"\[.*?\]|\(.*?\)", "", usage)
     assert set(re.findall(r"--(\w+)=", required)) == set(
         re.findall(r"--(\w+):[^-]*?must be given", flags)
     )

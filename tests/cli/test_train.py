@@ -49,7 +49,7 @@ def test_a_finished_run_is_left_alone(trained):
         (["--recipe=w1"], "Unknown recipe 'w1'; choose one of float, w2a8"),
         (
             ["--strategy=gpus"],
-            "Unknown strategy 'gpus'; choose one of auto, mirrored, ",
+            "Unknown strategy 'gpus'; choose one of auto, one_device, ",
         ),
         (["--tokenizer=absent"], "There is no wordpiece model absent; train one"),
         (["--split=test"], "has no split 'test'; it has 'dev', 'train'"),
