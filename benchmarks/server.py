@@ -374,7 +374,7 @@ def alone(given: list[Clip]) -> tuple[float, float]:
     recognizer.recognize(np.frombuffer(given[0].pcm, np.int16))
     begun = time.perf_counter()
     for clip in given:
-        file = AudioFile(io.BytesIO(clip.content), "clip", by_name=False)
+        file = AudioFile(io.BytesIO(clip.content), "clip")
         recognizer.recognize(np.concatenate(list(file.blocks())))
     files = time.perf_counter() - begun
     begun = time.perf_counter()

@@ -119,6 +119,8 @@ def test_dropout_is_that_of_keras():
 
 
 def test_recurrent_dropout_is_the_same_in_all_frames():
+    # The layer draws its seed as it is made.
+    keras.utils.set_random_seed(2)
     # States pass through unchanged: z = h for the candidate, all gates open but the forget gate.
     layer = QuantLSTM(
         UNITS,
@@ -134,7 +136,6 @@ def test_recurrent_dropout_is_the_same_in_all_frames():
     bias.reshape(4, UNITS)[[0, 3]] = 1
     layer.set_weights([kernel, gates.reshape(UNITS, -1), bias])
     state = np.ones([1, UNITS], np.float32)
-    keras.utils.set_random_seed(2)
     y = layer(np.zeros([1, 3, WIDTH], np.float32), initial_state=[state, state], training=True)
     # What is kept is doubled in each of the three frames.
     assert set(np.unique(y)) == {0, 8}

@@ -47,7 +47,14 @@ def test_the_file_computes_the_integers_of_the_layer(recipe, width, units, rows,
     _, weight_scale = reference.quantize(kernel, BITS[recipe], axes=(0,))
     scale = act_scale.astype(np.float64) * weight_scale
     product = reference.dot(x, kernel, BITS[recipe], SCHEMES[recipe])
-    np.testing.assert_array_equal(np.rint(outputs / scale), np.rint(product / scale))
+    found, expected = np.rint(outputs / scale), np.rint(product / scale)
+    if delegate == "none":
+        # These kernels multiply by the inverse of a row's scale, for which a code may be the next
+        # one where the quotient lies within its rounding error of a half.
+        codes = np.abs(np.divide(x, act_scale, where=act_scale > 0, out=np.zeros_like(x)))
+        certain = (np.abs(codes % 1 - 0.5) > 1e-4).all(axis=1)
+        found, expected = found[certain], expected[certain]
+    np.testing.assert_array_equal(found, expected)
     if delegate == "xnnpack":
         # (accumulator * activation scale) * weight scale in float32, to the bit.
         np.testing.assert_array_equal(outputs, product)
