@@ -71,6 +71,7 @@ def test_one_other_code(trained, exported_run, tmp_path):
     assert found["weights"]["unequal"] == [name]
 
 
+@pytest.mark.heavy
 def test_another_recipe(trained, tmp_path):
     path = tmp_path / "float.tflite"
     export = ["export", trained.workdir, f"--output={path}", "--recipe=float", "--noverify"]

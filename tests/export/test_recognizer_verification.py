@@ -112,6 +112,7 @@ def test_honest_files(exported, kind, kernels):
         assert by_name[interface.SECOND_PASS].calls > 1
 
 
+@pytest.mark.heavy
 def test_a_file_of_a_fixed_length(tmp_path):
     path, model = tmp_path / "fixed.tflite", tiny.shared_model("w4a8")
     export_tflite(model, tiny.TOKENIZER, path, fixed_seconds=1.0)

@@ -100,7 +100,7 @@ def test_padded_frames_change_no_real_frame(chunk, recipe):
 
 @pytest.mark.parametrize(
     ("chunk", "recipe"),
-    [(1, "float"), (4, "w8a8"), *heavy((1, "w8a8"), (4, "float"), (None, "float"), (None, "w8a8"))],
+    [(1, "float"), *heavy((4, "w8a8"), (1, "w8a8"), (4, "float"), (None, "float"), (None, "w8a8"))],
 )
 def test_xla_has_the_same_gradients(chunk, recipe):
     layer = block(chunk, recipe)
