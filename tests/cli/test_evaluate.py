@@ -75,6 +75,31 @@ def test_a_file(folder, tmp_path):
     assert rows[0][0] == str(folder / "one.wav")
 
 
+def test_a_model_against_another(folder, trained, tmp_path):
+    arguments = ["evaluate", folder / "recognizer.tflite", "--manifest", folder]
+    figures = tmp_path / "figures.json"
+    alike = commands.run(*arguments, "--against", folder / "recognizer.tflite", "--json", figures)
+    assert alike.status == 0, alike.err
+    shown = dict(line.split(maxsplit=1) for line in alike.out.splitlines()[-3:])
+    assert shown["against"].endswith("recognizer.tflite, WER 66.67%")
+    assert shown["difference"] == "+0.00 points (+0.00 .. +0.00 with 95%)"
+    assert shown["by"] == "chance         p = 1"
+    against = json.loads(figures.read_text())["against"]
+    assert (against["words"], against["difference"], against["p"]) == (6, 0.0, 1.0)
+
+    other = commands.run(*arguments, "--against", trained.workdir, "--json", figures)
+    assert other.status == 0, other.err
+    result = json.loads(figures.read_text())
+    against = result["against"]
+    assert against["difference"] == pytest.approx(result["wer"] - against["wer"])
+    assert against["low"] <= against["difference"] <= against["high"]
+    assert 0 < against["p"] <= 1
+    line = commands.refusal(*arguments, "--against=nowhere.tflite")
+    assert line.endswith(
+        "There is no model nowhere.tflite; give a training folder or a .tflite file."
+    )
+
+
 def test_a_file_is_evaluated_by_the_light_runtime(folder, tmp_path):
     blocked = ["tensorflow", "keras", "jiwer", "rich", "sentencepiece", "ai_edge_quantizer"]
     code = (
