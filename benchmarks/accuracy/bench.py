@@ -75,8 +75,6 @@ class Bench:
             f"{datetime.datetime.now(datetime.timezone.utc):%H:%M} {run.corpus} {run.name}",
             flush=True,
         )
-        folder = self._folder(run)
-        folder.mkdir(parents=True, exist_ok=True)
         self._write_manifest(run.corpus)
         if not result:
             result = self._made(run)
@@ -88,6 +86,7 @@ class Bench:
     def _made(self, run: Run) -> dict[str, Any]:
         """Makes the file of a run, and says what it is."""
         variant, commands = VARIANTS[run.variant], []
+        self._folder(run).mkdir(parents=True, exist_ok=True)
         workdir, file = self._folder(run) / "run", self._file(run)
         result = {
             "corpus": run.corpus,
@@ -98,7 +97,7 @@ class Bench:
         }
         if variant.needs_float and not self._file(run.float_run).exists():
             # Its words are counted when its turn comes.
-            self.make(run.float_run)
+            self._made(run.float_run)
         if variant.after_training:
             command = [sys.executable, "benchmarks/ptq.py", str(self._file(run.float_run))]
             self._call([*command, variant.recipe, str(file)], run, commands)
@@ -198,6 +197,7 @@ class Bench:
     def _write_manifest(self, corpus: str) -> None:
         path = self._manifest(corpus)
         if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_beside(path, CORPORA[corpus].manifest(self._data).encode())
 
 

@@ -19,6 +19,7 @@ from bench import RESULTS, Bench, OutOfTimeError
 from experiments import CORPORA, VARIANTS, queue
 
 from int4_conformer.cli.app import exits
+from int4_conformer.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "Folder of the corpora.", required=True)
@@ -42,12 +43,19 @@ def main(argv: list[str]) -> None:
     )
     seeds = FLAGS.seed or sorted({seed for name in FLAGS.corpus for seed in CORPORA[name].seeds})
     with exits():
+        failures = []
         for run in queue(FLAGS.corpus, FLAGS.only or list(VARIANTS), seeds):
             try:
                 bench.make(run)
+            except UserError as error:
+                # The others can be made all the same.
+                print(error, flush=True)
+                failures.append(f"{run.corpus} {run.name}")
             except OutOfTimeError:
                 print("the minutes are over; the same command goes on", flush=True)
-                return
+                break
+        if failures:
+            raise UserError(f"{len(failures)} runs failed: {', '.join(failures)}.")
 
 
 if __name__ == "__main__":
