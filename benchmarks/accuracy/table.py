@@ -39,8 +39,7 @@ _HEAD = """\
 What bits cost in words: `tiny` (1 M parameters), trained and measured as `experiments.py` has it.
 `python benchmarks/accuracy/run.py --data=PATH --output=FOLDER --corpus=CORPUS` makes the runs,
 whose commands, seeds, commits and words are in [results/](results). `make results` makes this page,
-the table of README.md and the [picture](../../docs/accuracy.png) of them; `make reproduce` makes a
-part of them anew.
+the table of README.md and its picture of them; `make reproduce` makes a part of them anew.
 
 Word errors are those of the exported `.tflite` file, heard one utterance after the other. "WER" is
 the mean of the seeds, with its 95% interval from 10,000 draws of utterances and seeds. "Less
@@ -210,7 +209,7 @@ def short_table(results: Path) -> str:
             rows.append(f"| {' | '.join(cells)} |")
     if len(rows) == 2:
         return "Not measured yet."
-    return "\n".join(rows)
+    return "\n".join([*rows, "", "![Word errors against bytes of the file](docs/accuracy.png)"])
 
 
 def updated(readme: str, results: Path) -> str:

@@ -199,7 +199,7 @@ def test_the_page_says_what_is_there_and_what_is_not(modules, results):
     assert "Not measured yet: float (2 of 3 seeds), ptq_int8, ptq_int4, w4a8_from_float," in page
     assert page.count("Not measured yet.") == 3
     short = modules["table"].short_table(results).splitlines()
-    assert len(short) == 3
+    assert len(short) == 5
     assert short[2].startswith(
         "| FSDD, spoken digits, the speakers of training: `test` | 2 | 6.67%"
     )
