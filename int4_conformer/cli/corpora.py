@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from absl import flags
 
@@ -14,8 +14,11 @@ from int4_conformer.data.sources.phrases import SpokenPhrase, count_spoken, spea
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.data.training_audio import training_audio
 from int4_conformer.progress import Progress, waiting
-from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.training_config import TrainingConfig
+
+if TYPE_CHECKING:
+    # It needs sentencepiece, which evaluating a file does without.
+    from int4_conformer.text.tokenizer import Tokenizer
 
 
 def define_reading(values: flags.FlagValues, on_error: OnError) -> None:
@@ -94,7 +97,7 @@ def training_split(
 
 def training_set(
     utterances: Utterances,
-    tokenizer: Tokenizer,
+    tokenizer: "Tokenizer",
     config: TrainingConfig,
     labels_per_second: float,
     report: CorpusReport,
