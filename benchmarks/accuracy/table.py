@@ -208,7 +208,7 @@ def short_table(results: Path) -> str:
                 cells.append(_points(against.points) if against else "not measured yet")
             rows.append(f"| {' | '.join(cells)} |")
     if len(rows) == 2:
-        return "Not measured yet."
+        return "No runs are committed yet."
     return "\n".join([*rows, "", "![Word errors against bytes of the file](docs/accuracy.png)"])
 
 
