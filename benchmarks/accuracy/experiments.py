@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from int4_conformer.errors import UserError
+
 # The split of all that is trained on; other splits of our manifests are sets to measure on.
 TRAIN = "train"
 # Two of the six speakers of fsdd: the last in the alphabet, named before anything was measured.
@@ -25,9 +27,16 @@ class Part:
     left_out: tuple[str, ...] = ()
 
     def lines(self, data: Path) -> Iterator[dict[str, Any]]:
-        """Lines of a manifest that may lie anywhere."""
+        """Lines of a manifest that may lie anywhere.
+
+        Raises:
+            UserError: there is no such folder.
+        """
         folder = (data / self.folder).resolve()
-        for text in (folder / "manifest.jsonl").read_text().splitlines():
+        manifest = folder / "manifest.jsonl"
+        if not manifest.exists():
+            raise UserError(f"There is no {manifest}; give the folder of the corpora with --data.")
+        for text in manifest.read_text().splitlines():
             line = json.loads(text)
             speaker = line["speaker"]
             if line["split"] != self.split or speaker in self.left_out:

@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
                 print("the minutes are over; the same command goes on", flush=True)
                 break
         if failures:
-            raise UserError(f"{len(failures)} runs failed: {', '.join(failures)}.")
+            raise UserError(f"These runs failed: {', '.join(failures)}.")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from absl import flags
 
+from int4_conformer.errors import UserError
 from int4_conformer.quant.spec.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +125,11 @@ def test_speakers_that_are_left_out_are_measured_on_alone(modules, data):
     assert speakers == {"train": {"fsdd/george"}, "unseen": {"fsdd/theo", "fsdd/yweweler"}}
     # All that they said.
     assert sum(line["split"] == "unseen" for line in lines) == 2 * 2 * 5
+
+
+def test_a_corpus_that_is_not_there(modules, tmp_path):
+    with pytest.raises(UserError, match=r"There is no .*/fsdd/manifest.jsonl; give the folder"):
+        modules["experiments"].CORPORA["fsdd"].manifest(tmp_path)
 
 
 def test_a_run_is_made_once_and_says_how(modules, bench, tmp_path):
