@@ -3,7 +3,6 @@
 import datetime
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,11 +17,13 @@ from int4_conformer.text.metrics import word_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "accuracy" / "results"
+# Seconds in which a command that is stopped has to end.
+_PATIENCE = 60.0
 _CLI = (sys.executable, "-m", "int4_conformer.cli.main")
 
 
 class OutOfTimeError(Exception):
-    """The minutes are over."""
+    """The minutes are over, or the user has stopped it."""
 
 
 class Bench:
@@ -170,9 +171,12 @@ class Bench:
             try:
                 status = process.wait(self._time_left())
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
-                # A training saves what it has.
-                process.send_signal(signal.SIGTERM)
-                process.wait()
+                # A training saves what it has, unless it is compiling.
+                process.terminate()
+                try:
+                    process.wait(_PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
                 raise OutOfTimeError from None
         if status:
             raise UserError(f"{run.corpus} {run.name}: a command ended with {status}; see {log}.")

@@ -12,6 +12,7 @@ Runs that have their file are not made again, and one that was stopped goes on. 
 over, the training that runs is stopped. What stands behind `--` is given to all trainings.
 """
 
+import signal
 from pathlib import Path
 
 from absl import app, flags
@@ -42,6 +43,8 @@ def main(argv: list[str]) -> None:
         train_flags=argv[1:],
     )
     seeds = FLAGS.seed or sorted({seed for name in FLAGS.corpus for seed in CORPORA[name].seeds})
+    # As Ctrl-C: what it has started ends, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with exits():
         failures = []
         for run in queue(FLAGS.corpus, FLAGS.only or list(VARIANTS), seeds):
@@ -52,7 +55,7 @@ def main(argv: list[str]) -> None:
                 print(error, flush=True)
                 failures.append(f"{run.corpus} {run.name}")
             except OutOfTimeError:
-                print("the minutes are over; the same command goes on", flush=True)
+                print("stopped; the same command goes on", flush=True)
                 break
         if failures:
             raise UserError(f"These runs failed: {', '.join(failures)}.")

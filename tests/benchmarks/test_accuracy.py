@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,21 @@ def test_out_of_time_nothing_is_written(modules, bench, tmp_path):
     run = modules["experiments"].Run(corpus="fsdd", variant="float", seed=0)
     with pytest.raises(modules["bench"].OutOfTimeError):
         bench(minutes=0).make(run)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_training_that_does_not_stop_is_killed(modules, bench, tmp_path, monkeypatch):
+    program = tmp_path / "deaf.py"
+    program.write_text(
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
+    )
+    monkeypatch.setattr(modules["bench"], "_CLI", (sys.executable, "-S", str(program)))
+    monkeypatch.setattr(modules["bench"], "_PATIENCE", 0.2)
+    run = modules["experiments"].Run(corpus="fsdd", variant="float", seed=0)
+    start = time.monotonic()
+    with pytest.raises(modules["bench"].OutOfTimeError):
+        bench(minutes=2 / 60).make(run)
+    assert time.monotonic() - start < 60
     assert not (tmp_path / "results").exists()
 
 
