@@ -8,7 +8,7 @@ IO_STAMP := .venv-io/installed.stamp
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: install demo test test-all test-beam test-io lint
+.PHONY: install demo test test-all test-beam test-io lint results reproduce
 
 install: $(STAMP)
 
@@ -33,6 +33,15 @@ test-beam: $(BEAM_STAMP)
 # quantization, a short training and an export. That TensorFlow's oneDNN hangs (BUILD_NOTES.md).
 test-io: $(IO_STAMP)
 	TF_ENABLE_ONEDNN_OPTS=0 .venv-io/bin/python -m pytest -q -n 2 --dist loadfile tests/data tests/quant tests/test_quantize.py
+
+# What bits cost in words: the tables and the picture of the runs that are committed.
+results: $(STAMP)
+	$(BIN)/python benchmarks/accuracy/table.py
+
+# The digits of that anew, with one seed; DATA holds the corpora.
+DATA ?= ../shared/data
+reproduce: $(STAMP)
+	$(BIN)/python benchmarks/accuracy/reproduce.py --data=$(DATA) --output=build/accuracy
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -33,9 +33,11 @@ def file_of(folder: Path, preset: str, case: str, kind: str) -> Path:
 
 def _make(preset: str, case: str, kind: str, path: Path) -> None:
     if kind in PTQ:
-        _quantize(file_of(path.parent, preset, case, "float32"), PTQ[kind], path)
+        # Here and below, not above: measuring needs no TensorFlow.
+        import ptq
+
+        ptq.quantize(file_of(path.parent, preset, case, "float32"), PTQ[kind], path)
         return
-    # Only here: measuring needs no TensorFlow.
     import random_models
 
     model = random_models.transducer(
@@ -57,16 +59,6 @@ def _config(preset: str, case: str, recipe: str):
         encoder = dataclasses.replace(config.encoder, chunk=chunk, left_context=64)
         config = dataclasses.replace(config, encoder=encoder)
     return config
-
-
-def _quantize(source: Path, recipe_name: str, path: Path) -> None:
-    from ai_edge_quantizer import recipe
-    from ai_edge_quantizer.quantizer import Quantizer
-
-    from int4_conformer.tflite import metadata
-
-    result = Quantizer(str(source), getattr(recipe, recipe_name)()).quantize()
-    path.write_bytes(metadata.seal(bytes(result.quantized_model)))
 
 
 def _onnx(model, case: str, path: Path) -> None:

@@ -1,7 +1,5 @@
 """Training from scratch, for benchmarks that measure what comes of it."""
 
-import dataclasses
-
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.models.presets import preset
 from int4_conformer.models.transducer import Transducer
@@ -11,21 +9,6 @@ from int4_conformer.training.strategies import strategy_from_name
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
-
-_TRAINING = TrainingConfig(
-    steps=2500,
-    batch_seconds=48,
-    buckets=3,
-    learning_rate=2e-3,
-    warmup=500,
-    average=100,
-    evaluate_every=500,
-)
-# Split to test on and training of each corpus.
-SETTINGS = {
-    "fsdd": ("test", _TRAINING),
-    "an4": ("dev", dataclasses.replace(_TRAINING, batch_seconds=96)),
-}
 
 
 def trained(

@@ -10,6 +10,10 @@ A rate is of the utterances that were recognised. A line of the corpus that is b
 stops the command, unless --on_error=skip leaves it out and says so. --json writes rates as
 fractions, 0.05 for 5%.
 
+--against=OTHER evaluates another model on the same utterances, and tells by how much MODEL differs
+from it, in points of WER, with the interval in which that lies with 95% (utterances drawn again,
+10,000 times), and the probability that two recognisers that are alike would differ as much.
+
 With --beam words are searched for by a beam instead of greedily, which may ask a language model
 over the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make one
 of) and prefer the phrases of a list (--bias, one a line). Of a .tflite file, --lm and --bias have
@@ -39,7 +43,8 @@ from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import Recordings
 from int4_conformer.errors import UserError
-from int4_conformer.evaluation.one_by_one import Evaluation, evaluate
+from int4_conformer.evaluation.one_by_one import Evaluation, counts, evaluate
+from int4_conformer.evaluation.significance import permutation_test, wer_difference
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.progress import Progress
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
@@ -68,6 +73,9 @@ def _define_flags(values: flags.FlagValues) -> None:
         None,
         "File to write a line id<TAB>reference<TAB>hypothesis to for each utterance.",
         flag_values=values,
+    )
+    flags.DEFINE_string(
+        "against", None, "Another model, to be compared with on the same words.", flag_values=values
     )
     flags.DEFINE_enum(
         "checkpoint",
@@ -103,21 +111,34 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(f"evaluate takes one MODEL. Received: {len(arguments)} arguments")
-    model = Path(arguments[0])
-    if not model.exists():
-        raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")
+    models = [Path(arguments[0]), *map(Path, filter(None, [values.against]))]
+    for model in models:
+        if not model.exists():
+            raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")
     for path in filter(None, (values.json, values.hypotheses)):
         require_place(path)
-    (_check_folder if model.is_dir() else _check_file)(model, values)
-    report = corpora.new_report(values)
-    evaluate_model = _evaluate_folder if model.is_dir() else _evaluate_file
-    utterances, evaluation = evaluate_model(model, values, report)
+    for model in models:
+        (_check_folder if model.is_dir() else _check_file)(model, values)
+    (utterances, evaluation, left_out), *others = [_evaluated(model, values) for model in models]
+    figures = evaluation.to_json() | {"left_out": left_out}
+    rows = _rows(evaluation, left_out)
+    for _, other, _ in others:
+        compared = _compared(utterances, evaluation, other)
+        figures["against"] = other.to_json() | compared
+        rows |= _compared_rows(values.against, other, compared)
     if values.json is not None:
-        figures = evaluation.to_json() | {"left_out": report.left_out}
         write_beside(values.json, (json.dumps(figures, indent=2) + "\n").encode())
     if values.hypotheses is not None:
         write_beside(values.hypotheses, _lines(utterances, evaluation).encode())
-    print(_table(evaluation, report.left_out))
+    print("\n".join(f"{name:16}  {value}" for name, value in rows.items()))
+
+
+def _evaluated(model: Path, values: flags.FlagValues) -> tuple[Utterances, Evaluation, int]:
+    """The corpus, what a model makes of it, and how many lines were left out."""
+    report = corpora.new_report(values)
+    evaluate_model = _evaluate_folder if model.is_dir() else _evaluate_file
+    utterances, evaluation = evaluate_model(model, values, report)
+    return utterances, evaluation, report.left_out
 
 
 def _check_folder(folder: Path, values: flags.FlagValues) -> None:
@@ -253,9 +274,9 @@ def _evaluate_file(
         return utterances, evaluate(transcribe, utterances, progress.update)
 
 
-def _table(evaluation: Evaluation, left_out: int) -> str:
+def _rows(evaluation: Evaluation, left_out: int) -> dict[str, str]:
     errors = evaluation.errors
-    rows = {
+    return {
         "utterances": f"{len(evaluation.hypotheses):,}",
         **({"left out": f"{left_out:,}"} if left_out else {}),
         "words": f"{errors.words:,}",
@@ -266,7 +287,34 @@ def _table(evaluation: Evaluation, left_out: int) -> str:
         "insertions": f"{errors.insertions:,}",
         "real-time factor": f"{evaluation.rtf:.4f}",
     }
-    return "\n".join(f"{name:16}  {value}" for name, value in rows.items())
+
+
+def _compared(
+    utterances: Utterances, evaluation: Evaluation, other: Evaluation
+) -> dict[str, float | None]:
+    """By how much the WER differs from another's, as fractions; null if there are no words."""
+    errors, words = counts(utterances, evaluation.hypotheses)
+    others, _ = counts(utterances, other.hypotheses)
+    if not words.sum():
+        return dict.fromkeys(("difference", "low", "high", "p"))
+    found = wer_difference(others, errors, words)
+    return {
+        "difference": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p": permutation_test(others, errors),
+    }
+
+
+def _compared_rows(
+    name: str, other: Evaluation, compared: dict[str, float | None]
+) -> dict[str, str]:
+    rows = {"against": f"{name}, WER {100 * other.errors.wer:.2f}%"}
+    if compared["difference"] is not None:
+        points = [f"{100 * compared[key]:+.2f}" for key in ("difference", "low", "high")]
+        rows["difference"] = f"{points[0]} points ({points[1]} .. {points[2]} with 95%)"
+        rows["by chance"] = f"p = {compared['p']:.2g}"
+    return rows
 
 
 def _lines(utterances: Utterances, evaluation: Evaluation) -> str:

@@ -88,6 +88,13 @@ def score(utterances: Utterances, hypotheses: Sequence[str]) -> WordErrors:
     return word_errors(*_normalized(utterances, hypotheses))
 
 
+def counts(utterances: Utterances, hypotheses: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Word errors and words of each utterance, int64 [utterances], for `significance`."""
+    pairs = zip(*_normalized(utterances, hypotheses), strict=True)
+    each = [word_errors([reference], [hypothesis]) for reference, hypothesis in pairs]
+    return np.array([x.errors for x in each], np.int64), np.array([x.words for x in each], np.int64)
+
+
 def _normalized(utterances: Utterances, hypotheses: Sequence[str]) -> tuple[list[str], list[str]]:
     return [normalize(utterance.text) for utterance in utterances], list(map(normalize, hypotheses))
 

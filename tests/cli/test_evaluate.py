@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -7,6 +9,8 @@ import pytest
 import soundfile
 
 from int4_conformer.audio import audio_files
+from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.tflite import flatbuffer, metadata
 from tests.support import commands, tflite_models
 
 ARPA = "\\data\\\nngram 1=5\n\n\\1-grams:\n" + "".join(
@@ -73,6 +77,50 @@ def test_a_file(folder, tmp_path):
         ["é", "a c"],
     ]
     assert rows[0][0] == str(folder / "one.wav")
+
+
+def test_a_file_against_another(folder, tmp_path):
+    model = flatbuffer.load(tflite_models.float_model())
+    # It hears "ba c" for "ab c", one word more that is wrong.
+    vocabulary = Vocabulary(pieces=("<blank>", "▁b", "a", "▁c"))
+    metadata.attach(model, dataclasses.replace(tflite_models.facts(), vocabulary=vocabulary))
+    other = tmp_path / "other.tflite"
+    other.write_bytes(metadata.seal(tflite_models.serialize(model)))
+    figures = tmp_path / "figures.json"
+    result = commands.run(
+        *("evaluate", folder / "recognizer.tflite", "--against", other),
+        *("--manifest", folder, "--json", figures),
+    )
+    assert result.status == 0, result.err
+    against, difference, chance = [line.split(maxsplit=1) for line in result.out.splitlines()[-3:]]
+    assert against == ["against", f"{other}, WER 83.33%"]
+    # Of draws, some miss that utterance.
+    assert re.fullmatch(r"-16.67 points \(-\d\d.\d\d \.\. [-+]0.00 with 95%\)", difference[1])
+    # One utterance differs, and could have done so the other way round.
+    assert chance == ["by", "chance         p = 1"]
+    found = json.loads(figures.read_text())
+    compared = found["against"]
+    assert compared["words"] == found["words"] == 6
+    assert compared["difference"] == pytest.approx(found["wer"] - compared["wer"])
+    assert compared["low"] < compared["difference"] < compared["high"] == 0
+    assert compared["p"] == 1
+
+
+def test_a_file_against_itself(folder):
+    file = folder / "recognizer.tflite"
+    result = commands.run("evaluate", file, "--against", file, "--manifest", folder)
+    assert result.status == 0, result.err
+    assert result.out.endswith(
+        "\ndifference        +0.00 points (+0.00 .. +0.00 with 95%)\nby chance         p = 1\n"
+    )
+
+
+def test_another_that_is_not_there(folder):
+    file = folder / "recognizer.tflite"
+    line = commands.refusal("evaluate", file, "--manifest", folder, "--against=nowhere.tflite")
+    assert line.endswith(
+        "There is no model nowhere.tflite; give a training folder or a .tflite file."
+    )
 
 
 def test_a_file_is_evaluated_by_the_light_runtime(folder, tmp_path):
