@@ -47,8 +47,9 @@ def wer_interval(errors: np.ndarray, words: np.ndarray) -> Interval:
     by_training = columns @ errors.T.astype(np.float32)
     found = (by_training * _drawn(trainings)).sum(axis=1) / trainings
     # A draw may have met nothing but utterances without words.
-    rates = found / np.maximum(columns @ words.astype(np.float32), 1)
-    low, high = np.quantile(rates.astype(np.float64), [0.025, 0.975])
+    spoken = np.maximum(columns @ words.astype(np.float32), 1)
+    rates = found.astype(np.float64) / spoken
+    low, high = np.quantile(rates, [0.025, 0.975])
     value = errors.sum() / trainings / words.sum()
     return Interval(value=float(value), low=float(low), high=float(high))
 
