@@ -1,15 +1,11 @@
 """A corpus of any form made a folder of shards, by several processes."""
 
-import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import hashlib
-import itertools
 import json
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,13 +25,10 @@ from int4_conformer.data.sources.prepared import (
 )
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_folder_place, write_beside, write_json_lines
+from int4_conformer.processes import side_by_side
 
 # Seconds that an utterance is taken to have whose length nothing tells.
 _USUAL_SECONDS = 10.0
-# Seconds between looks at how far the workers are.
-_LOOK_SECONDS = 0.5
-# Of all workers together: utterances that they have begun. Each process has its own name for it.
-_counter: Any = None
 
 
 class Preparation:
@@ -110,10 +103,8 @@ class Preparation:
         def on_decoded(count: int) -> None:
             on_done(there + count, count)
 
-        write = _one_by_one if processes == 1 or len(missing) < 2 else _side_by_side
-        with contextlib.closing(
-            write(missing, self._config, on_error, on_decoded, processes)
-        ) as results:
+        write = functools.partial(_write, self._config, on_error)
+        with contextlib.closing(side_by_side(write, missing, processes, on_decoded)) as results:
             for shard, result in results:
                 written[shard.path] = result
         # In the order of the plan, whichever was done first.
@@ -167,70 +158,10 @@ class Preparation:
         write_beside(self._folder / SHARD_LIST, (json.dumps(listed, indent=1) + "\n").encode())
 
 
-def _one_by_one(
-    shards: Sequence[Shard],
-    config: PrepareConfig,
-    on_error: OnError,
-    on_decoded: Callable[[int], None],
-    processes: int,
-) -> Iterator[tuple[Shard, Written]]:
-    numbers = itertools.count(1)
-    for shard in shards:
-        yield shard, write_shard(shard, config, on_error, lambda: on_decoded(next(numbers)))
-
-
-def _side_by_side(
-    shards: Sequence[Shard],
-    config: PrepareConfig,
-    on_error: OnError,
-    on_decoded: Callable[[int], None],
-    processes: int,
-) -> Iterator[tuple[Shard, Written]]:
-    """What comes of each shard, in any order."""
-    # Forks of a process with threads, which libraries start, may hang.
-    context = multiprocessing.get_context("spawn")
-    counter = context.Value("q", 0)
-    pool = concurrent.futures.ProcessPoolExecutor(
-        processes, context, initializer=_start_worker, initargs=(counter,)
-    )
-    try:
-        waiting = {pool.submit(_write_counted, shard, config, on_error): shard for shard in shards}
-        while waiting:
-            done, _ = concurrent.futures.wait(
-                waiting, _LOOK_SECONDS, concurrent.futures.FIRST_COMPLETED
-            )
-            on_decoded(counter.value)
-            for future in done:
-                yield waiting.pop(future), future.result()
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise UserError(
-            "A process was ended, perhaps for want of memory; give the command again to go on, "
-            "with fewer --processes."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker(counter: Any) -> None:
-    """Has a worker count with the others, end with the program, and at Ctrl-C without a word."""
-    global _counter
-    _counter = counter
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    def end_with_parent() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def _write_counted(shard: Shard, config: PrepareConfig, on_error: OnError) -> Written:
-    return write_shard(shard, config, on_error, _count)
-
-
-def _count() -> None:
-    with _counter.get_lock():
-        _counter.value += 1
+def _write(
+    config: PrepareConfig, on_error: OnError, shard: Shard, count: Callable[[], None]
+) -> Written:
+    return write_shard(shard, config, on_error, count)
 
 
 def _shards(

@@ -217,7 +217,8 @@ def _file(folder: Path, phrase: SpokenPhrase) -> Path:
     return folder / phrase.key[:2] / f"{phrase.key}.flac"
 
 
-def _write(folder: Path, phrases: Sequence[SpokenPhrase]) -> None:
+def _write(folder: Path, phrases: Sequence[SpokenPhrase], _count: Callable[[], None]) -> None:
+    # What is told of is parts.
     for phrase in phrases:
         content = io.BytesIO()
         soundfile.write(content, phrase.samples(), SAMPLE_RATE, "PCM_16", format="FLAC")
