@@ -20,16 +20,6 @@ from tests.support.batched import check_rows
 GRAPHEMES = Graphemes()
 
 
-@pytest.fixture(scope="module")
-def utterances(tmp_path_factory):
-    return batched.corpus(tmp_path_factory.mktemp("audio"))
-
-
-@pytest.fixture(scope="module")
-def buckets(utterances):
-    return make_buckets(utterances, GRAPHEMES, count=3, batch_size=4)
-
-
 def test_buckets_are_quantiles(utterances, buckets):
     assert len(buckets) == 3
     assert all(bucket.samples % 640 == 0 for bucket in buckets)

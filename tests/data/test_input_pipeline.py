@@ -18,16 +18,6 @@ from tests.support import batched
 GRAPHEMES = Graphemes()
 
 
-@pytest.fixture(scope="module")
-def utterances(tmp_path_factory):
-    return batched.corpus(tmp_path_factory.mktemp("audio"))
-
-
-@pytest.fixture(scope="module")
-def buckets(utterances):
-    return make_buckets(utterances, GRAPHEMES, count=3, batch_size=4)
-
-
 def places(pipeline, count, start=0):
     return [batch["index"].numpy().tolist() for batch in pipeline.dataset(start).take(count)]
 
