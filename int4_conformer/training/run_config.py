@@ -118,6 +118,7 @@ def with_parts(model: TransducerConfig, parts: Mapping[str, Mapping[str, Any]]) 
     Raises:
         UserError: sizes do not fit, or there is no second pass to change.
     """
+    changed = {}
     for part, fields in parts.items():
         known = getattr(model, part)
         if known is None:
@@ -125,9 +126,9 @@ def with_parts(model: TransducerConfig, parts: Mapping[str, Mapping[str, Any]]) 
                 f"Preset {model.name!r} has no second pass to give {', '.join(fields)} to; choose "
                 "a cascaded preset."
             )
-        changed = dataclasses.replace(known, **fields)
-        model = dataclasses.replace(model, **{part: changed})
-    return model
+        changed[part] = dataclasses.replace(known, **fields)
+    # All at once: some sizes of two parts have to be equal.
+    return dataclasses.replace(model, **changed)
 
 
 def differences(config: Any, others: Any) -> list[str]:

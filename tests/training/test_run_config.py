@@ -82,6 +82,15 @@ def test_parts_stand_above_the_preset():
     ]
 
 
+def test_sizes_that_two_parts_share():
+    config = run_config()
+    # `tied` asks for as wide an embedding as a joint network.
+    config.model.joint.dim = 192
+    config.model.predictor.embedding_dim = 192
+    changed = with_parts(preset("tiny", vocab_size=20), parts_of(config))
+    assert changed.joint.dim == changed.predictor.embedding_dim == 192
+
+
 def test_a_second_pass_that_there_is_not():
     config = run_config()
     config.model.second_pass.blocks = 6
