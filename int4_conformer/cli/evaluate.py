@@ -20,7 +20,6 @@ of) and prefer the phrases of a list (--bias, one a line). Of a .tflite file, --
 a beam of the usual size by themselves, and --only lets nothing but the phrases be said.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -32,12 +31,14 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.flag_groups import GIVEN, MACHINE, PRINTED, SEARCHED, group
 from int4_conformer.cli.recognizers import (
     define_beam,
     define_part_seconds,
     new_search,
     open_recognizer,
 )
+from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
@@ -46,7 +47,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation, counts, evaluate
 from int4_conformer.evaluation.significance import permutation_test, wer_difference
 from int4_conformer.files import require_place, write_beside
-from int4_conformer.progress import Progress
+from int4_conformer.progress import Progress, waiting
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.text.normalize import normalize
 from int4_conformer.text.vocabulary import Vocabulary
@@ -64,19 +65,23 @@ _BEAM_SETTINGS = ("full_sum", *_LITE_BEAM_SETTINGS)
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
-    flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
+    with group(values, GIVEN):
+        flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
+        flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
+        flags.DEFINE_string(
+            "against",
+            None,
+            "Another model, to be compared with on the same words.",
+            flag_values=values,
+        )
+    with group(values, PRINTED):
+        flags.DEFINE_string(
+            "hypotheses",
+            None,
+            "File to write a line id<TAB>reference<TAB>hypothesis to for each utterance.",
+            flag_values=values,
+        )
     corpora.define_reading(values, "stop")
-    flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=values)
-    flags.DEFINE_string(
-        "hypotheses",
-        None,
-        "File to write a line id<TAB>reference<TAB>hypothesis to for each utterance.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "against", None, "Another model, to be compared with on the same words.", flag_values=values
-    )
     flags.DEFINE_enum(
         "checkpoint",
         None,
@@ -90,33 +95,40 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "stream", False, "Feed a .tflite file segment by segment.", flag_values=values
     )
-    define_beam(values)
-    app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
-    flags.DEFINE_string("bias", None, "File of phrases to prefer, one a line.", flag_values=values)
-    flags.DEFINE_boolean(
-        "only", False, "Nothing but the phrases may be said to a .tflite file.", flag_values=values
-    )
-    flags.DEFINE_float(
-        "bias_score",
-        BIAS_SCORE,
-        "Added for each token of such a phrase, in nats.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
-    )
+    with group(values, SEARCHED):
+        define_beam(values)
+        app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
+        flags.DEFINE_string(
+            "bias", None, "File of phrases to prefer, one a line.", flag_values=values
+        )
+        flags.DEFINE_boolean(
+            "only",
+            False,
+            "Nothing but the phrases may be said to a .tflite file.",
+            flag_values=values,
+        )
+        flags.DEFINE_float(
+            "bias_score",
+            BIAS_SCORE,
+            "Added for each token of such a phrase, in nats.",
+            flag_values=values,
+        )
+    with group(values, MACHINE):
+        flags.DEFINE_integer(
+            "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
+        )
     define_part_seconds(values)
 
 
-def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
+def _evaluate(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(f"evaluate takes one MODEL. Received: {len(arguments)} arguments")
     models = [Path(arguments[0]), *map(Path, filter(None, [values.against]))]
     for model in models:
         if not model.exists():
             raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")
-    for path in filter(None, (values.json, values.hypotheses)):
-        require_place(path)
+    if values.hypotheses is not None:
+        require_place(values.hypotheses)
     for model in models:
         (_check_folder if model.is_dir() else _check_file)(model, values)
     (utterances, evaluation, left_out), *others = [_evaluated(model, values) for model in models]
@@ -126,11 +138,11 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
         compared = _compared(utterances, evaluation, other)
         figures["against"] = other.to_json() | compared
         rows |= _compared_rows(values.against, other, compared)
-    if values.json is not None:
-        write_beside(values.json, (json.dumps(figures, indent=2) + "\n").encode())
     if values.hypotheses is not None:
         write_beside(values.hypotheses, _lines(utterances, evaluation).encode())
-    print("\n".join(f"{name:16}  {value}" for name, value in rows.items()))
+        rows["hypotheses"] = values.hypotheses
+    text = "\n".join(f"{name:16}  {value}" for name, value in rows.items())
+    return Result(text=text, facts=figures)
 
 
 def _evaluated(model: Path, values: flags.FlagValues) -> tuple[Utterances, Evaluation, int]:
@@ -196,7 +208,8 @@ def _evaluate_folder(
     from int4_conformer.evaluation.batched import BatchedEvaluator
     from int4_conformer.training.workdir import Workdir
 
-    model, tokenizer = Workdir(folder).load(values.checkpoint)
+    with waiting("reading the model"):
+        model, tokenizer = Workdir(folder).load(values.checkpoint)
     utterances = _decoded(utterances, tokenizer.vocabulary, report, hold=True)
     passes = 1 if values.first_pass else None
     recognize = None
@@ -328,8 +341,13 @@ COMMAND = app.Command(
     name="evaluate",
     usage="MODEL --manifest=FILE [flags]",
     description=__doc__,
+    examples=(
+        "model.tflite --manifest=corpus --split=test",
+        "run --manifest=corpus --split=dev --against=other_run",
+    ),
     define_flags=_define_flags,
     main=_evaluate,
+    has_result=True,
     required=("manifest",),
 )
 

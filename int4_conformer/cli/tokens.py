@@ -11,7 +11,6 @@ recogniser does not know are left out.
 """
 
 import fileinput
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def _tokens(values: flags.FlagValues, arguments: list[str]) -> None:
         if tokens:
             print(" ".join(pieces[token] for token in tokens))
     if left_out:
-        print(f"left out {left_out:,} lines with symbols outside the vocabulary", file=sys.stderr)
+        app.tell(f"{left_out:,} lines with symbols outside the vocabulary were left out.")
 
 
 def _lines(paths: list[str]) -> Iterator[str]:
@@ -65,6 +64,7 @@ COMMAND = app.Command(
     name="tokens",
     usage="WORKDIR [FILE...]",
     description=__doc__,
+    examples=("run corpus.txt > tokens.txt", "run < corpus.txt > tokens.txt"),
     define_flags=_define_flags,
     main=_tokens,
 )
