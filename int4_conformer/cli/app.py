@@ -175,21 +175,29 @@ def exits() -> Iterator[None]:
 
 def _run_main(command: Command, values: flags.FlagValues, arguments: list[str]) -> int:
     """Has a command do its work, and returns the exit status."""
-    place = JsonPlace(values) if command.has_result else None
-    with contextlib.ExitStack() as stack:
-        if values.quiet:
-            stack.enter_context(silent())
-        with contextlib.ExitStack() as meanwhile:
-            if place is not None and values.quiet:
-                nowhere = meanwhile.enter_context(open(os.devnull, "w"))
-                meanwhile.enter_context(contextlib.redirect_stdout(nowhere))
-            elif place is not None and place.is_stdout:
-                meanwhile.enter_context(contextlib.redirect_stdout(sys.stderr))
-            result = command.main(values, arguments)
-        if place is None:
+    with silent() if values.quiet else contextlib.nullcontext():
+        if not command.has_result:
+            command.main(values, arguments)
             return 0
+        place = JsonPlace(values)
+        with _stdout_kept(place.is_stdout, values.quiet):
+            result = command.main(values, arguments)
         place.show(result)
-    return result.status
+        return result.status
+
+
+@contextlib.contextmanager
+def _stdout_kept(for_json: bool, quiet: bool) -> Iterator[None]:
+    """Keeps stdout for the result: what is printed before goes to stderr, or nowhere."""
+    if quiet:
+        with (
+            open(os.devnull, "w", encoding="utf-8", errors="backslashreplace") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
+            yield
+    else:
+        with contextlib.redirect_stdout(sys.stderr if for_json else sys.stdout):
+            yield
 
 
 def _parsed(command: Command, values: flags.FlagValues, argv: Sequence[str]) -> list[str]:

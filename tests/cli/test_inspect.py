@@ -30,7 +30,7 @@ def test_table(capsys, path):
 
 
 def test_json(path, tmp_path):
-    assert not run(path, "--json", tmp_path / "facts.json")
+    assert not run(path, f"--json={tmp_path / 'facts.json'}")
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert facts["total_bytes"] == path.stat().st_size
     assert facts["parameters"] == 2593
