@@ -1,11 +1,11 @@
 """Prints a script with which a shell completes commands, flags, their values and files.
 
-SHELL is bash, zsh or fish. The script holds all names, so that completing starts no Python; print
-it again after an update:
+SHELL is bash, zsh or fish. The script holds all names, so that completing starts no Python; write
+it anew after an update. Its place is
 
-    bash   int4-conformer completion bash > ~/.local/share/bash-completion/completions/int4-conformer
-    zsh    int4-conformer completion zsh > ~/.zfunc/_int4-conformer    (a folder of your $fpath)
-    fish   int4-conformer completion fish > ~/.config/fish/completions/int4-conformer.fish
+    bash   ~/.local/share/bash-completion/completions/int4-conformer
+    zsh    _int4-conformer, in a folder of your $fpath
+    fish   ~/.config/fish/completions/int4-conformer.fish
 """
 
 import dataclasses
@@ -129,7 +129,7 @@ def _bash(commands: list[_Completed]) -> str:
 _BASH = """\
 # Completion of int4-conformer for bash.
 _int4_conformer() {{
-  local line="${{COMP_LINE:0:COMP_POINT}}" typed command words="" flag
+  local line="${{COMP_LINE:0:COMP_POINT}}" typed command words="" flag IFS=$' \t\n'
   typed="${{line##*[[:space:]]}}"
   read -r _ command _ <<< "$line"
   COMPREPLY=()
@@ -147,6 +147,7 @@ _int4_conformer() {{
       COMPREPLY=($(compgen -W "$words" -- "$typed"))
     else
       compopt -o filenames 2> /dev/null
+      IFS=$'\n'
       COMPREPLY=($(compgen -f -- "$typed"))
     fi
     [[ "$COMP_WORDBREAKS" == *=* ]] || COMPREPLY=("${{COMPREPLY[@]/#/$flag=}}")
@@ -160,6 +161,7 @@ _int4_conformer() {{
     [[ "${{COMPREPLY[0]}}" == *= ]] && compopt -o nospace 2> /dev/null
   else
     compopt -o filenames 2> /dev/null
+    IFS=$'\n'
     COMPREPLY=($(compgen -f -- "$typed"))
   fi
 }}
@@ -217,11 +219,10 @@ fi
 
 def _fish(commands: list[_Completed]) -> str:
     program = f"complete -c {app.PROGRAM}"
-    names = " ".join(command.name for command in commands)
-    none = shlex.quote(f"not __fish_seen_subcommand_from {names}")
     lines = ["# Completion of int4-conformer for fish."]
     for command in commands:
-        lines.append(f"{program} -f -n {none} -a {command.name} -d {_fish_text(command.summary)}")
+        text = _fish_text(command.summary)
+        lines.append(f"{program} -f -n __fish_use_subcommand -a {command.name} -d {text}")
     for command in commands:
         seen = shlex.quote(f"__fish_seen_subcommand_from {command.name}")
         if command.words:
@@ -251,7 +252,7 @@ COMMAND = app.Command(
     usage="SHELL",
     description=__doc__,
     examples=(
-        "bash > int4-conformer.bash",
+        "bash > ~/.local/share/bash-completion/completions/int4-conformer",
         "fish > ~/.config/fish/completions/int4-conformer.fish",
     ),
     define_flags=_define_flags,

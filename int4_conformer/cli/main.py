@@ -110,7 +110,7 @@ def _run(arguments: list[str]) -> None:
         return
     if name not in COMMANDS:
         raise UserError(
-            f"There is no command {name!r}{did_you_mean(name, COMMANDS)}; the commands are "
+            f"There is no command {name!r}{did_you_mean(name, [*COMMANDS, 'help', '--version'])}; the commands are "
             f"{', '.join(COMMANDS)}."
         )
     module_name, _ = COMMANDS[name]

@@ -41,8 +41,8 @@ def _define_flags(values: flags.FlagValues) -> None:
     with group(values, MACHINE):
         flags.DEFINE_integer(
             "processes",
-            available_cores(),
-            "Processes that decode at a time.",
+            None,
+            "Processes that decode at a time; if not given, as many as there are cores.",
             lower_bound=1,
             flag_values=values,
         )
@@ -68,7 +68,10 @@ def _prepare(values: flags.FlagValues, arguments: list[str]) -> Result:
 
         try:
             shards = preparation.run(
-                report, processes=values.processes, on_error=values.on_error, on_done=show
+                report,
+                processes=values.processes or available_cores(),
+                on_error=values.on_error,
+                on_done=show,
             )
         except KeyboardInterrupt:
             progress.line(f"stopped: {preparation.kept}; the same command goes on with the rest")

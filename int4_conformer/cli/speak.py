@@ -30,8 +30,8 @@ def _define_flags(values: flags.FlagValues) -> None:
     with group(values, MACHINE):
         flags.DEFINE_integer(
             "processes",
-            available_cores(),
-            "Processes that speak at a time.",
+            None,
+            "Processes that speak at a time; if not given, as many as there are cores.",
             lower_bound=1,
             flag_values=values,
         )
@@ -45,7 +45,7 @@ def _speak(values: flags.FlagValues, arguments: list[str]) -> Result:
     folder = Path(values.output).absolute()
     grammar = read_grammar(arguments[0])
     phrases = [phrase for split in SPLITS for phrase in draw_phrases(grammar, config, split)]
-    utterances = corpora.spoken(phrases, folder / "audio", values.processes)
+    utterances = corpora.spoken(phrases, folder / "audio", values.processes or available_cores())
     write_json_lines(
         folder / MANIFEST,
         (
