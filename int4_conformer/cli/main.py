@@ -109,9 +109,9 @@ def _run(arguments: list[str]) -> None:
         print(app.version())
         return
     if name not in COMMANDS:
+        meant = did_you_mean(name, [*COMMANDS, "help", "--version"])
         raise UserError(
-            f"There is no command {name!r}{did_you_mean(name, [*COMMANDS, 'help', '--version'])}; the commands are "
-            f"{', '.join(COMMANDS)}."
+            f"There is no command {name!r}{meant}; the commands are {', '.join(COMMANDS)}."
         )
     module_name, _ = COMMANDS[name]
     try:
