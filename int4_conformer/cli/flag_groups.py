@@ -17,7 +17,7 @@ ADVANCED = "advanced"
 COMMON = "as with other commands"
 
 # As a user thinks of them.
-_ORDER = (GIVEN, LEARNED, SEARCHED, PRINTED, MACHINE, ADVANCED, COMMON)
+ORDER = (GIVEN, LEARNED, SEARCHED, PRINTED, MACHINE, ADVANCED, COMMON)
 
 
 @contextlib.contextmanager
@@ -34,7 +34,7 @@ def group(values: flags.FlagValues, name: str) -> Iterator[None]:
 def grouped(values: flags.FlagValues) -> dict[str, list[str]]:
     """Names of flags by group, in the order of the help; within a group, in that of definition."""
     by_group = values.flags_by_module_dict()
-    groups = {name: [flag.name for flag in by_group.get(name, ())] for name in _ORDER}
+    groups = {name: [flag.name for flag in by_group.get(name, ())] for name in ORDER}
     placed = {flag for names in groups.values() for flag in names}
     groups[ADVANCED] += [flag for flag in values if flag not in placed]
     return {name: names for name, names in groups.items() if names}

@@ -62,7 +62,7 @@ COMMAND = app.Command(
     description=__doc__,
     examples=(
         "--manifest=corpus --vocab_size=1024 --output=pieces.model",
-        "--manifest=corpus --split=train,dev --vocab_size=256 --output=pieces.model",
+        "--manifest=corpus --split=train,dev --vocab_size=256 --output=p.model",
     ),
     define_flags=_define_flags,
     main=_wordpieces,
