@@ -87,7 +87,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
         values = defined_flags(command, argv)
         before_arguments = set(itertools.takewhile(lambda given: given != "--", argv[1:]))
         if {"--help", "-help", "-h"} & before_arguments:
-            print(_help(command, values))
+            print(help_of_command(command, values))
             sys.exit(0)
         if "--version" in before_arguments:
             print(version())
@@ -111,7 +111,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
         app.run(lambda parsed: _run_main(command, *parsed), argv, flags_parser=parse)
 
 
-def defined_flags(command: Command, argv: Sequence[str] = ()) -> flags.FlagValues:
+def defined_flags(command: Command, argv: Sequence[str] = (PROGRAM,)) -> flags.FlagValues:
     """The flags of a command, those of all commands among them.
 
     Args:
@@ -275,7 +275,13 @@ def _line(message: str) -> str:
     return f"{PROGRAM}: {' '.join(map(str.strip, message.splitlines()))}"
 
 
-def _help(command: Command, values: flags.FlagValues) -> str:
+def help_of_command(command: Command, values: flags.FlagValues) -> str:
+    """What `--help` prints.
+
+    Args:
+      command: which is explained.
+      values: its flags, as `defined_flags` has them.
+    """
     name = f"{PROGRAM} {command.name}"
     parts = [f"usage: {name} {command.usage}".rstrip(), command.description.strip()]
     if command.examples:

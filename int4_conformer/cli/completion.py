@@ -105,7 +105,7 @@ def _commands() -> list[_Completed]:
 
 
 def _flags_of(command: app.Command) -> Iterable[flags.Flag]:
-    values = app.defined_flags(command, [app.PROGRAM])
+    values = app.defined_flags(command)
     return [values[name] for name in values]
 
 

@@ -36,9 +36,6 @@ _PACKAGES = ("numpy", "ai-edge-litert", "tensorflow", "keras", "ai-edge-quantize
 # Rows, width and columns of a product that is typical of training: 20 s of a wide model.
 _PRODUCT = (500, 512, 512)
 
-# Extras whose TensorFlow is another.
-_APART = ("io", "tpu")
-
 
 def _define_flags(values: flags.FlagValues) -> None:
     with group(values, MACHINE):
@@ -134,7 +131,7 @@ def _extra(extra: Extra) -> _Finding:
     text = "installed"
     if missing:
         text = f"without {', '.join(missing)}: {extra.command}"
-        if extra.name in _APART:
+        if extra.stands_apart:
             text += ", in an environment of its own"
     return _Finding(
         name=f"[{extra.name}]" if extra.name else "needed",

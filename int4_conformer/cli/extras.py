@@ -7,6 +7,8 @@ import re
 DISTRIBUTION = "int4-conformer"
 # For whoever works on the package itself.
 _DEVELOPMENT = "dev"
+# Those whose TensorFlow is another one.
+_APART = ("io", "tpu")
 # Modules whose packages have other names.
 _PACKAGES = {"multipart": "python-multipart", "tensorflow_serving": "tensorflow-serving-api"}
 
@@ -20,23 +22,25 @@ class Extra:
     packages: tuple[str, ...]
 
     @property
+    def stands_apart(self) -> bool:
+        """Whether it needs an environment of its own."""
+        return self.name in _APART
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Those that are not installed."""
         return tuple(package for package in self.packages if version_of(package) is None)
 
     @property
     def command(self) -> str:
-        """The command line that installs them."""
-        return (
-            f"pip install '{DISTRIBUTION}[{self.name}]'"
-            if self.name
-            else "pip install " + (" ".join(self.missing or self.packages))
-        )
+        """The command line that installs what is missing beside what is there."""
+        whole = f"'{DISTRIBUTION}[{self.name}]'" if self.name else DISTRIBUTION
+        return f"pip install {whole}"
 
 
 def extras() -> list[Extra]:
-    """What is needed and all extras, in the order of the metadata; none if the package is not
-    installed but only found."""
+    """What is needed, then all extras by name, those that stand apart at the end; nothing if the
+    package is not installed but only found."""
     try:
         requirements = importlib.metadata.requires(DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
@@ -47,7 +51,8 @@ def extras() -> list[Extra]:
         extra = re.search(r"""extra == ['"](.+?)['"]""", requirement)
         found.setdefault(extra[1] if extra else "", []).append(package)
     found.pop(_DEVELOPMENT, None)
-    return [Extra(name=name, packages=tuple(packages)) for name, packages in found.items()]
+    made = [Extra(name=name, packages=tuple(packages)) for name, packages in found.items()]
+    return sorted(made, key=lambda extra: (extra.stands_apart, extra.name))
 
 
 def extra_of(module: str) -> Extra | None:

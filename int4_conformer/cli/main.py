@@ -101,7 +101,7 @@ def _run(arguments: list[str]) -> None:
     name, *rest = arguments or ["--help"]
     if name in ("--help", "-h", "help"):
         if not rest:
-            print(_help())
+            print(program_help())
             return
         # "help train" asks for what "train --help" prints.
         name, rest = rest[0], ["--help"]
@@ -127,7 +127,8 @@ def _run(arguments: list[str]) -> None:
         ) from error
 
 
-def _help() -> str:
+def program_help() -> str:
+    """What `--help` prints: the commands, by what they are for."""
     width = max(map(len, COMMANDS))
     parts = [
         f"usage: {app.PROGRAM} COMMAND [flags]",

@@ -58,7 +58,7 @@ def test_what_is_missing(machine, monkeypatch):
     assert result.status == 1
     assert "without sounddevice: pip install 'int4-conformer[mic]'\n" in result.out
     assert result.out.endswith(
-        "\n\nThe installed LiteRT does not tell.\nThere is no soxr; pip install soxr\n"
+        "\n\nThe installed LiteRT does not tell.\nThere is no soxr; pip install int4-conformer\n"
     )
 
 

@@ -104,8 +104,10 @@ def test_examples_parse(name, monkeypatch):
         ("starlette", "pip install 'int4-conformer[serve]' brings it."),
         ("tensorflow_text.core", None),
         ("tensorflow_text", "pip install 'int4-conformer[train]' brings it."),
-        ("kaldilm", "pip install 'int4-conformer[train]' brings it."),
-        ("soundfile", "pip install numpy ai-edge-litert absl-py soundfile soxr brings it."),
+        ("tensorflow", "pip install 'int4-conformer[train]' brings it."),
+        ("tensorflow_io", "pip install 'int4-conformer[io]' brings it."),
+        ("kaldilm", "pip install 'int4-conformer[lm]' brings it."),
+        ("soundfile", "pip install int4-conformer brings it."),
         ("a_package_of_others", None),
     ],
 )
