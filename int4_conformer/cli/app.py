@@ -285,6 +285,6 @@ def help_of_command(command: Command, values: flags.FlagValues) -> str:
     name = f"{PROGRAM} {command.name}"
     parts = [f"usage: {name} {command.usage}".rstrip(), command.description.strip()]
     if command.examples:
-        lines = (f"  {name} {example}" for example in command.examples)
+        lines = (f"  {name} {example}".rstrip() for example in command.examples)
         parts.append("\n".join(["examples:", *lines]))
     return "\n\n".join([*parts, flag_texts.flag_help(values, command.required)])

@@ -203,7 +203,7 @@ COMMAND = app.Command(
     description=__doc__,
     examples=(
         "model.tflite recordings --output=transcripts",
-        "model.tflite 'calls/**/*.flac' --output=texts --format=parquet --workers=4",
+        "model.tflite 'calls/**/*.flac' --output=texts --workers=4",
     ),
     define_flags=_define_flags,
     main=_transcribe_many,
