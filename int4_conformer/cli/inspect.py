@@ -1,7 +1,8 @@
 """Lists what a .tflite file, a training folder or a preset holds.
 
 Of a file: what each of its bytes is for, and its constants, the largest first; the checksum of a
-recogniser that `int4-conformer export` wrote is verified.
+recogniser that `int4-conformer export` wrote is verified. --html writes a page of it: bytes by
+weight, how often each code occurs and what rounding costs, and which kernels run on this machine.
 
 Of a folder that `int4-conformer train` wrote: the model, its checkpoints, and the settings.
 
@@ -22,10 +23,12 @@ from typing import Any
 from absl import flags
 
 from int4_conformer.cli import app
-from int4_conformer.cli.flag_groups import GIVEN, group
+from int4_conformer.cli.flag_groups import GIVEN, PRINTED, group
+from int4_conformer.cli.inspection_page import inspection_page
 from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError, did_you_mean
+from int4_conformer.files import require_place, write_beside
 from int4_conformer.models.latency import latencies
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.presets import PRESETS, preset
@@ -56,6 +59,13 @@ def _define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_string(
             "recipe", None, "Of a preset, one more recipe to count bytes for.", flag_values=values
         )
+    with group(values, PRINTED):
+        flags.DEFINE_string(
+            "html",
+            None,
+            "Of a file, page of its bytes, codes and kernels to write.",
+            flag_values=values,
+        )
 
 
 def _inspect(values: flags.FlagValues, arguments: list[str]) -> Result:
@@ -64,6 +74,10 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> Result:
             f"inspect takes one FILE, WORKDIR or PRESET. Received: {len(arguments)} arguments"
         )
     (model,) = arguments
+    if values.html is not None:
+        require_place(values.html)
+        if not os.path.isfile(model):
+            raise UserError(f"--html is for a .tflite file. Received: {model}")
     if model in PRESETS:
         return _of_preset(model, values.vocab_size, values.recipe)
     if not os.path.lexists(model):
@@ -80,7 +94,12 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> Result:
         return _of_run(Path(model))
     with waiting(f"reading {model}", file=sys.stderr, at_once=False):
         found = inspection.inspect_tflite(model)
-    return Result(text=found.table(), facts=found.to_json())
+    if values.html is None:
+        return Result(text=found.table(), facts=found.to_json())
+    with waiting("writing the page", file=sys.stderr, at_once=False):
+        made = inspection_page(found, Path(model).read_bytes())
+    write_beside(values.html, made.encode())
+    return Result(text=f"{found.table()}\npage: {values.html}", facts=found.to_json())
 
 
 def _of_run(folder: Path) -> Result:

@@ -9,6 +9,7 @@ import numpy as np
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.corpus import Utterances
+from int4_conformer.lite.words import Word
 from int4_conformer.text.metrics import (
     CharacterErrors,
     WordErrors,
@@ -28,6 +29,8 @@ class Evaluation:
     hypotheses: tuple[str, ...]
     # Seconds of computing per second of audio.
     rtf: float
+    # Its words with their confidence, if they were asked for.
+    words: tuple[tuple[Word, ...], ...] | None = None
 
     @classmethod
     def of(cls, utterances: Utterances, hypotheses: Sequence[str], rtf: float) -> "Evaluation":
