@@ -7,7 +7,7 @@ not count: transcripts are normalised on both sides. Where words have no spaces 
 Chinese, the character error rate (CER) is the one to read; spaces do not count in it.
 
 A rate is of the utterances that were recognised. A line of the corpus that is broken therefore
-stops the command, unless --on_error=skip leaves it out and says so. --json writes rates as
+stops the command, unless --on_error=skip leaves it out and says so. --json has rates as
 fractions, 0.05 for 5%.
 
 --html writes a page: what was said beside what was heard, word errors by speaker, length and
