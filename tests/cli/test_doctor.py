@@ -94,10 +94,3 @@ def test_a_cpu(tmp_path, content, name, features, multiplies):
     assert (cpu.features and len(cpu.features)) == features
     assert cpu.multiplies_integers == multiplies
     assert 1 <= cpu.cores <= cpu.all_cores
-
-
-def test_extras_that_are_not_known(monkeypatch):
-    """Where the package was only put on the path, nothing is said of its extras."""
-    monkeypatch.setattr(extras, "DISTRIBUTION", "no-such-distribution")
-    assert extras.extras() == []
-    assert extras.extra_of("sounddevice") is None
