@@ -223,7 +223,7 @@ def _evaluate_folder(
     from int4_conformer.evaluation.batched import BatchedEvaluator
     from int4_conformer.training.workdir import Workdir
 
-    with waiting("reading the model"):
+    with waiting("reading the model", file=sys.stderr, at_once=False):
         model, tokenizer = Workdir(folder).load(values.checkpoint)
     utterances = _decoded(utterances, tokenizer.vocabulary, report, hold=True)
     passes = 1 if values.first_pass else None

@@ -12,6 +12,7 @@ Prints a line per layer, the worst first. --output takes the recipe, a JSON file
 
 import json
 import shlex
+import sys
 
 from absl import flags
 
@@ -90,7 +91,7 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> Result:
     from int4_conformer.mixed_precision.suggestion import forward_passes, suggest
     from int4_conformer.training.workdir import Workdir
 
-    with waiting("reading the model"):
+    with waiting("reading the model", file=sys.stderr, at_once=False):
         model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
     buckets = make_buckets(utterances, tokenizer, count=2, seconds_per_batch=_SECONDS_PER_BATCH)
     data = list(evaluation_batches(utterances, tokenizer, buckets=buckets))

@@ -144,7 +144,8 @@ def test_modules_run_as_programs_without_tensorflow(module, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--help", "train --help", "inspect {file}", "nosuch 2>&1", "inspect nosuch 2>&1"]
+    "arguments",
+    ["--help", "train --help", "inspect {file} --quiet", "nosuch 2>&1", "inspect nosuch 2>&1"],
 )
 @pytest.mark.parametrize("unbuffered", ["", "-u"])
 def test_output_may_be_cut_off_by_its_reader(tmp_path, arguments, unbuffered):
