@@ -11,11 +11,11 @@ it anew after an update. Its place is
 import dataclasses
 import importlib
 import shlex
-from collections.abc import Iterable
 
 from absl import flags
 
 from int4_conformer.cli import app, flag_texts
+from int4_conformer.cli.extras import extra_of
 from int4_conformer.errors import UserError, did_you_mean
 
 
@@ -95,7 +95,7 @@ def _commands() -> list[_Completed]:
         _Completed(
             name=name,
             summary=summary,
-            flags=tuple(map(_Flag.of, _flags_of(importlib.import_module(module).COMMAND))),
+            flags=_flags_of(module),
             words=tuple(_SCRIPTS) if name == "completion" else (),
         )
         for name, (module, summary) in COMMANDS.items()
@@ -104,9 +104,15 @@ def _commands() -> list[_Completed]:
     return [*found, _Completed(name="help", summary="explains a command", flags=(), words=words)]
 
 
-def _flags_of(command: app.Command) -> Iterable[flags.Flag]:
-    values = app.defined_flags(command)
-    return [values[name] for name in values]
+def _flags_of(module: str) -> tuple[_Flag, ...]:
+    """Those of a command; none where a package is missing that it needs."""
+    try:
+        values = app.defined_flags(importlib.import_module(module).COMMAND)
+    except ModuleNotFoundError as error:
+        if extra_of(error.name) is None:
+            raise
+        return ()
+    return tuple(_Flag.of(values[name]) for name in values)
 
 
 def _bash(commands: list[_Completed]) -> str:
@@ -187,20 +193,21 @@ def _zsh_specs(flag: _Flag) -> list[str]:
     if not flag.takes_value:
         return [f"--{flag.name}[{text}]", f"--no{flag.name}[not so]"]
     action = f"({' '.join(flag.values)})" if flag.values else "_files" if flag.is_file else " "
-    # "=-": the value stands in the same word.
-    colons = ":" if flag.needs_value else "::"
-    return [f"--{flag.name}=-[{text}]{colons}{flag.name}:{action}"]
+    # Behind "=-" a value stands in the same word, behind "::" it may be missing.
+    form, colons = ("=", ":") if flag.needs_value else ("=-", "::")
+    return [f"--{flag.name}{form}[{text}]{colons}{flag.name}:{action}"]
 
 
 _ZSH = """\
 #compdef int4-conformer
 # Completion of int4-conformer for zsh.
 _int4_conformer() {{
-  local -a commands=(
+  local -a names
+  names=(
 {names}
   )
   if (( CURRENT == 2 )); then
-    _describe command commands
+    _describe command names
     return
   fi
   shift words

@@ -97,8 +97,8 @@ def _cpu(cpu: Cpu) -> _Finding:
         cores = f"{cpu.cores} of {cpu.all_cores} cores"
     products = {
         None: "instructions unknown",
-        True: f"8-bit products by {', '.join(cpu.features or ())}",
-        False: "no instructions for 8-bit products: integers are slower here than they could be",
+        True: ", ".join(cpu.features or ()),
+        False: "no instructions for 8-bit products: integers are slower here than elsewhere",
     }[cpu.multiplies_integers]
     return _Finding(
         name="cpu", text=f"{cpu.name}, {cores}, {products}", facts=dataclasses.asdict(cpu)

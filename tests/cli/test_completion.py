@@ -1,3 +1,4 @@
+import importlib
 import re
 import shutil
 import subprocess
@@ -85,6 +86,22 @@ def test_other_shells(shell, tmp_path):
     else:
         # All quotes are closed; fish has escapes within them.
         assert "'" not in re.sub(r"'(\\.|[^'\\])*'", "", result.out)
+
+
+def test_a_command_whose_package_is_missing_has_its_name_alone(monkeypatch):
+    import_module = importlib.import_module
+
+    def without_starlette(name):
+        if name == "int4_conformer.cli.serve":
+            raise ModuleNotFoundError("No module named 'starlette'", name="starlette")
+        return import_module(name)
+
+    monkeypatch.setattr(importlib, "import_module", without_starlette)
+    lines = commands.run("completion", "fish").out.splitlines()
+    assert [line for line in lines if " serve" in line] == [
+        "complete -c int4-conformer -f -n __fish_use_subcommand -a serve "
+        "-d 'serves a recogniser over HTTP and WebSockets'"
+    ]
 
 
 def test_what_is_refused():
