@@ -152,7 +152,8 @@ folder = pathlib.Path(sys.argv[1])
 manifest = tiny.write_corpus(folder)
 # Float activations: the code that a rounding error tips over is no error of the replicas.
 config = tiny.config("w4")
-config = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, dropout=0.0))
+encoder = dataclasses.replace(config.encoder, blocks=1, dropout=0.0)
+config = dataclasses.replace(config, encoder=encoder)
 for name in ("auto", "mirrored"):
     strategy = strategy_from_name(name)
     print(name, strategy.num_replicas_in_sync)
@@ -210,7 +211,7 @@ def test_two_replicas_take_the_step_of_one(tmp_path):
     ]
     one, two = np.load(tmp_path / "auto.npz"), np.load(tmp_path / "mirrored.npz")
     moments = [name for name in one.files if name.startswith("moment")]
-    assert len(moments) > 50
+    assert len(moments) > 30
     for name in moments:
         tolerance = 1e-3 * np.abs(one[name]).max() + 1e-12
         np.testing.assert_allclose(two[name], one[name], atol=tolerance, err_msg=name)
