@@ -109,7 +109,7 @@ def _flags_of(module: str) -> tuple[_Flag, ...]:
     try:
         values = app.defined_flags(importlib.import_module(module).COMMAND)
     except ModuleNotFoundError as error:
-        if extra_of(error.name) is None:
+        if extra_of(error.name or "") is None:
             raise
         return ()
     return tuple(_Flag.of(values[name]) for name in values)

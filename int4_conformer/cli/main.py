@@ -118,7 +118,7 @@ def _run(arguments: list[str]) -> None:
         command = importlib.import_module(module_name).COMMAND
         app.run(command, [app.PROGRAM, *rest])
     except ModuleNotFoundError as error:
-        extra = extra_of(error.name)
+        extra = extra_of(error.name or "")
         if extra is None:
             # A part of a package that is installed, or none of ours: not missing, but a defect.
             raise
