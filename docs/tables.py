@@ -1,15 +1,17 @@
-"""Tables of settings in these pages, made of the fields of the configs.
+"""Parts of these pages that are made of the code: tables of settings, and the commands' help.
 
     python docs/tables.py
 
-writes them anew between `<!-- fields of NAME -->` and `<!-- end -->`; a test fails where one is not
-current.
+writes them anew, between `<!-- fields of NAME -->` or `<!-- help of all commands -->` and
+`<!-- end -->`; a test fails where one is not current.
 """
 
+import importlib
 import re
 from pathlib import Path
 
 from int4_conformer.audio.geometry import FrontEndConfig
+from int4_conformer.cli import app, main
 from int4_conformer.data.sources.phrases import PhrasesConfig
 from int4_conformer.fields import markdown_table
 from int4_conformer.models.model_config import EncoderConfig, JointConfig, PredictorConfig
@@ -36,13 +38,33 @@ FOLDER = Path(__file__).parent
 
 
 def updated(page: str) -> str:
-    """A page with its tables written anew."""
-    return re.sub(
+    """A page with these parts written anew."""
+    page = re.sub(
         r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->)",
         lambda found: f"{found[1]}{markdown_table(CONFIGS[found[2]])}\n{found[3]}",
         page,
         flags=re.DOTALL,
     )
+    return re.sub(
+        r"(<!-- help of all commands -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}{_helps()}\n{found[2]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def _helps() -> str:
+    """The help of the program, and of each command below its name."""
+    parts = [_block(main.program_help())]
+    for name, (module, _) in main.COMMANDS.items():
+        command = importlib.import_module(module).COMMAND
+        text = app.help_of_command(command, app.defined_flags(command))
+        parts.append(f"## {name}\n\n{_block(text)}")
+    return "\n\n".join(parts)
+
+
+def _block(text: str) -> str:
+    return f"```text\n{text}\n```"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """What long work says: a bar on a terminal, plain lines elsewhere, and never silence.
 
-A thread says every few seconds that work goes on, whatever the work is waiting for.
+A thread says every few seconds that work goes on, whatever the work is waiting for. Where the user
+has asked for quiet, nothing is said (`silent`).
 """
 
 import contextlib
+import contextvars
 import sys
 import threading
 import time
@@ -12,6 +14,35 @@ from typing import TextIO
 
 # Work that is over sooner is neither said to go on nor to have ended.
 _WORTH_SAYING = 2.0
+
+_is_silent = contextvars.ContextVar("is_silent", default=False)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Within this context nothing is said of how far work is, and no notes.
+
+    Example:
+
+        >>> with silent(), waiting("reading the corpus"):
+        ...     say("a note")
+    """
+    token = _is_silent.set(True)
+    try:
+        yield
+    finally:
+        _is_silent.reset(token)
+
+
+def say(note: str, file: TextIO | None = None) -> None:
+    """Prints what is no result.
+
+    Args:
+        note: a line or several.
+        file: gets it; stdout if not given.
+    """
+    if not _is_silent.get():
+        print(note, flush=True, file=file)
 
 
 class Progress:
@@ -58,7 +89,9 @@ class Progress:
         self._activity: tuple[str, float] | None = None
         self._shown = shown
         self._file = file
-        self._bar = _bar(file) if (file or sys.stdout).isatty() else None
+        self._is_silent = _is_silent.get()
+        on_screen = not self._is_silent and (file or sys.stdout).isatty()
+        self._bar = _bar(file) if on_screen else None
         self._task = self._bar and self._bar.add_task(
             title, total=total, completed=start, count=self._count(), note=""
         )
@@ -79,7 +112,7 @@ class Progress:
         """Prints a line that stays."""
         if self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False)
-        else:
+        elif not self._is_silent:
             print(text, flush=True, file=self._file)
             self._printed = time.monotonic()
 
@@ -161,6 +194,9 @@ def waiting(
         ...     pass
         reading the corpus
     """
+    if _is_silent.get():
+        yield
+        return
     begun = time.monotonic()
     said = None
     if at_once:

@@ -24,7 +24,7 @@ from int4_conformer.cli import app
 from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.transcribe_many import (
     define_flags,
-    print_summary,
+    outcome,
     require_arguments,
     transcriber_config,
 )
@@ -69,7 +69,7 @@ def main(values: flags.FlagValues, arguments: list[str], beam_flags: list[str]) 
             | TranscribeShards(model, config, folder, retry_failed=values.retry_failed)
             | WriteSummary(folder)
         )
-    print_summary(folder.summary(), values.output)
+    return outcome(folder.summary(), values.output)
 
 
 def _whole(path: str) -> str:
@@ -91,6 +91,7 @@ def run(argv: list[str]) -> None:
         define_flags=define_flags,
         main=lambda values, arguments: main(values, arguments, beam_flags),
         required=("output",),
+        has_result=True,
     )
     app.run(command, own)
 

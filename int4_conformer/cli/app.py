@@ -3,13 +3,15 @@
 A command is a module that ends with
 
     def _define_flags(values: flags.FlagValues) -> None:
-        flags.DEFINE_string("manifest", None, "JSON-lines manifest.", flag_values=values)
+        with flag_groups.group(values, flag_groups.GIVEN):
+            flags.DEFINE_string("manifest", None, "JSON-lines manifest.", flag_values=values)
 
-    def _train(values: flags.FlagValues, arguments: list[str]) -> None:
+    def _train(values: flags.FlagValues, arguments: list[str]) -> Result:
         ...values.manifest...
 
     COMMAND = app.Command(name="train", usage="--manifest=FILE", description=__doc__,
-                          define_flags=_define_flags, main=_train, required=("manifest",))
+                          examples=("--manifest=corpus", ...), define_flags=_define_flags,
+                          main=_train, required=("manifest",), has_result=True)
 
     if __name__ == "__main__":
         app.run(COMMAND)
@@ -19,6 +21,9 @@ It runs as `int4-conformer train` and as `python -m int4_conformer.cli.train`. I
 and run one after another in a process. Flags may precede or follow arguments, "--" ends them, and
 `--flagfile` works as in any absl program. Flags that are fields of a config have their names,
 defaults and help from there (`define_fields`).
+
+All commands have --quiet, which leaves results and errors, and those that return a `Result` --json.
+What a command prints before is on stderr then, or nowhere, without its doing.
 """
 
 import contextlib
@@ -33,9 +38,13 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
+from int4_conformer import __version__
 from int4_conformer.cli import flag_texts
+from int4_conformer.cli.flag_groups import COMMON, GIVEN, group
+from int4_conformer.cli.results import JsonPlace, Result, define_json
 from int4_conformer.errors import UserError
 from int4_conformer.fields import help_of
+from int4_conformer.progress import say, silent
 
 PROGRAM = "int4-conformer"
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean}
@@ -51,10 +60,14 @@ class Command:
     usage: str
     # The help's text; its first line is a sentence of its own.
     description: str
+    # What follows the command's name, as a user may type it; "# why" may stand behind it.
+    examples: tuple[str, ...] = ()
     # Defines the command's flags in the values it is given.
     define_flags: Callable[[flags.FlagValues], None]
     # Gets the parsed flags and the remaining arguments.
-    main: Callable[[flags.FlagValues, list[str]], None]
+    main: Callable[[flags.FlagValues, list[str]], Result | None]
+    # Whether that returns a result; others print theirs while they come.
+    has_result: bool = False
     # Flags that must be given.
     required: tuple[str, ...] = ()
     # Where `--config=FILE` and `--config.section.field=VALUE` are flags: gives what they set to
@@ -71,13 +84,13 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
     """
 
     def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
-        values = flags.FlagValues()
-        command.define_flags(values)
-        if command.take_config is not None:
-            _define_config(values, argv)
-        before_arguments = itertools.takewhile(lambda given: given != "--", argv[1:])
-        if {"--help", "-help", "-h"} & set(before_arguments):
-            print(_help(command, values))
+        values = defined_flags(command, argv)
+        before_arguments = set(itertools.takewhile(lambda given: given != "--", argv[1:]))
+        if {"--help", "-help", "-h"} & before_arguments:
+            print(help_of_command(command, values))
+            sys.exit(0)
+        if "--version" in before_arguments:
+            print(version())
             sys.exit(0)
         arguments = _parsed(command, values, argv)
         # An empty value is what the shell makes of a variable that is not set.
@@ -95,7 +108,35 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
         return values, arguments
 
     with exits():
-        app.run(lambda parsed: command.main(*parsed), argv, flags_parser=parse)
+        app.run(lambda parsed: _run_main(command, *parsed), argv, flags_parser=parse)
+
+
+def defined_flags(command: Command, argv: Sequence[str] = (PROGRAM,)) -> flags.FlagValues:
+    """The flags of a command, those of all commands among them.
+
+    Args:
+      command: whose they are.
+      argv: the program's name and its arguments, of which `--config` takes its own.
+    """
+    values = flags.FlagValues()
+    command.define_flags(values)
+    if command.take_config is not None:
+        with group(values, GIVEN):
+            _define_config(values, argv)
+    with group(values, COMMON):
+        if command.has_result:
+            define_json(values)
+        flags.DEFINE_boolean(
+            "quiet", False, "Print results and errors, nothing else.", flag_values=values
+        )
+        # absl parses it.
+        flags.DEFINE_string("flagfile", "", "File of more flags, one a line.", flag_values=values)
+    return values
+
+
+def version() -> str:
+    """The program and its version."""
+    return f"{PROGRAM} {__version__}"
 
 
 @contextlib.contextmanager
@@ -114,7 +155,7 @@ def exits() -> Iterator[None]:
         try:
             yield
         except UserError as error:
-            tell(str(error))
+            complain(str(error))
             sys.exit(2)
         finally:
             for stream in streams:
@@ -123,13 +164,40 @@ def exits() -> Iterator[None]:
         if error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise
         if error.errno == errno.ENOSPC:
-            tell("There is no space left to write to; make room.")
+            complain("There is no space left to write to; make room.")
         # Python must not try again at exit.
         for stream in streams:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         sys.exit(1 if error.errno == errno.EPIPE else 2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _run_main(command: Command, values: flags.FlagValues, arguments: list[str]) -> int:
+    """Has a command do its work, and returns the exit status."""
+    with silent() if values.quiet else contextlib.nullcontext():
+        if not command.has_result:
+            command.main(values, arguments)
+            return 0
+        place = JsonPlace(values)
+        with _stdout_kept(place.is_stdout, values.quiet):
+            result = command.main(values, arguments)
+        place.show(result)
+        return result.status
+
+
+@contextlib.contextmanager
+def _stdout_kept(for_json: bool, quiet: bool) -> Iterator[None]:
+    """Keeps stdout for the result: what is printed before goes to stderr, or nowhere."""
+    if quiet:
+        with (
+            open(os.devnull, "w", encoding="utf-8", errors="backslashreplace") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
+            yield
+    else:
+        with contextlib.redirect_stdout(sys.stderr if for_json else sys.stdout):
+            yield
 
 
 def _parsed(command: Command, values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
@@ -167,13 +235,18 @@ def _define_config(values: flags.FlagValues, argv: Sequence[str]) -> None:
 def define_fields(
     config: type, values: flags.FlagValues, names: Sequence[str] | None = None
 ) -> None:
-    """Defines a flag for each field of a config class, or for those that are named."""
-    for field in dataclasses.fields(config):
-        if names is None or field.name in names:
+    """Defines a flag for each field of a config class, or for those that are named.
+
+    Those that have a flag already keep it.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    for name in fields if names is None else names:
+        if name not in values:
+            field = fields[name]
             # Of a text, and of one of several, the config says itself which it takes.
             define = _DEFINE.get(field.type, flags.DEFINE_string)
-            help_text = help_of(config, field.name)
-            define(field.name, field.default, help_text, flag_values=values)
+            help_text = help_of(config, name)
+            define(name, field.default, help_text, flag_values=values)
 
 
 def given_fields(
@@ -187,19 +260,31 @@ def given_fields(
     }
 
 
-def tell(message: str) -> None:
-    """Tells the user on stderr, in one line, what is not a result; spaces in names stay."""
-    print(f"{PROGRAM}: {' '.join(map(str.strip, message.splitlines()))}", file=sys.stderr)
+def tell(note: str) -> None:
+    """Tells the user on stderr, in one line, what is neither a result nor an error."""
+    say(_line(note), file=sys.stderr)
 
 
-def _help(command: Command, values: flags.FlagValues) -> str:
-    return "\n".join(
-        [
-            f"usage: {PROGRAM} {command.name} {command.usage}",
-            "",
-            command.description.strip(),
-            "",
-            "flags:",
-            flag_texts.flag_help(values, command.required),
-        ]
-    )
+def complain(error: str) -> None:
+    """Tells the user on stderr, in one line, what went wrong."""
+    print(_line(error), file=sys.stderr)
+
+
+def _line(message: str) -> str:
+    """Spaces in names stay."""
+    return f"{PROGRAM}: {' '.join(map(str.strip, message.splitlines()))}"
+
+
+def help_of_command(command: Command, values: flags.FlagValues) -> str:
+    """What `--help` prints.
+
+    Args:
+      command: which is explained.
+      values: its flags, as `defined_flags` has them.
+    """
+    name = f"{PROGRAM} {command.name}"
+    parts = [f"usage: {name} {command.usage}".rstrip(), command.description.strip()]
+    if command.examples:
+        lines = (f"  {name} {example}".rstrip() for example in command.examples)
+        parts.append("\n".join(["examples:", *lines]))
+    return "\n\n".join([*parts, flag_texts.flag_help(values, command.required)])

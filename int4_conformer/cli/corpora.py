@@ -13,7 +13,7 @@ from int4_conformer.data.recordings import Recordings, decoded, trainable, with_
 from int4_conformer.data.sources.phrases import SpokenPhrase, count_spoken, speak_phrases
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.data.training_audio import training_audio
-from int4_conformer.progress import Progress, waiting
+from int4_conformer.progress import Progress, say, waiting
 
 if TYPE_CHECKING:
     # For training alone: a tokenizer may need sentencepiece, which the light runtime lacks.
@@ -143,4 +143,4 @@ def training_set(
 def show(report: CorpusReport, file: TextIO | None = None) -> None:
     """Prints what was left out, and what is odd; on stdout if no file is given."""
     for line in report.lines():
-        print(line, file=file, flush=True)
+        say(line, file=file)

@@ -5,18 +5,25 @@ would be left out and why; nothing is written but the page of --html, which has 
 recordings to listen to.
 """
 
+import shlex
+import sys
+from typing import Any
+
 import numpy as np
 from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
 from int4_conformer.cli.corpus_page import corpus_page
+from int4_conformer.cli.flag_groups import GIVEN, PRINTED, group
+from int4_conformer.cli.results import Result
 from int4_conformer.data.corpus import format_of, normalized, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.corpus_summary import QUANTILES, CorpusSummary, quantiles
 from int4_conformer.data.recordings import Recordings
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
+from int4_conformer.progress import waiting
 from int4_conformer.tables import columns
 from int4_conformer.training.training_config import TrainingConfig
 
@@ -25,18 +32,20 @@ _SYMBOLS, _NAMED = 60, 5
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "split",
-        None,
-        "Its split, or several with commas between them; all if not given.",
-        flag_values=values,
-    )
+    with group(values, GIVEN):
+        flags.DEFINE_string(
+            "split",
+            None,
+            "Its split, or several with commas between them; all if not given.",
+            flag_values=values,
+        )
     corpora.define_reading(values, "skip")
     app.define_fields(TrainingConfig, values, ["max_seconds"])
-    flags.DEFINE_string("html", None, "Page to write, with histograms.", flag_values=values)
+    with group(values, PRINTED):
+        flags.DEFINE_string("html", None, "Page to write, with histograms.", flag_values=values)
 
 
-def _corpus(values: flags.FlagValues, arguments: list[str]) -> None:
+def _corpus(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(f"corpus takes one PATH. Received: {len(arguments)} arguments")
     (path,) = arguments
@@ -44,17 +53,23 @@ def _corpus(values: flags.FlagValues, arguments: list[str]) -> None:
         require_place(values.html)
     report = corpora.new_report(values)
     form = format_of(path).name
-    utterances = read_corpus(path, values.split, report, allow_commands=values.allow_commands)
-    utterances = normalized(utterances, report)
+    with waiting("reading the corpus", file=sys.stderr, at_once=False):
+        utterances = read_corpus(path, values.split, report, allow_commands=values.allow_commands)
+        utterances = normalized(utterances, report)
     recordings = corpora.decode(utterances, report, hold=False)
     recordings = _short_enough(recordings, values.max_seconds, report)
     summary = CorpusSummary.of(recordings)
-    print(*_lines(path, form, summary), sep="\n")
-    corpora.show(report)
+    lines = [*_lines(path, form, summary), *report.lines()]
     if values.html is not None:
-        page = corpus_page(path, form, summary, recordings, report)
+        with waiting("drawing the page", file=sys.stderr, at_once=False):
+            page = corpus_page(path, form, summary, recordings, report)
         write_beside(values.html, page.encode(errors="replace"))
-        print(f"page: {values.html}")
+        lines.append(f"page: {values.html}")
+    return Result(
+        text="\n".join(lines),
+        facts=_facts(path, form, summary) | {"left_out": report.left_out},
+        next=(f"{app.PROGRAM} train --manifest={shlex.quote(path)} --workdir=run",),
+    )
 
 
 def _short_enough(recordings: Recordings, most: float, report: CorpusReport) -> Recordings:
@@ -110,6 +125,34 @@ def _lines(path: str, form: str, summary: CorpusSummary) -> list[str]:
     return lines
 
 
+def _facts(path: str, form: str, summary: CorpusSummary) -> dict[str, Any]:
+    """The same for programs."""
+    names = list(map(_quantile_name, QUANTILES))
+    return {
+        "corpus": path,
+        "form": form,
+        "splits": {
+            split.name: {
+                "utterances": split.seconds.size,
+                "hours": split.hours,
+                # None: the corpus does not say.
+                "speakers": len(split.speakers) or None,
+            }
+            for split in summary.splits
+        },
+        "speakers_in_several_splits": summary.speakers_in_several,
+        "seconds": dict(zip(names, quantiles(summary.seconds), strict=True)),
+        "characters_per_second": dict(
+            zip(names, quantiles(summary.characters_per_second), strict=True)
+        ),
+        "words": summary.words,
+        "vocabulary": summary.vocabulary,
+        "symbols": summary.symbols,
+        "repeated": summary.repeated,
+        "repeated_texts": summary.repeated_texts,
+    }
+
+
 def _quantile_name(quantile: float) -> str:
     return {0.0: "least", 0.5: "median", 1.0: "most"}.get(quantile, f"{100 * quantile:g}%")
 
@@ -118,8 +161,10 @@ COMMAND = app.Command(
     name="corpus",
     usage="PATH [flags]",
     description=__doc__,
+    examples=("corpus/manifest.jsonl", "corpus --split=train,dev --html=corpus.html"),
     define_flags=_define_flags,
     main=_corpus,
+    has_result=True,
 )
 
 if __name__ == "__main__":

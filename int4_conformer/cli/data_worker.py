@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.flag_groups import GIVEN, MACHINE, group
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.service.dispatcher import Dispatcher
@@ -26,24 +27,26 @@ if TYPE_CHECKING:
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_boolean("serve", False, "Be the dispatcher.", flag_values=values)
-    flags.DEFINE_string(
-        "dispatcher", None, "Be a worker of the dispatcher at HOST:PORT.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "host",
-        "127.0.0.1",
-        "Address to listen on; 0.0.0.0 for other machines to reach it.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "port",
-        0,
-        "Port to listen on; 0: 5050 of a dispatcher, any free one of a worker.",
-        lower_bound=0,
-        upper_bound=65535,
-        flag_values=values,
-    )
+    with group(values, GIVEN):
+        flags.DEFINE_boolean("serve", False, "Be the dispatcher.", flag_values=values)
+        flags.DEFINE_string(
+            "dispatcher", None, "Be a worker of the dispatcher at HOST:PORT.", flag_values=values
+        )
+    with group(values, MACHINE):
+        flags.DEFINE_string(
+            "host",
+            "127.0.0.1",
+            "Address to listen on; 0.0.0.0 for other machines to reach it.",
+            flag_values=values,
+        )
+        flags.DEFINE_integer(
+            "port",
+            0,
+            "Port to listen on; 0: 5050 of a dispatcher, any free one of a worker.",
+            lower_bound=0,
+            upper_bound=65535,
+            flag_values=values,
+        )
     flags.DEFINE_boolean(
         "allow_commands",
         False,
@@ -117,6 +120,7 @@ COMMAND = app.Command(
     name="data_worker",
     usage="[--serve] [--dispatcher=HOST:PORT] [flags]",
     description=__doc__,
+    examples=("--serve --host=0.0.0.0", "--dispatcher=trainer:5050 --host=0.0.0.0"),
     define_flags=_define_flags,
     main=_data_worker,
 )

@@ -6,6 +6,7 @@ two models to --output.
 """
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.flag_groups import LEARNED, PRINTED, group
 from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.recognizers import open_recognizer
+from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import normalized
 from int4_conformer.data.sources.synthetic import synthetic_corpus
@@ -29,17 +32,19 @@ _FORMATS = ("float32", "int4")
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("output", "build/demo", "Folder for the results.", flag_values=values)
-    flags.DEFINE_integer("steps", 1500, "Optimizer steps.", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer(
-        "utterances", 5000, "Utterances to train on.", lower_bound=10, flag_values=values
-    )
-    flags.DEFINE_integer(
-        "test_utterances", 300, "Utterances to test on.", lower_bound=1, flag_values=values
-    )
+    with group(values, PRINTED):
+        flags.DEFINE_string("output", "build/demo", "Folder for the results.", flag_values=values)
+    with group(values, LEARNED):
+        flags.DEFINE_integer("steps", 1500, "Optimizer steps.", lower_bound=1, flag_values=values)
+        flags.DEFINE_integer(
+            "utterances", 5000, "Utterances to train on.", lower_bound=10, flag_values=values
+        )
+        flags.DEFINE_integer(
+            "test_utterances", 300, "Utterances to test on.", lower_bound=1, flag_values=values
+        )
 
 
-def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
+def _demo(values: flags.FlagValues, arguments: list[str]) -> Result:
     if arguments:
         raise UserError(f"demo takes flags only. Received: {arguments[0]!r}")
     output = Path(values.output)
@@ -74,10 +79,19 @@ def _demo(values: flags.FlagValues, arguments: list[str]) -> None:
         strategy=strategy_from_name("auto"),
     )
     trainer.train()
-    report = _export_and_evaluate(Workdir(workdir), output, values.test_utterances)
+    report, table = _export_and_evaluate(Workdir(workdir), output, values.test_utterances)
     write_beside(output / "report.json", (json.dumps(report, indent=1) + "\n").encode())
     _draw(report, output / "report.png")
-    print(f"report: {output / 'report.json'} and {output / 'report.png'}")
+    model = shlex.quote(report["model"])
+    return Result(
+        text=f"{table}\nreport: {output / 'report.json'} and {output / 'report.png'}",
+        facts=report,
+        next=(
+            f"{app.PROGRAM} inspect {model}",
+            f"{app.PROGRAM} transcribe {model} recording.wav  # of what the demo knows: digits and "
+            "commands",
+        ),
+    )
 
 
 def training_config(steps: int) -> TrainingConfig:
@@ -93,8 +107,10 @@ def training_config(steps: int) -> TrainingConfig:
     )
 
 
-def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> dict[str, Any]:
-    """Exports both formats, evaluates them on unseen voices, prints the table."""
+def _export_and_evaluate(
+    workdir: Any, output: Path, test_utterances: int
+) -> tuple[dict[str, Any], str]:
+    """Exports both formats and evaluates them on unseen voices: the facts, and as a table."""
     from int4_conformer.evaluation.one_by_one import evaluate
     from int4_conformer.export.recognizer_tflite import export_tflite
     from int4_conformer.progress import Progress, waiting
@@ -122,9 +138,9 @@ def _export_and_evaluate(workdir: Any, output: Path, test_utterances: int) -> di
             f"{evaluation.rtf:17.5f}"
         )
     report |= {"speedup": real_time["float32"] / real_time["int4"], "model": str(file)}
-    print("\n".join(["", *rows, ""]))
-    print(f"spoken:     {test[0].text}\nrecognised: {recognizer.transcribe(test[0].samples())}\n")
-    return report
+    heard = recognizer.transcribe(test[0].samples())
+    said = ["", f"spoken:     {test[0].text}", f"recognised: {heard}", ""]
+    return report, "\n".join(["", *rows, *said])
 
 
 def _draw(report: dict[str, Any], path: Path) -> None:
@@ -155,8 +171,10 @@ COMMAND = app.Command(
     name="demo",
     usage="[flags]",
     description=__doc__,
+    examples=("", "--output=build/short --steps=300"),
     define_flags=_define_flags,
     main=_demo,
+    has_result=True,
 )
 
 if __name__ == "__main__":

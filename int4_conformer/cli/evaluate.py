@@ -7,7 +7,7 @@ not count: transcripts are normalised on both sides. Where words have no spaces 
 Chinese, the character error rate (CER) is the one to read; spaces do not count in it.
 
 A rate is of the utterances that were recognised. A line of the corpus that is broken therefore
-stops the command, unless --on_error=skip leaves it out and says so. --json writes rates as
+stops the command, unless --on_error=skip leaves it out and says so. --json has rates as
 fractions, 0.05 for 5%.
 
 --html writes a page: what was said beside what was heard, word errors by speaker, length and
@@ -25,7 +25,6 @@ a beam of the usual size by themselves, and --only lets nothing but the phrases 
 """
 
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -38,12 +37,14 @@ from absl import flags
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
 from int4_conformer.cli.evaluation_page import evaluation_page
+from int4_conformer.cli.flag_groups import GIVEN, MACHINE, PRINTED, SEARCHED, group
 from int4_conformer.cli.recognizers import (
     define_beam,
     define_part_seconds,
     new_search,
     open_recognizer,
 )
+from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
@@ -71,20 +72,24 @@ _BEAM_SETTINGS = ("full_sum", *_LITE_BEAM_SETTINGS)
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
-    flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
+    with group(values, GIVEN):
+        flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
+        flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
+        flags.DEFINE_string(
+            "against",
+            None,
+            "Another model, to be compared with on the same words.",
+            flag_values=values,
+        )
+    with group(values, PRINTED):
+        flags.DEFINE_string("html", None, "Page of errors to write.", flag_values=values)
+        flags.DEFINE_string(
+            "hypotheses",
+            None,
+            "File to write a line id<TAB>reference<TAB>hypothesis to for each utterance.",
+            flag_values=values,
+        )
     corpora.define_reading(values, "stop")
-    flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=values)
-    flags.DEFINE_string("html", None, "Page of errors to write.", flag_values=values)
-    flags.DEFINE_string(
-        "hypotheses",
-        None,
-        "File to write a line id<TAB>reference<TAB>hypothesis to for each utterance.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "against", None, "Another model, to be compared with on the same words.", flag_values=values
-    )
     flags.DEFINE_enum(
         "checkpoint",
         None,
@@ -98,32 +103,39 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "stream", False, "Feed a .tflite file segment by segment.", flag_values=values
     )
-    define_beam(values)
-    app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
-    flags.DEFINE_string("bias", None, "File of phrases to prefer, one a line.", flag_values=values)
-    flags.DEFINE_boolean(
-        "only", False, "Nothing but the phrases may be said to a .tflite file.", flag_values=values
-    )
-    flags.DEFINE_float(
-        "bias_score",
-        BIAS_SCORE,
-        "Added for each token of such a phrase, in nats.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
-    )
+    with group(values, SEARCHED):
+        define_beam(values)
+        app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
+        flags.DEFINE_string(
+            "bias", None, "File of phrases to prefer, one a line.", flag_values=values
+        )
+        flags.DEFINE_boolean(
+            "only",
+            False,
+            "Nothing but the phrases may be said to a .tflite file.",
+            flag_values=values,
+        )
+        flags.DEFINE_float(
+            "bias_score",
+            BIAS_SCORE,
+            "Added for each token of such a phrase, in nats.",
+            flag_values=values,
+        )
+    with group(values, MACHINE):
+        flags.DEFINE_integer(
+            "num_threads", 1, "CPU threads for a .tflite file.", lower_bound=1, flag_values=values
+        )
     define_part_seconds(values)
 
 
-def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
+def _evaluate(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(f"evaluate takes one MODEL. Received: {len(arguments)} arguments")
     models = [Path(arguments[0]), *map(Path, filter(None, [values.against]))]
     for model in models:
         if not model.exists():
             raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")
-    for path in filter(None, (values.json, values.html, values.hypotheses)):
+    for path in filter(None, (values.html, values.hypotheses)):
         require_place(path)
     for model in models:
         (_check_folder if model.is_dir() else _check_file)(model, values)
@@ -134,17 +146,18 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
         compared = _compared(utterances, evaluation, other)
         figures["against"] = other.to_json() | compared
         rows |= _compared_rows(values.against, other, compared)
-    if values.json is not None:
-        write_beside(values.json, (json.dumps(figures, indent=2) + "\n").encode())
     if values.html is not None:
         with waiting("writing the page", file=sys.stderr, at_once=False):
             made = evaluation_page(
                 models[0].name, values.manifest, utterances, evaluation, left_out
             )
         write_beside(values.html, made.encode())
+        rows["page"] = values.html
     if values.hypotheses is not None:
         write_beside(values.hypotheses, _lines(utterances, evaluation).encode())
-    print("\n".join(f"{name:16}  {value}" for name, value in rows.items()))
+        rows["hypotheses"] = values.hypotheses
+    text = "\n".join(f"{name:16}  {value}" for name, value in rows.items())
+    return Result(text=text, facts=figures)
 
 
 def _evaluated(model: Path, values: flags.FlagValues) -> tuple[Recordings, Evaluation, int]:
@@ -210,7 +223,8 @@ def _evaluate_folder(
     from int4_conformer.evaluation.batched import BatchedEvaluator
     from int4_conformer.training.workdir import Workdir
 
-    model, tokenizer = Workdir(folder).load(values.checkpoint)
+    with waiting("reading the model", file=sys.stderr, at_once=False):
+        model, tokenizer = Workdir(folder).load(values.checkpoint)
     utterances = _decoded(utterances, tokenizer.vocabulary, report, hold=True)
     passes = 1 if values.first_pass else None
     recognize = None
@@ -350,8 +364,13 @@ COMMAND = app.Command(
     name="evaluate",
     usage="MODEL --manifest=FILE [flags]",
     description=__doc__,
+    examples=(
+        "model.tflite --manifest=corpus --split=test",
+        "run --manifest=corpus --split=dev --against=other_run",
+    ),
     define_flags=_define_flags,
     main=_evaluate,
+    has_result=True,
     required=("manifest",),
 )
 

@@ -5,13 +5,16 @@ they are. --recipe quantizes the trained weights anew, after training: --recipe=
 float32 file.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.flag_groups import PRINTED, group
 from int4_conformer.cli.library_noise import held_back
+from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_new_folder, require_place
@@ -24,22 +27,23 @@ from int4_conformer.training.run_folder import read_run_config
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "output",
-        None,
-        "The file to write, or the folder of a SavedModel's versions: each export is a new one, "
-        "numbered from 1 on.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "format", "tflite", ["tflite", "saved_model"], "What to write.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "recipe",
-        None,
-        "Quantization to export with, as for train; that of training if not given.",
-        flag_values=values,
-    )
+    with group(values, PRINTED):
+        flags.DEFINE_string(
+            "output",
+            None,
+            "The file to write, or the folder of a SavedModel's versions: each export is a new "
+            "one, numbered from 1 on.",
+            flag_values=values,
+        )
+        flags.DEFINE_enum(
+            "format", "tflite", ["tflite", "saved_model"], "What to write.", flag_values=values
+        )
+        flags.DEFINE_string(
+            "recipe",
+            None,
+            "Quantization to export with, as for train; that of training if not given.",
+            flag_values=values,
+        )
     flags.DEFINE_enum(
         "checkpoint",
         None,
@@ -76,7 +80,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
 
 
-def _export(values: flags.FlagValues, arguments: list[str]) -> None:
+def _export(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(f"export takes one WORKDIR. Received: {len(arguments)} arguments")
     output = Path(values.output)
@@ -109,7 +113,22 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> None:
             export_saved_model(model, tokenizer, output, max_seconds=values.max_seconds, **segment)
     size = _size(output)
     ratio = 4 * model.count_params() / size
-    print(f"{output}: {size:,} bytes, {smaller(ratio)} than its weights in float32")
+    return Result(
+        text=f"{output}: {size:,} bytes, {smaller(ratio)} than its weights in float32",
+        facts={"output": str(output), "bytes": size, "float32_bytes": 4 * model.count_params()},
+        next=_next(output, arguments[0]),
+    )
+
+
+def _next(output: Path, workdir: str) -> tuple[str, ...]:
+    """What may be done with a file; servers of SavedModels are other programs."""
+    if output.is_dir():
+        return ()
+    file = shlex.quote(str(output))
+    return (
+        f"{app.PROGRAM} transcribe {file} recording.wav",
+        f"{app.PROGRAM} verify {file} --against={shlex.quote(workdir)}",
+    )
 
 
 def next_version(path: Path) -> Path:
@@ -131,8 +150,13 @@ COMMAND = app.Command(
     name="export",
     usage="WORKDIR --output=PATH [flags]",
     description=__doc__,
+    examples=(
+        "run --output=model.tflite",
+        "run --output=saved_model --format=saved_model",
+    ),
     define_flags=_define_flags,
     main=_export,
+    has_result=True,
     required=("output",),
 )
 

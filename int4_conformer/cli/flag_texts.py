@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from absl import flags
 
+from int4_conformer.cli.flag_groups import grouped
 from int4_conformer.errors import did_you_mean
 
 _WIDTH = 100
@@ -13,28 +14,35 @@ _ARTICLES = {"integer": "an integer", "number": "a number"}
 
 
 def flag_help(values: flags.FlagValues, required: Collection[str]) -> str:
-    """A paragraph for each flag, those that must be given first."""
-    names = sorted(values, key=lambda name: (name not in required, name))
-    paragraphs = [
-        (
-            f"--[no]{name}" if values[name].boolean else f"--{name}",
-            # absl puts the values of an enumeration first.
-            f"{re.sub('^<.*?>: ', '', values[name].help)} "
-            f"({'; '.join(_facts(values[name], name in required))})",
-        )
-        for name in names
-    ]
-    paragraphs.append(("--flagfile", "File of more flags, one a line."))
-    return "\n".join(
-        textwrap.fill(
-            f"{form}: {text.removesuffix(' ()')}",
-            _WIDTH,
-            initial_indent="  ",
-            subsequent_indent="      ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for form, text in paragraphs
+    """A paragraph for each flag, below the name of its group."""
+    return "\n\n".join(
+        "\n".join([f"{group}:", *(_paragraph(values[name], name in required) for name in names)])
+        for group, names in grouped(values).items()
+    )
+
+
+def spelled(flag: flags.Flag) -> str:
+    """How a flag may be written, such as "--[no]words"."""
+    if isinstance(flag.parser, flags.BooleanParser):
+        return f"--[no]{flag.name}"
+    # One that may have a value or none.
+    return f"--{flag.name}[=FILE]" if flag.boolean else f"--{flag.name}"
+
+
+def summary(flag: flags.Flag) -> str:
+    """What a flag is for; absl puts the values of an enumeration before it."""
+    return re.sub("^<.*?>: ", "", flag.help)
+
+
+def _paragraph(flag: flags.Flag, required: bool) -> str:
+    facts = "; ".join(_facts(flag, required))
+    return textwrap.fill(
+        f"{spelled(flag)}: {summary(flag)}" + (f" ({facts})" if facts else ""),
+        _WIDTH,
+        initial_indent="  ",
+        subsequent_indent="      ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

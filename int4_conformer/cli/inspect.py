@@ -13,22 +13,26 @@ needs TensorFlow.
 """
 
 import dataclasses
-import json
 import math
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.flag_groups import GIVEN, PRINTED, group
 from int4_conformer.cli.inspection_page import inspection_page
+from int4_conformer.cli.results import Result
+from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError, did_you_mean
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.models.latency import latencies
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.presets import PRESETS, preset
+from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import columns
 from int4_conformer.tflite import inspection
@@ -44,62 +48,61 @@ _RECIPES = {
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("json", None, "File to write the same facts to.", flag_values=values)
-    flags.DEFINE_string(
-        "html",
-        None,
-        "Of a file, page of its bytes, codes and kernels to write.",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "vocab_size",
-        None,
-        "Of a preset, output symbols; 1024 if not given, or as the preset's source has.",
-        lower_bound=2,
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "recipe", None, "Of a preset, one more recipe to count bytes for.", flag_values=values
-    )
+    with group(values, GIVEN):
+        flags.DEFINE_integer(
+            "vocab_size",
+            None,
+            "Of a preset, output symbols; 1024 if not given, or as the preset's source has.",
+            lower_bound=2,
+            flag_values=values,
+        )
+        flags.DEFINE_string(
+            "recipe", None, "Of a preset, one more recipe to count bytes for.", flag_values=values
+        )
+    with group(values, PRINTED):
+        flags.DEFINE_string(
+            "html",
+            None,
+            "Of a file, page of its bytes, codes and kernels to write.",
+            flag_values=values,
+        )
 
 
-def _inspect(values: flags.FlagValues, arguments: list[str]) -> None:
+def _inspect(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(
             f"inspect takes one FILE, WORKDIR or PRESET. Received: {len(arguments)} arguments"
         )
     (model,) = arguments
-    for path in filter(None, (values.json, values.html)):
-        require_place(path)
-    if values.html is not None and not os.path.isfile(model):
-        raise UserError(f"--html is for a .tflite file. Received: {model}")
+    if values.html is not None:
+        require_place(values.html)
+        if not os.path.isfile(model):
+            raise UserError(f"--html is for a .tflite file. Received: {model}")
     if model in PRESETS:
-        facts, text = _of_preset(model, values.vocab_size, values.recipe)
-    elif not os.path.lexists(model):
+        return _of_preset(model, values.vocab_size, values.recipe)
+    if not os.path.lexists(model):
         raise UserError(
             f"There is no file, folder or preset {model!r}{did_you_mean(model, PRESETS)}; "
             f"the presets are {', '.join(PRESETS)}."
         )
-    elif values.vocab_size is not None or values.recipe is not None:
+    if values.vocab_size is not None or values.recipe is not None:
         raise UserError(
             f"--vocab_size and --recipe are for presets ({', '.join(PRESETS)}); leave them "
             f"out for a file. Received: {model}"
         )
-    elif (Path(model) / CONFIG).is_file():
-        facts, text = _of_run(Path(model))
-    else:
+    if (Path(model) / CONFIG).is_file():
+        return _of_run(Path(model))
+    with waiting(f"reading {model}", file=sys.stderr, at_once=False):
         found = inspection.inspect_tflite(model)
-        facts, text = found.to_json(), found.table()
-        if values.html is not None:
-            made = inspection_page(found, Path(model).read_bytes())
-            write_beside(values.html, made.encode())
-    if values.json is not None:
-        write_beside(values.json, (json.dumps(facts, indent=2) + "\n").encode())
-    print(text)
+    if values.html is None:
+        return Result(text=found.table(), facts=found.to_json())
+    with waiting("writing the page", file=sys.stderr, at_once=False):
+        made = inspection_page(found, Path(model).read_bytes())
+    write_beside(values.html, made.encode())
+    return Result(text=f"{found.table()}\npage: {values.html}", facts=found.to_json())
 
 
-def _of_run(folder: Path) -> tuple[dict[str, Any], str]:
-    """The facts of a training folder for JSON, and as a text."""
+def _of_run(folder: Path) -> Result:
     config = read_run_config(folder)
     model = TransducerConfig.from_config(config["model"])
     checkpoints = checkpoint_steps(folder)
@@ -117,25 +120,24 @@ def _of_run(folder: Path) -> tuple[dict[str, Any], str]:
             f"({config['tokenizer']['type']})",
             f"checkpoints: {', '.join(kept) or 'none yet'}",
             f"settings: {', '.join(changed) or 'the defaults'}",
-            "",
-            "A file to transcribe with: "
-            f"{app.PROGRAM} export {shlex.quote(str(folder))} --output=model.tflite",
         ]
     )
-    return {"folder": str(folder), **config, "checkpoints": checkpoints}, text
+    return Result(
+        text=text,
+        facts={"folder": str(folder), **config, "checkpoints": checkpoints},
+        next=(f"{app.PROGRAM} export {shlex.quote(str(folder))} --output=model.tflite",),
+    )
 
 
-def _of_preset(
-    name: str, vocab_size: int | None, recipe_name: str | None
-) -> tuple[dict[str, Any], str]:
-    """The facts of a preset for JSON, and as a text."""
+def _of_preset(name: str, vocab_size: int | None, recipe_name: str | None) -> Result:
     config = preset(name, vocab_size=vocab_size)
     recipes = dict(_RECIPES)
     if recipe_name is not None:
         recipe = Recipe.named(recipe_name)
         recipes[recipe.name] = recipe
 
-    # Here, since files are inspected without TensorFlow.
+    # Only here: files are inspected without TensorFlow.
+    start_tensorflow()
     from int4_conformer.models.part_sizes import part_sizes
 
     parts = part_sizes(config, recipes)
@@ -183,7 +185,7 @@ def _of_preset(
             ),
         ]
     )
-    return facts, text
+    return Result(text=text, facts=facts)
 
 
 def _finite(value: Any) -> Any:
@@ -208,8 +210,10 @@ COMMAND = app.Command(
     name="inspect",
     usage="FILE|WORKDIR|PRESET [flags]",
     description=__doc__,
+    examples=("model.tflite", "conformer_l --recipe=w4b32_a8d"),
     define_flags=_define_flags,
     main=_inspect,
+    has_result=True,
 )
 
 if __name__ == "__main__":

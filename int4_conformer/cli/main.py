@@ -5,32 +5,85 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from int4_conformer import __version__
 from int4_conformer.cli import app
+from int4_conformer.cli.extras import extra_of
 from int4_conformer.errors import UserError, did_you_mean
 
-COMMANDS = {
-    "demo": ("int4_conformer.cli.demo", "trains, exports and tries a small recogniser"),
-    "train": ("int4_conformer.cli.train", "trains a recogniser on a manifest of utterances"),
-    "corpus": ("int4_conformer.cli.corpus", "tells what a corpus holds, and what is wrong with it"),
-    "prepare": ("int4_conformer.cli.prepare", "makes a corpus a folder of shards for training"),
-    "speak": ("int4_conformer.cli.speak", "makes a corpus of phrases, spoken by synthesisers"),
-    "data_worker": ("int4_conformer.cli.data_worker", "makes batches for trainings elsewhere"),
-    "report": ("int4_conformer.cli.report", "writes a page of curves and word errors of a run"),
-    "evaluate": ("int4_conformer.cli.evaluate", "measures the word error rate of a recogniser"),
-    "export": ("int4_conformer.cli.export", "writes a checkpoint as a .tflite file"),
-    "verify": ("int4_conformer.cli.verify", "compares a .tflite file with its training folder"),
-    "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files"),
-    "serve": ("int4_conformer.cli.serve", "serves a recogniser over HTTP and WebSockets"),
-    "transcribe_many": (
-        "int4_conformer.cli.transcribe_many",
-        "recognises thousands of audio files on all cores",
-    ),
-    "inspect": ("int4_conformer.cli.inspect", "lists what a .tflite file or a preset holds"),
-    "suggest": ("int4_conformer.cli.suggest", "finds which layers to quantize to how many bits"),
-    "wordpieces": ("int4_conformer.cli.wordpieces", "trains a vocabulary of word pieces"),
-    "tokens": ("int4_conformer.cli.tokens", "parts texts into tokens, for a language model"),
+# By what people want, in the order of use: each with its module and what it does.
+GROUPS = {
+    "to hear speech": {
+        "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files or a microphone"),
+        "transcribe_many": (
+            "int4_conformer.cli.transcribe_many",
+            "recognises thousands of audio files on all cores",
+        ),
+        "serve": ("int4_conformer.cli.serve", "serves a recogniser over HTTP and WebSockets"),
+    },
+    "to train a recogniser": {
+        "demo": ("int4_conformer.cli.demo", "trains, exports and tries a small recogniser"),
+        "corpus": (
+            "int4_conformer.cli.corpus",
+            "tells what a corpus holds, and what is wrong with it",
+        ),
+        "speak": ("int4_conformer.cli.speak", "makes a corpus of phrases, spoken by synthesisers"),
+        "prepare": (
+            "int4_conformer.cli.prepare",
+            "makes a corpus a folder of shards for training",
+        ),
+        "wordpieces": ("int4_conformer.cli.wordpieces", "trains a vocabulary of word pieces"),
+        "train": (
+            "int4_conformer.cli.train",
+            "trains a recogniser on a corpus or a list of phrases",
+        ),
+        "data_worker": (
+            "int4_conformer.cli.data_worker",
+            "makes batches for trainings elsewhere",
+        ),
+        "report": (
+            "int4_conformer.cli.report",
+            "writes a page of curves and word errors of a run",
+        ),
+    },
+    "to measure one": {
+        "evaluate": (
+            "int4_conformer.cli.evaluate",
+            "measures the word error rate of a recogniser",
+        ),
+        "tokens": (
+            "int4_conformer.cli.tokens",
+            "parts texts into tokens, for a language model",
+        ),
+        "suggest": (
+            "int4_conformer.cli.suggest",
+            "finds which layers to quantize to how many bits",
+        ),
+    },
+    "to bring one to a device": {
+        "export": (
+            "int4_conformer.cli.export",
+            "writes a checkpoint as a .tflite file or a SavedModel",
+        ),
+        "verify": (
+            "int4_conformer.cli.verify",
+            "compares a .tflite file with its training folder",
+        ),
+        "inspect": (
+            "int4_conformer.cli.inspect",
+            "lists what a .tflite file, a run or a preset holds",
+        ),
+    },
+    "about this program": {
+        "doctor": (
+            "int4_conformer.cli.doctor",
+            "tells what this machine has, and what is missing",
+        ),
+        "completion": (
+            "int4_conformer.cli.completion",
+            "prints a script with which a shell completes commands",
+        ),
+    },
 }
+COMMANDS = {name: place for group in GROUPS.values() for name, place in group.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -48,47 +101,47 @@ def _run(arguments: list[str]) -> None:
     name, *rest = arguments or ["--help"]
     if name in ("--help", "-h", "help"):
         if not rest:
-            print(_help())
+            print(program_help())
             return
         # "help train" asks for what "train --help" prints.
         name, rest = rest[0], ["--help"]
     if name == "--version":
-        print(f"{app.PROGRAM} {__version__}")
+        print(app.version())
         return
     if name not in COMMANDS:
+        meant = did_you_mean(name, [*COMMANDS, "help", "--version"])
         raise UserError(
-            f"There is no command {name!r}{did_you_mean(name, COMMANDS)}; the commands are "
-            f"{', '.join(COMMANDS)}."
+            f"There is no command {name!r}{meant}; the commands are {', '.join(COMMANDS)}."
         )
     module_name, _ = COMMANDS[name]
     try:
         command = importlib.import_module(module_name).COMMAND
         app.run(command, [app.PROGRAM, *rest])
     except ModuleNotFoundError as error:
-        # A name with a dot is a part of an installed package: not missing, but a defect.
-        if "." in error.name:
+        extra = extra_of(error.name or "")
+        if extra is None:
+            # A part of a package that is installed, or none of ours: not missing, but a defect.
             raise
-        extra = "serve" if name == "serve" else "train"
         raise UserError(
-            f"{name} needs the package {error.name}; pip install 'int4-conformer[{extra}]' "
-            "brings it."
+            f"{name} needs the package {error.name}; {extra.command} brings it."
         ) from error
 
 
-def _help() -> str:
+def program_help() -> str:
+    """What `--help` prints: the commands, by what they are for."""
     width = max(map(len, COMMANDS))
-    return "\n".join(
-        [
-            f"usage: {app.PROGRAM} COMMAND [flags]",
-            "",
-            "Trains, exports and runs 4-bit Conformer speech recognisers.",
-            "",
-            "commands:",
-            *(f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
-            "",
-            f"`{app.PROGRAM} COMMAND --help` lists the flags of a command.",
-        ]
+    parts = [
+        f"usage: {app.PROGRAM} COMMAND [flags]",
+        "Trains, exports and runs 4-bit Conformer speech recognisers.",
+    ]
+    for title, group in GROUPS.items():
+        lines = [f"  {name:{width}}  {summary}" for name, (_, summary) in group.items()]
+        parts.append("\n".join([f"{title}:", *lines]))
+    parts.append(
+        f"`{app.PROGRAM} help COMMAND` has the flags of a command and examples, and\n"
+        f"`{app.PROGRAM} --version` the version."
     )
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

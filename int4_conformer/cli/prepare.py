@@ -7,6 +7,7 @@ holds none of the audio in memory.
 """
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from absl import flags
 
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.flag_groups import GIVEN, MACHINE, PRINTED, group
+from int4_conformer.cli.results import Result
 from int4_conformer.cores import available_cores
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.shards.preparation import Preparation
@@ -23,25 +26,29 @@ from int4_conformer.progress import Progress, duration, waiting
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("output", None, "Folder to write.", flag_values=values)
-    flags.DEFINE_string(
-        "split",
-        None,
-        "Its split, or several with commas between them; all if not given.",
-        flag_values=values,
-    )
+    with group(values, PRINTED):
+        flags.DEFINE_string("output", None, "Folder to write.", flag_values=values)
+    with group(values, GIVEN):
+        flags.DEFINE_string(
+            "split",
+            None,
+            "Its split, or several with commas between them; all if not given.",
+            flag_values=values,
+        )
     corpora.define_reading(values, "skip")
-    app.define_fields(PrepareConfig, values)
-    flags.DEFINE_integer(
-        "processes",
-        available_cores(),
-        "Processes that decode at a time.",
-        lower_bound=1,
-        flag_values=values,
-    )
+    with group(values, PRINTED):
+        app.define_fields(PrepareConfig, values)
+    with group(values, MACHINE):
+        flags.DEFINE_integer(
+            "processes",
+            None,
+            "Processes that decode at a time; if not given, as many as there are cores.",
+            lower_bound=1,
+            flag_values=values,
+        )
 
 
-def _prepare(values: flags.FlagValues, arguments: list[str]) -> None:
+def _prepare(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(f"prepare takes one CORPUS. Received: {len(arguments)} arguments")
     (corpus,) = arguments
@@ -61,7 +68,10 @@ def _prepare(values: flags.FlagValues, arguments: list[str]) -> None:
 
         try:
             shards = preparation.run(
-                report, processes=values.processes, on_error=values.on_error, on_done=show
+                report,
+                processes=values.processes or available_cores(),
+                on_error=values.on_error,
+                on_done=show,
             )
         except KeyboardInterrupt:
             progress.line(f"stopped: {preparation.kept}; the same command goes on with the rest")
@@ -69,9 +79,19 @@ def _prepare(values: flags.FlagValues, arguments: list[str]) -> None:
     corpora.show(report)
     seconds = sum(shard["seconds"] for shard in shards)
     size = sum(shard["bytes"] for shard in shards)
-    print(
-        f"{Path(values.output)}: {sum(shard['utterances'] for shard in shards):,} utterances, "
-        f"{duration(seconds)}, in {len(shards):,} shards of {size / 1e6:,.1f} MB together"
+    count = sum(shard["utterances"] for shard in shards)
+    return Result(
+        text=f"{Path(values.output)}: {count:,} utterances, {duration(seconds)}, in "
+        f"{len(shards):,} shards of {size / 1e6:,.1f} MB together",
+        facts={
+            "output": values.output,
+            "utterances": count,
+            "left_out": report.left_out,
+            "seconds": seconds,
+            "shards": len(shards),
+            "bytes": size,
+        },
+        next=(f"{app.PROGRAM} train --manifest={shlex.quote(values.output)} --workdir=run",),
     )
 
 
@@ -79,9 +99,14 @@ COMMAND = app.Command(
     name="prepare",
     usage="CORPUS --output=FOLDER [flags]",
     description=__doc__,
+    examples=(
+        "corpus --output=shards",
+        "cv-corpus/cy --split=train,dev --output=shards --on_error=stop",
+    ),
     define_flags=_define_flags,
     main=_prepare,
     required=("output",),
+    has_result=True,
 )
 
 if __name__ == "__main__":

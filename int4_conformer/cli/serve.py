@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.flag_groups import GIVEN, MACHINE, group
 from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.recognizers import open_recognizer
 from int4_conformer.errors import UserError
@@ -34,20 +35,22 @@ def _define_flags(values: flags.FlagValues) -> None:
     def text(name: str, help_text: str, default: str | None = None) -> None:
         flags.DEFINE_string(name, default, help_text, flag_values=values)
 
-    text("host", "Address to listen at; 0.0.0.0 or :: for all of this machine.", "127.0.0.1")
-    flags.DEFINE_integer(
-        "port",
-        8000,
-        "Port to listen at; 0 for any that is free.",
-        lower_bound=0,
-        upper_bound=65535,
-        flag_values=values,
-    )
+    with group(values, MACHINE):
+        text("host", "Address to listen at; 0.0.0.0 or :: for all of this machine.", "127.0.0.1")
+        flags.DEFINE_integer(
+            "port",
+            8000,
+            "Port to listen at; 0 for any that is free.",
+            lower_bound=0,
+            upper_bound=65535,
+            flag_values=values,
+        )
     text("name", "Name of the model; that of the file, if not given.")
-    text("token", "Token that clients have to know; others see it in the list of processes.")
-    text("token_file", "File that holds the token.")
-    text("certificate", "PEM file of a certificate, for TLS.")
-    text("key", "PEM file of its key.")
+    with group(values, GIVEN):
+        text("token", "Token that clients have to know; others see it in the list of processes.")
+        text("token_file", "File that holds the token.")
+        text("certificate", "PEM file of a certificate, for TLS.")
+        text("key", "PEM file of its key.")
     flags.DEFINE_list(
         "origins",
         [],
@@ -122,6 +125,10 @@ COMMAND = app.Command(
     name="serve",
     usage="MODEL [flags]",
     description=__doc__,
+    examples=(
+        "model.tflite",
+        "model.tflite --host=0.0.0.0 --port=9000 --token_file=token.txt",
+    ),
     define_flags=_define_flags,
     main=_serve,
 )

@@ -6,11 +6,14 @@ and a manifest to --output; the same command goes on where it was stopped. --voi
 hibari, kokoro and piper; the last three need packages: pip install 'int4-conformer[synth]'.
 """
 
+import shlex
 from pathlib import Path
 
 from absl import flags
 
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.flag_groups import GIVEN, MACHINE, PRINTED, group
+from int4_conformer.cli.results import Result
 from int4_conformer.cores import available_cores
 from int4_conformer.data.corpus import MANIFEST
 from int4_conformer.data.sources.phrases import SPLITS, PhrasesConfig, draw_phrases, read_grammar
@@ -20,18 +23,21 @@ from int4_conformer.progress import duration
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("output", None, "Folder to write.", flag_values=values)
-    app.define_fields(PhrasesConfig, values)
-    flags.DEFINE_integer(
-        "processes",
-        available_cores(),
-        "Processes that speak at a time.",
-        lower_bound=1,
-        flag_values=values,
-    )
+    with group(values, PRINTED):
+        flags.DEFINE_string("output", None, "Folder to write.", flag_values=values)
+    with group(values, GIVEN):
+        app.define_fields(PhrasesConfig, values)
+    with group(values, MACHINE):
+        flags.DEFINE_integer(
+            "processes",
+            None,
+            "Processes that speak at a time; if not given, as many as there are cores.",
+            lower_bound=1,
+            flag_values=values,
+        )
 
 
-def _speak(values: flags.FlagValues, arguments: list[str]) -> None:
+def _speak(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(f"speak takes one FILE. Received: {len(arguments)} arguments")
     config = PhrasesConfig(**app.given_fields(PhrasesConfig, values))
@@ -39,7 +45,7 @@ def _speak(values: flags.FlagValues, arguments: list[str]) -> None:
     folder = Path(values.output).absolute()
     grammar = read_grammar(arguments[0])
     phrases = [phrase for split in SPLITS for phrase in draw_phrases(grammar, config, split)]
-    utterances = corpora.spoken(phrases, folder / "audio", values.processes)
+    utterances = corpora.spoken(phrases, folder / "audio", values.processes or available_cores())
     write_json_lines(
         folder / MANIFEST,
         (
@@ -55,10 +61,16 @@ def _speak(values: flags.FlagValues, arguments: list[str]) -> None:
     )
     seconds = sum(utterance.duration for utterance in utterances)
     speakers = {utterance.speaker for utterance in utterances}
-    print(
-        f"{values.output}: {len(utterances):,} utterances, {duration(seconds)}, of "
-        f"{len(speakers):,} speakers; next:\n"
-        f"  {app.PROGRAM} train --manifest={values.output} --workdir=run"
+    return Result(
+        text=f"{values.output}: {len(utterances):,} utterances, {duration(seconds)}, of "
+        f"{len(speakers):,} speakers",
+        facts={
+            "output": values.output,
+            "utterances": len(utterances),
+            "seconds": seconds,
+            "speakers": len(speakers),
+        },
+        next=(f"{app.PROGRAM} train --manifest={shlex.quote(values.output)} --workdir=run",),
     )
 
 
@@ -66,9 +78,14 @@ COMMAND = app.Command(
     name="speak",
     usage="FILE --output=FOLDER [flags]",
     description=__doc__,
+    examples=(
+        "phrases.txt --output=spoken",
+        "commands --output=spoken --utterances=500 --voices=espeak",
+    ),
     define_flags=_define_flags,
     main=_speak,
     required=("output",),
+    has_result=True,
 )
 
 if __name__ == "__main__":

@@ -11,15 +11,20 @@ Prints a line per layer, the worst first. --output takes the recipe, a JSON file
 """
 
 import json
+import shlex
+import sys
 
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.flag_groups import GIVEN, LEARNED, PRINTED, group
+from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.data.recordings import decoded
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place, write_beside
+from int4_conformer.progress import Progress, waiting
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.remote_path import path_of
 from int4_conformer.training.run_folder import read_run_config
@@ -28,32 +33,35 @@ _SECONDS_PER_BATCH = 30.0
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
-    flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
-    flags.DEFINE_integer(
-        "utterances", 64, "Utterances to measure on.", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_list(
-        "schemes",
-        ["w2c_a8d", "w4c_a8d", "w8c_a8d", "float"],
-        "What to choose from for each layer, the smallest first.",
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "tolerance",
-        0.05,
-        "Relative error of the logits to stay below.",
-        lower_bound=0.0,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "budget_mb",
-        None,
-        "Most megabytes for all weights.",
-        lower_bound=0.0,
-        flag_values=values,
-    )
-    flags.DEFINE_string("output", None, "File to write the recipe to.", flag_values=values)
+    with group(values, GIVEN):
+        flags.DEFINE_string("manifest", None, "The corpus, as for train.", flag_values=values)
+        flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
+        flags.DEFINE_integer(
+            "utterances", 64, "Utterances to measure on.", lower_bound=1, flag_values=values
+        )
+    with group(values, LEARNED):
+        flags.DEFINE_list(
+            "schemes",
+            ["w2c_a8d", "w4c_a8d", "w8c_a8d", "float"],
+            "What to choose from for each layer, the smallest first.",
+            flag_values=values,
+        )
+        flags.DEFINE_float(
+            "tolerance",
+            0.05,
+            "Relative error of the logits to stay below.",
+            lower_bound=0.0,
+            flag_values=values,
+        )
+        flags.DEFINE_float(
+            "budget_mb",
+            None,
+            "Most megabytes for all weights.",
+            lower_bound=0.0,
+            flag_values=values,
+        )
+    with group(values, PRINTED):
+        flags.DEFINE_string("output", None, "File to write the recipe to.", flag_values=values)
     flags.DEFINE_enum(
         "checkpoint",
         None,
@@ -63,7 +71,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
 
 
-def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
+def _suggest(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(f"suggest takes one WORKDIR. Received: {len(arguments)} arguments")
     if values.output is not None:
@@ -81,10 +89,10 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
 
     start_tensorflow()
     from int4_conformer.mixed_precision.suggestion import forward_passes, suggest
-    from int4_conformer.progress import Progress
     from int4_conformer.training.workdir import Workdir
 
-    model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
+    with waiting("reading the model", file=sys.stderr, at_once=False):
+        model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
     buckets = make_buckets(utterances, tokenizer, count=2, seconds_per_batch=_SECONDS_PER_BATCH)
     data = list(evaluation_batches(utterances, tokenizer, buckets=buckets))
     with Progress(forward_passes(model, data, configs), "suggest") as progress:
@@ -96,19 +104,32 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> None:
             budget=None if values.budget_mb is None else int(1e6 * values.budget_mb),
             on_forward=progress.update,
         )
-    print(suggestion.table())
-    if values.output is not None:
-        content = json.dumps(suggestion.recipe.to_config(), indent=1) + "\n"
-        write_beside(values.output, content.encode())
-        print(f"recipe: {values.output}")
+    recipe = suggestion.recipe.to_config()
+    facts = {"recipe": recipe, "error": suggestion.error, "bytes": suggestion.nbytes}
+    if values.output is None:
+        return Result(text=suggestion.table(), facts=facts)
+    write_beside(values.output, (json.dumps(recipe, indent=1) + "\n").encode())
+    return Result(
+        text=f"{suggestion.table()}\nrecipe: {values.output}",
+        facts=facts | {"output": values.output},
+        next=(
+            f"{app.PROGRAM} train --manifest={shlex.quote(values.manifest)} --workdir=run "
+            f"--recipe={shlex.quote(values.output)}",
+        ),
+    )
 
 
 COMMAND = app.Command(
     name="suggest",
     usage="WORKDIR --manifest=FILE [flags]",
     description=__doc__,
+    examples=(
+        "float_run --manifest=corpus --split=dev --output=recipe.json",
+        "float_run --manifest=corpus --budget_mb=6 --output=recipe.json",
+    ),
     define_flags=_define_flags,
     main=_suggest,
+    has_result=True,
     required=("manifest",),
 )
 

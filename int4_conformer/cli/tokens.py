@@ -1,17 +1,13 @@
 """Parts texts into a recogniser's tokens, to make a language model of.
 
 WORKDIR is a folder that `int4-conformer train` wrote. Each line of the FILEs, or of the standard
-input, is normalised as transcripts are and printed as its tokens between spaces, "▁" for a space:
-
-    int4-conformer tokens run corpus.txt | lmplz -o 5 --discount_fallback > lm.arpa
-    int4-conformer evaluate run --manifest=corpus --beam=8 --lm=lm.arpa
-
-lmplz is of KenLM; any program that writes ARPA files will do. Lines with symbols that the
-recogniser does not know are left out.
+input, is normalised as transcripts are and printed as its tokens between spaces, "▁" for a space.
+Of these, lmplz (of KenLM) or any program that writes ARPA files makes a language model, for --lm of
+`int4-conformer evaluate` and `transcribe`. Lines with symbols that the recogniser does not know are
+left out.
 """
 
 import fileinput
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +39,7 @@ def _tokens(values: flags.FlagValues, arguments: list[str]) -> None:
         if tokens:
             print(" ".join(pieces[token] for token in tokens))
     if left_out:
-        print(f"left out {left_out:,} lines with symbols outside the vocabulary", file=sys.stderr)
+        app.tell(f"{left_out:,} lines with symbols outside the vocabulary were left out.")
 
 
 def _lines(paths: list[str]) -> Iterator[str]:
@@ -65,6 +61,10 @@ COMMAND = app.Command(
     name="tokens",
     usage="WORKDIR [FILE...]",
     description=__doc__,
+    examples=(
+        "run corpus.txt | lmplz -o 5 --discount_fallback > lm.arpa",
+        "run < corpus.txt > tokens.txt",
+    ),
     define_flags=_define_flags,
     main=_tokens,
 )

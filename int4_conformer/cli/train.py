@@ -17,6 +17,8 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.flag_groups import COMMON, GIVEN, LEARNED, MACHINE, group, grouped
+from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.cores import available_cores
 from int4_conformer.data.augmentation.augmenter import Augmenter
@@ -56,59 +58,83 @@ from int4_conformer.training.training_config import TrainingConfig
 # Transcripts shown at the end.
 _SHOWN = 3
 _PHRASE_SPLITS = ("train", "dev")
+# Fields of `TrainingConfig` that are no advanced flags.
+_LEARNED = (
+    *("steps", "batch_seconds", "learning_rate", "warmup", "max_seconds", "evaluate_every"),
+    *("speed_perturbation", "noise", "rooms", "codecs", "seed"),
+)
+_MACHINE = ("xla", "compute_dtype", "cache", "cache_folder", "data_service")
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("manifest", None, "The corpus.", flag_values=values)
-    flags.DEFINE_string(
-        "phrases",
-        None,
-        "In place of --manifest: a file of phrases, which synthesisers speak, or commands or "
-        "everyday, lists that come with the package.",
-        flag_values=values,
-    )
-    app.define_fields(PhrasesConfig, values)
-    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
-    flags.DEFINE_string(
-        "split",
-        "train",
-        "Split to train on, or several with commas between them.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "dev_split", "dev", "Split to count word errors on; '': none.", flag_values=values
-    )
-    flags.DEFINE_float(
-        "dev_fraction",
-        0.0,
-        "Hold out this part of the training split as the dev set, in place of --dev_split.",
-        lower_bound=0.0,
-        upper_bound=0.5,
-        flag_values=values,
-    )
+    with group(values, GIVEN):
+        flags.DEFINE_string("manifest", None, "The corpus.", flag_values=values)
+        flags.DEFINE_string(
+            "phrases",
+            None,
+            "In place of --manifest: a file of phrases, which synthesisers speak, or commands or "
+            "everyday, lists that come with the package.",
+            flag_values=values,
+        )
+        flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=values)
+        flags.DEFINE_string(
+            "split",
+            "train",
+            "Split to train on, or several with commas between them.",
+            flag_values=values,
+        )
+        flags.DEFINE_string(
+            "dev_split", "dev", "Split to count word errors on; '': none.", flag_values=values
+        )
+        flags.DEFINE_float(
+            "dev_fraction",
+            0.0,
+            "Hold out this part of the training split as the dev set, in place of --dev_split.",
+            lower_bound=0.0,
+            upper_bound=0.5,
+            flag_values=values,
+        )
+        app.define_fields(PhrasesConfig, values)
+    with group(values, LEARNED):
+        flags.DEFINE_string("preset", "tiny", f"One of {', '.join(PRESETS)}.", flag_values=values)
+        flags.DEFINE_string(
+            "recipe",
+            "w4a8",
+            "Quantization: w4a8, w8a8, ..., float, a scheme such as w4b32_a8d, or a .json file.",
+            flag_values=values,
+        )
+        flags.DEFINE_string(
+            "tokenizer",
+            "graphemes",
+            "graphemes, a file that `int4-conformer wordpieces` wrote, or WORKDIR of a run, whose "
+            "is taken. With --phrases and --init_from=WORKDIR, that run's is the default.",
+            flag_values=values,
+        )
+        flags.DEFINE_string(
+            "init_from",
+            None,
+            "Weights that a new run starts from: WORKDIR of another run, an .npz, .h5 or .keras "
+            "file, or the prefix of a TensorFlow checkpoint (docs/models.md).",
+            flag_values=values,
+        )
+        app.define_fields(TrainingConfig, values, _LEARNED)
+    with group(values, MACHINE):
+        flags.DEFINE_string(
+            "strategy",
+            "auto",
+            "Where to train: auto, one_device, mirrored (all GPUs), multi_worker (the machines of "
+            "TF_CONFIG) or tpu (docs/scale.md).",
+            flag_values=values,
+        )
+        flags.DEFINE_string(
+            "tpu",
+            "",
+            "Name or address of the TPU; if not given, what TPU_NAME says, else this machine's.",
+            flag_values=values,
+        )
+        app.define_fields(TrainingConfig, values, _MACHINE)
     corpora.define_reading(values, "skip")
-    flags.DEFINE_string("preset", "tiny", f"One of {', '.join(PRESETS)}.", flag_values=values)
-    flags.DEFINE_string(
-        "recipe",
-        "w4a8",
-        "Quantization: w4a8, w8a8, ..., float, a scheme such as w4b32_a8d, or a .json file.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "tokenizer",
-        "graphemes",
-        "graphemes, a file that `int4-conformer wordpieces` wrote, or WORKDIR of a run, whose is "
-        "taken. With --phrases and --init_from=WORKDIR, that run's is the default.",
-        flag_values=values,
-    )
     app.define_fields(JointConfig, values, ["tied"])
-    flags.DEFINE_string(
-        "init_from",
-        None,
-        "Weights that a new run starts from: WORKDIR of another run, an .npz, .h5 or .keras file, "
-        "or the prefix of a TensorFlow checkpoint (docs/models.md).",
-        flag_values=values,
-    )
     flags.DEFINE_string(
         "init_mapping", None, "JSON file: from their names to ours.", flag_values=values
     )
@@ -118,23 +144,10 @@ def _define_flags(values: flags.FlagValues) -> None:
         "Regular expression of our weights that need not be among them.",
         flag_values=values,
     )
-    flags.DEFINE_string(
-        "strategy",
-        "auto",
-        "Where to train: auto, one_device, mirrored (all GPUs), multi_worker (the machines of "
-        "TF_CONFIG) or tpu (docs/scale.md).",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "tpu",
-        "",
-        "Name or address of the TPU; if not given, what TPU_NAME says, else this machine's.",
-        flag_values=values,
-    )
     app.define_fields(TrainingConfig, values)
 
 
-def _train(values: flags.FlagValues, arguments: list[str]) -> None:
+def _train(values: flags.FlagValues, arguments: list[str]) -> Result:
     if arguments:
         raise UserError(f"train takes flags only. Received: {arguments[0]!r}")
     if bool(values.manifest) == bool(values.phrases):
@@ -215,7 +228,9 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         strategy=strategy,
         initial_weights=initial_weights,
     )
-    settings = {name: values[name].value for name in values if name != "config"}
+    # What the run depends on.
+    others = {"config", *grouped(values)[COMMON]}
+    settings = {name: values[name].value for name in values if name not in others}
     workdir.note_command([app.PROGRAM, *sys.argv[1:]], settings | parts)
     corpora.show(report)
     if trainer.imported is not None:
@@ -240,7 +255,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
         # What ended the input comes through TensorFlow.
         raise trainer.input.failure or error from None
     corpora.show(trainer.input.left_out)
-    print(*_outcome(values, dev, evaluation), sep="\n")
+    return _outcome(values, dev, evaluation)
 
 
 def _serve_batches(
@@ -292,8 +307,8 @@ def _take_config(values: flags.FlagValues) -> None:
             values[name].value = value
 
 
-def _outcome(values: flags.FlagValues, dev: Utterances, evaluation: Evaluation | None) -> list[str]:
-    """Lines on what came out of it, and what to do next."""
+def _outcome(values: flags.FlagValues, dev: Utterances, evaluation: Evaluation | None) -> Result:
+    """What came out of it, and what to do next."""
     lines = []
     if evaluation is not None:
         lines.append(f"dev WER {100 * evaluation.errors.wer:.2f}%")
@@ -302,12 +317,18 @@ def _outcome(values: flags.FlagValues, dev: Utterances, evaluation: Evaluation |
     only = ""
     if values.phrases and values.phrases not in LISTS:
         only = f" --phrases={shlex.quote(values.phrases)} --only --json"
-    return [
-        *lines,
-        f"the run is in {values.workdir}; next:",
-        f"  {app.PROGRAM} export {shlex.quote(values.workdir)} --output=model.tflite",
-        f"  {app.PROGRAM} transcribe model.tflite recording.wav{only}",
-    ]
+    return Result(
+        text="\n".join([*lines, f"the run is in {values.workdir}"]),
+        facts={
+            "workdir": values.workdir,
+            "steps": values.steps,
+            "dev": None if evaluation is None else evaluation.to_json(),
+        },
+        next=(
+            f"{app.PROGRAM} export {shlex.quote(values.workdir)} --output=model.tflite",
+            f"{app.PROGRAM} transcribe model.tflite recording.wav{only}",
+        ),
+    )
 
 
 def _corpus(
@@ -363,9 +384,14 @@ COMMAND = app.Command(
     name="train",
     usage="(--manifest=FILE | --phrases=FILE) --workdir=DIR [--config=FILE] [flags]",
     description=__doc__,
+    examples=(
+        "--manifest=corpus/manifest.jsonl --workdir=run --preset=cascaded_tiny",
+        "--phrases=phrases.txt --workdir=run --steps=1500 --batch_seconds=48",
+    ),
     define_flags=_define_flags,
     main=_train,
     required=("workdir",),
+    has_result=True,
     take_config=_take_config,
 )
 

@@ -170,10 +170,10 @@ def _hear_files(
                     form = JsonForm(path) if values.json else _form(values, name)
                     _write(values, path, form, found)
         except UserError as error:
-            app.tell(str(error))
+            app.complain(str(error))
             failed += 1
     if failed and len(paths) > 1:
-        app.tell(f"{failed} of {len(paths)} files could not be recognised.")
+        app.complain(f"{failed} of {len(paths)} files could not be recognised.")
     if failed:
         sys.exit(2)
 
@@ -277,6 +277,11 @@ COMMAND = app.Command(
     name="transcribe",
     usage="MODEL (FILE... | - | --microphone) [flags]",
     description=__doc__,
+    examples=(
+        "model.tflite speech.wav --words",
+        "model.tflite --microphone  # Ctrl-C ends",
+        "model.tflite interview.mp3 --srt > interview.srt",
+    ),
     define_flags=define_flags,
     main=_transcribe,
 )

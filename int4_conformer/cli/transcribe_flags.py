@@ -8,6 +8,7 @@ from int4_conformer.audio import piped_audio
 from int4_conformer.audio.piped_audio import PcmForm
 from int4_conformer.audio.samples import MAX_CHANNELS, MIX, require_channel
 from int4_conformer.cli import app
+from int4_conformer.cli.flag_groups import GIVEN, MACHINE, PRINTED, SEARCHED, group
 from int4_conformer.cli.recognizers import define_beam, define_part_seconds
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_folder_place
@@ -41,14 +42,44 @@ def define_flags(values: flags.FlagValues) -> None:
     def text(name: str, help_text: str) -> None:
         flags.DEFINE_string(name, None, help_text, flag_values=values)
 
-    flags.DEFINE_integer("num_threads", 1, "CPU threads to use.", lower_bound=1, flag_values=values)
-    flags.DEFINE_string(
-        "channel", MIX, "mix, left, right or a number from 1 on.", flag_values=values
+    with group(values, GIVEN):
+        boolean("microphone", "Hear a microphone.")
+        text("device", "Number of the microphone, its name or a part of that.")
+        boolean("list_devices", "List the microphones, and do nothing else.")
+        flags.DEFINE_string(
+            "channel", MIX, "mix, left, right or a number from 1 on.", flag_values=values
+        )
+    with group(values, SEARCHED):
+        text("phrases", "File of phrases to prefer, one a line.")
+        boolean("only", "Nothing but the phrases may be said; they may be small grammars.")
+        flags.DEFINE_float(
+            "bonus",
+            BIAS_SCORE,
+            "Added for each token of a preferred phrase, in nats.",
+            flag_values=values,
+        )
+        define_beam(values)
+        app.define_fields(BeamConfig, values, BEAM_SETTINGS)
+    with group(values, PRINTED):
+        boolean("stream", "Hear files as from a microphone, and show words while they come.")
+        boolean("words", "Print each word with its times and confidence.")
+        boolean("json", "Print JSON objects, one a line.")
+        boolean("srt", "Print subtitles for SubRip files.")
+        boolean("vtt", "Print subtitles for WebVTT files.")
+        text("output_dir", "Folder for subtitles, a file NAME.srt or NAME.vtt for each audio file.")
+    with group(values, MACHINE):
+        flags.DEFINE_integer(
+            "num_threads", 1, "CPU threads to use.", lower_bound=1, flag_values=values
+        )
+    flags.DEFINE_float(
+        "endpoint_after",
+        EndpointConfig.after_words,
+        "Seconds of silence that end an utterance of what is heard live.",
+        lower_bound=0.1,
+        flag_values=values,
     )
-    boolean("stream", "Hear files as from a microphone, and show words while they come.")
-    boolean("microphone", "Hear a microphone.")
-    text("device", "Number of the microphone, its name or a part of that.")
-    boolean("list_devices", "List the microphones, and do nothing else.")
+    boolean("gate", "Whether silence and steady noise have no words.", default=True)
+    define_part_seconds(values)
     flags.DEFINE_integer(
         "raw_rate",
         PcmForm.rate,
@@ -72,30 +103,6 @@ def define_flags(values: flags.FlagValues) -> None:
         upper_bound=MAX_CHANNELS,
         flag_values=values,
     )
-    flags.DEFINE_float(
-        "endpoint_after",
-        EndpointConfig.after_words,
-        "Seconds of silence that end an utterance of what is heard live.",
-        lower_bound=0.1,
-        flag_values=values,
-    )
-    boolean("gate", "Whether silence and steady noise have no words.", default=True)
-    define_part_seconds(values)
-    boolean("words", "Print each word with its times and confidence.")
-    boolean("json", "Print JSON objects, one a line.")
-    boolean("srt", "Print subtitles for SubRip files.")
-    boolean("vtt", "Print subtitles for WebVTT files.")
-    text("output_dir", "Folder for subtitles, a file NAME.srt or NAME.vtt for each audio file.")
-    text("phrases", "File of phrases to prefer, one a line.")
-    boolean("only", "Nothing but the phrases may be said; they may be small grammars.")
-    flags.DEFINE_float(
-        "bonus",
-        BIAS_SCORE,
-        "Added for each token of a preferred phrase, in nats.",
-        flag_values=values,
-    )
-    define_beam(values)
-    app.define_fields(BeamConfig, values, BEAM_SETTINGS)
 
 
 def check(values: flags.FlagValues, arguments: list[str]) -> None:

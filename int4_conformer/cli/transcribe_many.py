@@ -26,7 +26,9 @@ from int4_conformer.batch.local_run import transcribe_many
 from int4_conformer.batch.shard_formats import FORMATS
 from int4_conformer.batch.transcriber import TranscriberConfig
 from int4_conformer.cli import app
+from int4_conformer.cli.flag_groups import GIVEN, MACHINE, PRINTED, SEARCHED, group
 from int4_conformer.cli.recognizers import define_beam, define_part_seconds
+from int4_conformer.cli.results import Result
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.errors import UserError
 from int4_conformer.fields import help_of
@@ -43,13 +45,15 @@ def define_flags(values: flags.FlagValues) -> None:
     def text(name: str, help_text: str, default: str | None = None) -> None:
         flags.DEFINE_string(name, default, help_text, flag_values=values)
 
-    text("output", "Folder for the transcripts.")
-    flags.DEFINE_enum("format", FORMATS[0], FORMATS, "Of the transcripts.", flag_values=values)
-    text("column", "Column of a table that holds paths; if not given, audio, path or file.")
-    text(
-        "audio_folder",
-        "Where relative paths begin; if not given, where the manifest, table or list lies.",
-    )
+    with group(values, PRINTED):
+        text("output", "Folder for the transcripts.")
+        flags.DEFINE_enum("format", FORMATS[0], FORMATS, "Of the transcripts.", flag_values=values)
+    with group(values, GIVEN):
+        text("column", "Column of a table that holds paths; if not given, audio, path or file.")
+        text(
+            "audio_folder",
+            "Where relative paths begin; if not given, where the manifest, table or list lies.",
+        )
     flags.DEFINE_float(
         "shard_minutes",
         SHARD_SECONDS / 60,
@@ -63,11 +67,14 @@ def define_flags(values: flags.FlagValues) -> None:
     text("channel", help_of(TranscriberConfig, "channel"), MIX)
     flags.DEFINE_boolean("gate", True, help_of(TranscriberConfig, "gate"), flag_values=values)
     define_part_seconds(values)
-    text("phrases", "File of phrases to prefer, one a line.")
-    flags.DEFINE_boolean("only", False, help_of(TranscriberConfig, "only"), flag_values=values)
-    flags.DEFINE_float("bonus", BIAS_SCORE, help_of(TranscriberConfig, "bonus"), flag_values=values)
-    define_beam(values)
-    app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
+    with group(values, SEARCHED):
+        text("phrases", "File of phrases to prefer, one a line.")
+        flags.DEFINE_boolean("only", False, help_of(TranscriberConfig, "only"), flag_values=values)
+        flags.DEFINE_float(
+            "bonus", BIAS_SCORE, help_of(TranscriberConfig, "bonus"), flag_values=values
+        )
+        define_beam(values)
+        app.define_fields(BeamConfig, values, _BEAM_SETTINGS)
 
 
 def transcriber_config(values: flags.FlagValues) -> TranscriberConfig:
@@ -102,29 +109,32 @@ def require_arguments(name: str, arguments: list[str]) -> None:
         raise UserError(f"{name} takes a MODEL and INPUTs. Received: {len(arguments)} arguments")
 
 
-def print_summary(summary: JobSummary, output: str) -> None:
-    """Says what became of all; exits with 2 if nothing could be recognised."""
+def outcome(summary: JobSummary, output: str) -> Result:
+    """What became of all; says which could not be recognised. The status is 2 if none could."""
     for sentence in summary.errors:
-        app.tell(sentence)
+        app.complain(sentence)
     if summary.failed > len(summary.errors):
-        app.tell(f"... and {summary.failed - len(summary.errors):,} more; they have `error`.")
-    print(f"{summary}: {output}")
-    if summary.failed == summary.recordings:
-        sys.exit(2)
+        app.complain(f"... and {summary.failed - len(summary.errors):,} more; they have `error`.")
+    return Result(
+        text=f"{summary}: {output}",
+        facts={"output": output} | summary.as_json(),
+        status=2 if summary.failed == summary.recordings else 0,
+    )
 
 
 def _define_flags(values: flags.FlagValues) -> None:
     define_flags(values)
-    flags.DEFINE_integer(
-        "workers",
-        None,
-        "Processes; if not given, as many as there are cores.",
-        lower_bound=1,
-        flag_values=values,
-    )
+    with group(values, MACHINE):
+        flags.DEFINE_integer(
+            "workers",
+            None,
+            "Processes; if not given, as many as there are cores.",
+            lower_bound=1,
+            flag_values=values,
+        )
 
 
-def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> None:
+def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> Result:
     require_arguments("transcribe_many", arguments)
     model, *inputs = arguments
     config = transcriber_config(values)
@@ -175,7 +185,7 @@ def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> None:
             report=report,
             on_progress=show,
         )
-    print_summary(summary, values.output)
+    return outcome(summary, values.output)
 
 
 @contextlib.contextmanager
@@ -191,9 +201,14 @@ COMMAND = app.Command(
     name="transcribe_many",
     usage="MODEL INPUT... --output=FOLDER [flags]",
     description=__doc__,
+    examples=(
+        "model.tflite recordings --output=transcripts",
+        "model.tflite 'calls/**/*.flac' --output=texts --workers=4",
+    ),
     define_flags=_define_flags,
     main=_transcribe_many,
     required=("output",),
+    has_result=True,
 )
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ as for a file of another folder.
 """
 
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,11 +28,12 @@ import numpy as np
 from absl import flags
 
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.flag_groups import GIVEN, group
 from int4_conformer.cli.library_noise import held_back
+from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.data.corpus import Utterances, read_corpus
 from int4_conformer.errors import UserError
-from int4_conformer.files import require_place, write_beside
 from int4_conformer.lite.recognizer_file import RecognizerFile
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.progress import Progress, waiting
@@ -52,31 +52,32 @@ _SOUND_SECONDS = 5.0
 
 
 def _define_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "against", None, "Training folder that the file was exported from.", flag_values=values
-    )
-    flags.DEFINE_enum(
-        "checkpoint",
-        None,
-        ["best", "last"],
-        "Checkpoint that it was exported from; the best if there is one.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "manifest", None, "A corpus, as for train, to compare transcripts of.", flag_values=values
-    )
-    flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
+    with group(values, GIVEN):
+        flags.DEFINE_string(
+            "against", None, "Training folder that the file was exported from.", flag_values=values
+        )
+        flags.DEFINE_enum(
+            "checkpoint",
+            None,
+            ["best", "last"],
+            "Checkpoint that it was exported from; the best if there is one.",
+            flag_values=values,
+        )
+        flags.DEFINE_string(
+            "manifest",
+            None,
+            "A corpus, as for train, to compare transcripts of.",
+            flag_values=values,
+        )
+        flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
     corpora.define_reading(values, "stop")
-    flags.DEFINE_string("json", None, "File to write what was found to.", flag_values=values)
 
 
-def _verify(values: flags.FlagValues, arguments: list[str]) -> None:
+def _verify(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(f"verify takes one MODEL. Received: {len(arguments)} arguments")
     if values.manifest is None and values.split is not None:
         raise UserError(f"--split={values.split} needs --manifest; give the corpus.")
-    if values.json is not None:
-        require_place(values.json)
     path, folder = arguments[0], Path(values.against)
     with held_back():
         file = RecognizerFile(path)
@@ -125,11 +126,7 @@ def _verify(values: flags.FlagValues, arguments: list[str]) -> None:
         utterances=len(utterances),
         others=tuple(others),
     )
-    if values.json is not None:
-        write_beside(values.json, (json.dumps(result.to_json(), indent=2) + "\n").encode())
-    print(result.text())
-    if result.differences:
-        sys.exit(1)
+    return Result(text=result.text(), facts=result.to_json(), status=1 if result.differences else 0)
 
 
 def _require_same_model(
@@ -207,9 +204,14 @@ COMMAND = app.Command(
     name="verify",
     usage="MODEL --against=WORKDIR [flags]",
     description=__doc__,
+    examples=(
+        "model.tflite --against=run",
+        "model.tflite --against=run --manifest=corpus --split=dev",
+    ),
     define_flags=_define_flags,
     main=_verify,
     required=("against",),
+    has_result=True,
 )
 
 if __name__ == "__main__":

@@ -58,7 +58,12 @@ def test_the_programs_are_the_command_and_give_what_was_asked_for(trained, tmp_p
     assert f"{output}: {output.stat().st_size:,} bytes" in result.stdout
     # What libraries say of themselves is not for the user.
     ours = r"(starting TensorFlow|reading the model|exporting)( \(.*|: done in .*)?"
-    assert [line for line in result.stderr.splitlines() if not re.fullmatch(ours, line)] == []
+    lines = [line for line in result.stderr.splitlines() if not re.fullmatch(ours, line)]
+    assert lines == [
+        "next:",
+        f"  int4-conformer transcribe {output} recording.wav",
+        f"  int4-conformer verify {output} --against={workdir}",
+    ]
     refused = subprocess.run(
         [sys.executable, PROGRAMS / "to_saved_model.py", f"--output={output}", "absent"],
         env=environment,

@@ -30,7 +30,7 @@ def test_table(capsys, path):
 
 
 def test_json(path, tmp_path):
-    assert not run(path, "--json", tmp_path / "facts.json")
+    assert not run(path, f"--json={tmp_path / 'facts.json'}")
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert facts["total_bytes"] == path.stat().st_size
     assert facts["parameters"] == 2593
@@ -92,9 +92,8 @@ def test_a_training_folder(trained, tmp_path):
         "model: test, recipe w4a8, 4 symbols (graphemes)\n"
         "checkpoints: best of step 4, last of step 4\n"
         "settings: steps=4, batch_seconds=1.0, buckets=1, warmup=1, average=1, evaluate_every=2\n"
-        "\n"
-        f"A file to transcribe with: int4-conformer export '{folder}' --output=model.tflite\n"
     )
+    assert f"next:\n  int4-conformer export '{folder}' --output=model.tflite\n" in result.err
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert facts["model"]["vocab_size"] == 4
     assert facts["checkpoints"]["last"][-1] == 4

@@ -15,9 +15,9 @@ def test_speaks_a_corpus_and_goes_on(tmp_path):
     arguments = ("speak", phrases, f"--output={made}", "--utterances=3", "--processes=1")
     result = commands.run(*arguments)
     assert result.status == 0, result
-    *_, told, command = result.out.splitlines()
-    assert told.startswith(f"{made}: 43 utterances, ")
-    assert command == f"  int4-conformer train --manifest={made} --workdir=run"
+    assert result.out.splitlines()[-1].startswith(f"{made}: 43 utterances, ")
+    command = f"int4-conformer train --manifest={made} --workdir=run"
+    assert result.err.endswith(f"next:\n  {command}\n")
     lines = [json.loads(line) for line in (made / "manifest.jsonl").read_text().splitlines()]
     assert [line["split"] for line in lines] == ["train"] * 3 + ["dev"] * 20 + ["test"] * 20
     first = lines[0]

@@ -10,7 +10,9 @@ def test_lines_become_tokens(trained, tmp_path):
     result = commands.run("tokens", trained.workdir, texts, texts)
     assert result.status == 0, result.err
     assert result.out == "a b \u2581 b\nb a\n" * 2
-    assert result.err == "left out 2 lines with symbols outside the vocabulary\n"
+    line = "int4-conformer: 2 lines with symbols outside the vocabulary were left out.\n"
+    assert result.err == line
+    assert commands.run("tokens", trained.workdir, texts, "--quiet").err == ""
 
 
 def test_it_runs_without_tensorflow(trained, tmp_path):

@@ -33,7 +33,11 @@ def test_the_same_command_resumes(trained):
     (evaluated,) = (number for number, line in enumerate(lines) if line.startswith("step 4  loss "))
     assert lines[evaluated].endswith(f"dev WER {wer}")
     assert said < resumed < evaluated < lines.index(f"dev WER {wer}")
-    assert lines[-2] == f"  int4-conformer export {trained.workdir} --output=model.tflite"
+    assert lines[-1] == f"the run is in {trained.workdir}"
+    assert result.err.endswith(
+        f"next:\n  int4-conformer export {trained.workdir} --output=model.tflite\n"
+        "  int4-conformer transcribe model.tflite recording.wav\n"
+    )
 
 
 def test_a_finished_run_is_left_alone(trained):

@@ -71,7 +71,7 @@ def shifted_matmul(
     take off the product, too."""
     width = _width(a, b)
     if backend == "auto":
-        backend = _fastest(a.shape, width, b.shape[-1], b_limit)
+        backend = automatic(a.shape, width, b.shape[-1], b_limit)
     if backend == "xla":
         return _xla_matmul(a, b), 0
     if backend == "native":
@@ -115,10 +115,17 @@ def exact_float_matmul(a: tf.Tensor, b: tf.Tensor, limit: int) -> tf.Tensor:
     return tf.add_n([tf.cast(tf.matmul(*part), tf.int32) for part in parts])
 
 
-def _fastest(
+def automatic(
     a_shape: tf.TensorShape, width: int | None, columns: int | None, b_limit: int
 ) -> Backend:
-    """The backend that `auto` stands for."""
+    """The backend that `auto` stands for where this is called.
+
+    Args:
+        a_shape: of the codes that are multiplied, [..., rows, width].
+        width: products that each sum has, if that is known.
+        columns: of the other codes, if that is known.
+        b_limit: bound of those.
+    """
     rows, rank = a_shape[:-1].num_elements(), a_shape.rank
     if width is None or columns is None:
         return "native"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, did_you_mean
 from int4_conformer.quant.spec.quant_config import QuantConfig
 
 # Short names of the common schemes: their parts without what is usual, the "c" of a scale per
@@ -88,8 +88,8 @@ class Recipe:
             config = QuantConfig.from_name(PRESETS.get(name, name))
         except UserError as error:
             raise UserError(
-                f"Unknown recipe {name!r}; choose one of float, {', '.join(PRESETS)}, or name a "
-                "scheme such as w4b32_a8d."
+                f"Unknown recipe {name!r}{did_you_mean(name, ['float', *PRESETS])}; choose one of "
+                f"float, {', '.join(PRESETS)}, or name a scheme such as w4b32_a8d."
             ) from error
         return cls(name=name, rules=((".*", config),))
 
