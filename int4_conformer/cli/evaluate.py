@@ -46,6 +46,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation, counts, evaluate
 from int4_conformer.evaluation.significance import permutation_test, wer_difference
 from int4_conformer.files import require_place, write_beside
+from int4_conformer.pretrained.registry import model_file
 from int4_conformer.progress import Progress
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.text.normalize import normalize
@@ -111,7 +112,7 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise UserError(f"evaluate takes one MODEL. Received: {len(arguments)} arguments")
-    models = [Path(arguments[0]), *map(Path, filter(None, [values.against]))]
+    models = [Path(model_file(x)) for x in (arguments[0], values.against) if x]
     for model in models:
         if not model.exists():
             raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")

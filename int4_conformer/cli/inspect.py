@@ -1,7 +1,7 @@
 """Lists what a .tflite file, a training folder or a preset holds.
 
-Of a file: what each of its bytes is for, and its constants, the largest first; the checksum of a
-recogniser that `int4-conformer export` wrote is verified.
+Of a file, or a model of `int4-conformer models`: what each of its bytes is for, and its constants,
+the largest first; the checksum of a recogniser that `int4-conformer export` wrote is verified.
 
 Of a folder that `int4-conformer train` wrote: the model, its checkpoints, and the settings.
 
@@ -27,6 +27,7 @@ from int4_conformer.files import require_place, write_beside
 from int4_conformer.models.latency import latencies
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.presets import PRESETS, preset
+from int4_conformer.pretrained.registry import named_file, pretrained_models
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import columns
 from int4_conformer.tflite import inspection
@@ -65,23 +66,31 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> None:
         require_place(values.json)
     if model in PRESETS:
         facts, text = _of_preset(model, values.vocab_size, values.recipe)
-    elif not os.path.lexists(model):
+        _print(facts, text, values.json)
+        return
+    model = named_file(model)
+    if not os.path.lexists(model):
+        known = [*PRESETS, *pretrained_models()]
         raise UserError(
-            f"There is no file, folder or preset {model!r}{did_you_mean(model, PRESETS)}; "
+            f"There is no file, folder or preset {model!r}{did_you_mean(model, known)}; "
             f"the presets are {', '.join(PRESETS)}."
         )
-    elif values.vocab_size is not None or values.recipe is not None:
+    if values.vocab_size is not None or values.recipe is not None:
         raise UserError(
             f"--vocab_size and --recipe are for presets ({', '.join(PRESETS)}); leave them "
             f"out for a file. Received: {model}"
         )
-    elif (Path(model) / CONFIG).is_file():
+    if (Path(model) / CONFIG).is_file():
         facts, text = _of_run(Path(model))
     else:
         found = inspection.inspect_tflite(model)
         facts, text = found.to_json(), found.table()
-    if values.json is not None:
-        write_beside(values.json, (json.dumps(facts, indent=2) + "\n").encode())
+    _print(facts, text, values.json)
+
+
+def _print(facts: dict[str, Any], text: str, output: str | None) -> None:
+    if output is not None:
+        write_beside(output, (json.dumps(facts, indent=2) + "\n").encode())
     print(text)
 
 
@@ -193,7 +202,7 @@ def _milliseconds(value: float) -> str:
 
 COMMAND = app.Command(
     name="inspect",
-    usage="FILE|WORKDIR|PRESET [flags]",
+    usage="FILE|NAME|WORKDIR|PRESET [flags]",
     description=__doc__,
     define_flags=_define_flags,
     main=_inspect,

@@ -21,6 +21,7 @@ COMMANDS = {
     "export": ("int4_conformer.cli.export", "writes a checkpoint as a .tflite file"),
     "verify": ("int4_conformer.cli.verify", "compares a .tflite file with its training folder"),
     "transcribe": ("int4_conformer.cli.transcribe", "recognises audio files"),
+    "models": ("int4_conformer.cli.models", "lists the recognisers that come with the package"),
     "serve": ("int4_conformer.cli.serve", "serves a recogniser over HTTP and WebSockets"),
     "transcribe_many": (
         "int4_conformer.cli.transcribe_many",

@@ -1,0 +1,55 @@
+"""Lists the trained recognisers that come with the package, or prints the card of one.
+
+A name of the list stands wherever a command takes a MODEL: `int4-conformer transcribe NAME
+speech.wav`. A file or folder of that name is meant before the model.
+
+The card says what a model was trained on, how well it hears, and what it cannot do.
+"""
+
+import json
+
+from absl import flags
+
+from int4_conformer.cli import app
+from int4_conformer.errors import UserError
+from int4_conformer.pretrained.registry import pretrained_model, pretrained_models
+from int4_conformer.tables import columns
+
+_HEADER = ("name", "bytes", "streams", "hears")
+
+
+def _define_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_boolean("json", False, "Print the facts as JSON.", flag_values=values)
+
+
+def _models(values: flags.FlagValues, arguments: list[str]) -> None:
+    if len(arguments) > 1:
+        raise UserError(f"models takes one NAME or none. Received: {len(arguments)} arguments")
+    if arguments:
+        model = pretrained_model(arguments[0])
+        facts = model.to_json() | {"file": str(model.file), "card": model.card}
+        print(json.dumps(facts, indent=2) if values.json else model.card.rstrip())
+        return
+    models = pretrained_models().values()
+    if values.json:
+        print(json.dumps([model.to_json() for model in models], indent=2))
+    elif not models:
+        print("No models come with this version.")
+    else:
+        rows = [
+            (model.name, f"{model.bytes:,}", "yes" if model.streams else "no", model.hears)
+            for model in models
+        ]
+        print(columns(_HEADER, rows, "<><<"))
+
+
+COMMAND = app.Command(
+    name="models",
+    usage="[NAME] [flags]",
+    description=__doc__,
+    define_flags=_define_flags,
+    main=_models,
+)
+
+if __name__ == "__main__":
+    app.run(COMMAND)
