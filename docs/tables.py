@@ -1,9 +1,9 @@
-"""Tables of settings in these pages, made of the fields of the configs.
+"""Tables in these pages: of settings, made of the fields of the configs, and of models.
 
     python docs/tables.py
 
-writes them anew between `<!-- fields of NAME -->` and `<!-- end -->`; a test fails where one is not
-current.
+writes them anew between `<!-- fields of NAME -->` or `<!-- models -->` and `<!-- end -->`; a test
+fails where one is not current.
 """
 
 import re
@@ -13,6 +13,7 @@ from int4_conformer.audio.geometry import FrontEndConfig
 from int4_conformer.data.sources.phrases import PhrasesConfig
 from int4_conformer.fields import markdown_table
 from int4_conformer.models.model_config import EncoderConfig, JointConfig, PredictorConfig
+from int4_conformer.pretrained.registry import pretrained_models
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.server.limits import Limits
@@ -37,11 +38,35 @@ FOLDER = Path(__file__).parent
 
 def updated(page: str) -> str:
     """A page with its tables written anew."""
-    return re.sub(
+    page = re.sub(
         r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->)",
         lambda found: f"{found[1]}{markdown_table(CONFIGS[found[2]])}\n{found[3]}",
         page,
         flags=re.DOTALL,
+    )
+    return re.sub(
+        "(<!-- models -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}{_models()}\n{found[2]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def _models() -> str:
+    """A table of the models that come with the package."""
+    models = pretrained_models().values()
+    if not models:
+        return "No models come with this version yet."
+    return "\n".join(
+        [
+            "| name | hears | while it is spoken | MB |",
+            "|---|---|---|---|",
+            *(
+                f"| `{model.name}` | {model.hears} | {'yes' if model.streams else 'no'} "
+                f"| {model.bytes / 1e6:.1f} |"
+                for model in models
+            ),
+        ]
     )
 
 

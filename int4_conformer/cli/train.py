@@ -11,12 +11,11 @@ import dataclasses
 import os
 import shlex
 import sys
-from pathlib import Path
 
 from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.cli import app, corpora
+from int4_conformer.cli import app, corpora, model_flags
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.cores import available_cores
 from int4_conformer.data.augmentation.augmenter import Augmenter
@@ -40,17 +39,12 @@ from int4_conformer.data.sources.phrases import (
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.files import require_folder_place
-from int4_conformer.models.model_config import JointConfig
-from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
 from int4_conformer.progress import waiting
-from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.remote_path import is_remote
-from int4_conformer.text.graphemes import ENGLISH, Graphemes
-from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
-from int4_conformer.text.wordpieces import Wordpieces
+from int4_conformer.text.graphemes import ENGLISH
+from int4_conformer.text.tokenizer import Tokenizer
 from int4_conformer.training.run_config import differences, flags_of, parts_of, with_parts
-from int4_conformer.training.run_folder import read_run_config
 from int4_conformer.training.training_config import TrainingConfig
 
 # Transcripts shown at the end.
@@ -87,37 +81,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     corpora.define_reading(values, "skip")
-    flags.DEFINE_string("preset", "tiny", f"One of {', '.join(PRESETS)}.", flag_values=values)
-    flags.DEFINE_string(
-        "recipe",
-        "w4a8",
-        "Quantization: w4a8, w8a8, ..., float, a scheme such as w4b32_a8d, or a .json file.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "tokenizer",
-        "graphemes",
-        "graphemes, a file that `int4-conformer wordpieces` wrote, or WORKDIR of a run, whose is "
-        "taken. With --phrases and --init_from=WORKDIR, that run's is the default.",
-        flag_values=values,
-    )
-    app.define_fields(JointConfig, values, ["tied"])
-    flags.DEFINE_string(
-        "init_from",
-        None,
-        "Weights that a new run starts from: WORKDIR of another run, an .npz, .h5 or .keras file, "
-        "or the prefix of a TensorFlow checkpoint (docs/models.md).",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "init_mapping", None, "JSON file: from their names to ours.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "init_may_miss",
-        "",
-        "Regular expression of our weights that need not be among them.",
-        flag_values=values,
-    )
+    model_flags.define_flags(values)
     flags.DEFINE_string(
         "strategy",
         "auto",
@@ -161,13 +125,9 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     else:
         # All letters, so that another run of English can be started from.
         texts = [ENGLISH, *(phrase.text for phrase in phrases)]
-    tokenizer = _tokenizer(_tokenizer_source(values), texts)
-    plain = preset(
-        values.preset,
-        vocab_size=tokenizer.vocabulary.size,
-        recipe=Recipe.named(values.recipe),
-        tied=values.tied,
-    )
+    start = model_flags.ModelStart(values)
+    tokenizer = start.tokenizer(texts)
+    plain = start.sizes(tokenizer.vocabulary.size)
     model_config = with_parts(plain, parts)
     if values.init_from is None and (values.init_mapping or values.init_may_miss):
         raise UserError(
@@ -201,7 +161,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     initial_weights = None
     if values.init_from is not None:
         initial_weights = InitialWeights(
-            path=values.init_from, mapping=mapping, may_miss=values.init_may_miss
+            path=start.path, mapping=mapping, may_miss=values.init_may_miss
         )
     strategy = strategy_from_name(values.strategy, values.tpu)
     workdir = Workdir(values.workdir, writes=is_chief(strategy))
@@ -341,22 +301,6 @@ def _phrases(values: flags.FlagValues) -> list[SpokenPhrase]:
     config = PhrasesConfig(**app.given_fields(PhrasesConfig, values))
     grammar = read_grammar(values.phrases)
     return [phrase for split in _PHRASE_SPLITS for phrase in draw_phrases(grammar, config, split)]
-
-
-def _tokenizer_source(values: flags.FlagValues) -> str:
-    """What --tokenizer is, or stands for if it was not given."""
-    is_open = values.phrases and values.tokenizer == values["tokenizer"].default
-    if is_open and values.init_from is not None and Path(values.init_from).is_dir():
-        return values.init_from
-    return values.tokenizer
-
-
-def _tokenizer(name: str, texts: list[str]) -> Tokenizer:
-    if name == "graphemes":
-        return Graphemes.from_texts(texts)
-    if Path(name).is_dir():
-        return tokenizer_from_config(read_run_config(Path(name))["tokenizer"])
-    return Wordpieces.load(name)
 
 
 COMMAND = app.Command(

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
-from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.text.spelling import Spelling
+from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
 from int4_conformer.text.wordpieces import Wordpieces
 
 if TYPE_CHECKING:
@@ -50,3 +51,10 @@ def tokenizer_from_config(config: Mapping[str, Any]) -> Tokenizer:
     if kind not in _TYPES:
         raise UserError(f"A tokenizer's `type` must be one of {sorted(_TYPES)}. Received: {kind!r}")
     return _TYPES[kind].from_config(config)
+
+
+def tokenizer_of(spelling: Spelling) -> Tokenizer:
+    """The tokenizer that spells alike, as a recogniser's file tells it."""
+    if spelling.marks_first_word:
+        return Wordpieces.from_spelling(spelling)
+    return Graphemes(charset="".join(spelling.vocabulary.pieces[1:]).replace(WORD_BOUNDARY, " "))

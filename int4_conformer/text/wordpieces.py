@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sentencepiece
+from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
 
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
+from int4_conformer.text.spelling import Spelling
 from int4_conformer.text.vocabulary import BLANK, WORD_BOUNDARY, Vocabulary
 
 if TYPE_CHECKING:
@@ -88,6 +90,21 @@ class Wordpieces:
         except RuntimeError as error:
             raise _training_error(error, vocab_size) from error
         return cls(model=model.getvalue())
+
+    @classmethod
+    def from_spelling(cls, spelling: Spelling) -> "Wordpieces":
+        """Those that spell alike, of what a recogniser's file tells of them."""
+        pieces = spelling.vocabulary.pieces
+        model = ModelProto()
+        for piece, score in zip(pieces, spelling.piece_scores or [0.0] * len(pieces), strict=True):
+            model.pieces.add(piece=piece, score=score)
+        model.pieces[0].type = ModelProto.SentencePiece.UNKNOWN
+        model.trainer_spec.model_type = TrainerSpec.UNIGRAM
+        model.trainer_spec.unk_piece = pieces[0]
+        for name in ("bos_id", "eos_id", "pad_id"):
+            setattr(model.trainer_spec, name, -1)
+        model.normalizer_spec.name = "identity"
+        return cls(model=model.SerializeToString())
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
