@@ -6,6 +6,7 @@ from pathlib import Path
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.errors import UserError
 from int4_conformer.models.model_config import JointConfig, TransducerConfig
 from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.pretrained.registry import named_file
@@ -13,6 +14,7 @@ from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
 from int4_conformer.text.wordpieces import Wordpieces
+from int4_conformer.text.writing import WORDS, Writing
 from int4_conformer.training.exported_file import read_exported
 from int4_conformer.training.run_folder import read_run_config
 
@@ -41,6 +43,14 @@ def define_flags(values: flags.FlagValues) -> None:
         "else graphemes.",
         flag_values=values,
     )
+    for field in dataclasses.fields(Writing):
+        flags.DEFINE_string(
+            field.name,
+            None,
+            f"{field.metadata['help']} If not given, as --tokenizer or --init_from has it, else "
+            f"{field.default!r}.",
+            flag_values=values,
+        )
     app.define_fields(JointConfig, values, ["tied"])
     flags.DEFINE_string(
         "init_from",
@@ -65,7 +75,7 @@ class ModelStart:
     """The model of a new run, as the flags say.
 
     Raises:
-        UserError: the file that it starts from cannot be read.
+        UserError: the file that it starts from cannot be read, or texts cannot be written so.
     """
 
     def __init__(self, values: flags.FlagValues):
@@ -75,23 +85,42 @@ class ModelStart:
         self._exported = None
         if self.path is not None and self.path.endswith(".tflite"):
             self._exported = read_exported(self.path)
+        # None: one of the letters of the texts.
+        self._tokenizer = self._known_tokenizer()
+        # How texts are written.
+        self.writing = self._writing()
 
-    def tokenizer(self, texts: list[str]) -> Tokenizer:
-        """What makes the labels.
-
-        Args:
-            texts: to train on, normalised.
-        """
+    def _known_tokenizer(self) -> Tokenizer | None:
         name = self._values.tokenizer
         if name is None and self._exported is not None:
             return self._exported.tokenizer
         if name is None and self._values.phrases and self.path and Path(self.path).is_dir():
             name = self.path
         if name in (None, "graphemes"):
-            return Graphemes.from_texts(texts)
+            return None
         if Path(name).is_dir():
             return tokenizer_from_config(read_run_config(Path(name))["tokenizer"])
         return Wordpieces.load(name)
+
+    def _writing(self) -> Writing:
+        known = WORDS if self._tokenizer is None else self._tokenizer.writing
+        given = app.given_fields(Writing, self._values)
+        given = {name: value for name, value in given.items() if value is not None}
+        if self._values.phrases:
+            # They are drawn as words.
+            if given.get("text", "words") != "words":
+                raise UserError(f"--phrases are words; leave --text={given['text']} out.")
+            given["text"] = "words"
+        return dataclasses.replace(known, **given)
+
+    def tokenizer(self, texts: list[str]) -> Tokenizer:
+        """What makes the labels.
+
+        Args:
+            texts: to train on, written as `writing` says.
+        """
+        tokenizer = self._tokenizer or Graphemes.from_texts(texts)
+        return dataclasses.replace(tokenizer, writing=self.writing)
 
     def sizes(self, vocab_size: int) -> TransducerConfig:
         """Sizes and recipe, before a config file changes parts of them.

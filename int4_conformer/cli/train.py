@@ -44,6 +44,7 @@ from int4_conformer.progress import waiting
 from int4_conformer.remote_path import is_remote
 from int4_conformer.text.graphemes import ENGLISH
 from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.text.writing import Writing
 from int4_conformer.training.run_config import differences, flags_of, parts_of, with_parts
 from int4_conformer.training.training_config import TrainingConfig
 
@@ -107,6 +108,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
             f"`{app.PROGRAM} train --help` says what to give."
         )
     parts = {} if values.config is None else parts_of(values.config)
+    start = model_flags.ModelStart(values)
     if not is_remote(values.workdir):
         require_folder_place(values.workdir)
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
@@ -120,12 +122,11 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     report = corpora.new_report(values)
     phrases = _phrases(values) if values.phrases else None
     if phrases is None:
-        train, dev = _corpus(values, config, report)
+        train, dev = _corpus(values, config, report, start.writing)
         texts = [utterance.text for utterance in train]
     else:
         # All letters, so that another run of English can be started from.
         texts = [ENGLISH, *(phrase.text for phrase in phrases)]
-    start = model_flags.ModelStart(values)
     tokenizer = start.tokenizer(texts)
     plain = start.sizes(tokenizer.vocabulary.size)
     model_config = with_parts(plain, parts)
@@ -144,7 +145,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> None:
     cache = "none" if config.data_service else config.cache
     train = corpora.training_set(train, tokenizer, config, labels_per_second, report, cache)
     dev = corpora.decode(dev, report, title="decode dev")
-    note_unspellable(dev, tokenizer.vocabulary, report)
+    note_unspellable(dev, tokenizer.vocabulary, report, start.writing)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     start_tensorflow()
@@ -271,7 +272,7 @@ def _outcome(values: flags.FlagValues, dev: Utterances, evaluation: Evaluation |
 
 
 def _corpus(
-    values: flags.FlagValues, config: TrainingConfig, report: CorpusReport
+    values: flags.FlagValues, config: TrainingConfig, report: CorpusReport, writing: Writing
 ) -> tuple[Utterances, Utterances]:
     """What to train on and the dev set, which may be empty."""
     train, dev = corpora.training_split(
@@ -279,6 +280,7 @@ def _corpus(
         values.split,
         values.dev_fraction,
         report,
+        writing,
         allow_commands=values.allow_commands,
         seed=config.seed,
     )
@@ -293,7 +295,7 @@ def _corpus(
             f"{error} Name another with --dev_split, hold out a part of the training split with "
             "--dev_fraction=0.1, or count no word errors with --dev_split=''."
         ) from error
-    return train, normalized(dev, report)
+    return train, normalized(dev, report, writing)
 
 
 def _phrases(values: flags.FlagValues) -> list[SpokenPhrase]:

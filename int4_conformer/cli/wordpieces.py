@@ -1,6 +1,7 @@
 """Trains a vocabulary of word pieces on the transcripts of a corpus.
 
-`int4-conformer train --tokenizer=FILE` then uses it in place of single characters.
+`int4-conformer train --tokenizer=FILE` then uses it in place of single characters; give that the
+same --text, --markers and --locale.
 """
 
 from absl import flags
@@ -9,7 +10,9 @@ from int4_conformer.cli import app, corpora
 from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place
+from int4_conformer.text.normalize import markers
 from int4_conformer.text.wordpieces import Wordpieces
+from int4_conformer.text.writing import Writing
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -20,19 +23,24 @@ def _define_flags(values: flags.FlagValues) -> None:
         "vocab_size", None, "Number of pieces, the blank included.", flag_values=values
     )
     flags.DEFINE_string("output", None, "File to write.", flag_values=values)
+    app.define_fields(Writing, values)
 
 
 def _wordpieces(values: flags.FlagValues, arguments: list[str]) -> None:
     if arguments:
         raise UserError(f"wordpieces takes flags only. Received: {arguments[0]!r}")
     require_place(values.output)
+    writing = Writing(**app.given_fields(Writing, values))
     report = corpora.new_report(values)
     utterances = normalized(
         read_corpus(values.manifest, values.split, report, allow_commands=values.allow_commands),
         report,
+        writing,
     )
     corpora.show(report)
-    pieces = Wordpieces.train([utterance.text for utterance in utterances], values.vocab_size)
+    texts = [utterance.text for utterance in utterances]
+    symbols = sorted({marker for text in texts for marker in markers(text)})
+    pieces = Wordpieces.train(texts, values.vocab_size, symbols)
     pieces.save(values.output)
     print(f"{values.output}: {pieces.vocabulary.size:,} pieces from {len(utterances):,} texts")
 

@@ -8,6 +8,7 @@ from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.spelling import Spelling
 from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
 from int4_conformer.text.wordpieces import Wordpieces
+from int4_conformer.text.writing import Writing
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -19,6 +20,10 @@ class Tokenizer(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """What the ids mean."""
+
+    @property
+    def writing(self) -> Writing:
+        """How the texts are written that it is for."""
 
     @property
     def piece_scores(self) -> tuple[float, ...]:
@@ -57,4 +62,5 @@ def tokenizer_of(spelling: Spelling) -> Tokenizer:
     """The tokenizer that spells alike, as a recogniser's file tells it."""
     if spelling.marks_first_word:
         return Wordpieces.from_spelling(spelling)
-    return Graphemes(charset="".join(spelling.vocabulary.pieces[1:]).replace(WORD_BOUNDARY, " "))
+    charset = "".join(spelling.vocabulary.pieces[1:]).replace(WORD_BOUNDARY, " ")
+    return Graphemes(charset=charset, writing=spelling.writing)

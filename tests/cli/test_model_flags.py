@@ -1,12 +1,16 @@
 """Which model a new run has, by the flags of `int4-conformer train`."""
 
+import json
+
 import pytest
 from absl import flags
 
 from int4_conformer.cli import model_flags
+from int4_conformer.errors import UserError
 from int4_conformer.models.presets import preset
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.text.graphemes import Graphemes
+from int4_conformer.text.writing import WORDS, Writing
 from int4_conformer.training.exported_file import read_exported
 from int4_conformer.training.run_folder import read_run_config
 from tests.support import box, commands
@@ -55,6 +59,28 @@ def test_phrases_take_the_tokenizer_of_a_run(trained):
     charset = read_run_config(trained.workdir)["tokenizer"]["charset"]
     assert begun.tokenizer(["zz"]) == Graphemes(charset=charset)
     assert start(f"--init_from={trained.workdir}").tokenizer(["zz"]).charset == " z"
+
+
+def test_how_texts_are_written():
+    assert start().writing == WORDS
+    begun = start("--text=as_written", "--locale=tr")
+    assert begun.writing == Writing(text="as_written", locale="tr")
+    assert begun.tokenizer(["A b."]) == Graphemes(charset=" .Ab", writing=begun.writing)
+    with pytest.raises(UserError, match="--phrases are words; leave --text=as_written out"):
+        start("--text=as_written", phrases="phrases.txt")
+    with pytest.raises(UserError, match="`text` must be one of words, as_written"):
+        start("--text=written")
+
+
+def test_texts_are_written_as_those_of_the_tokenizer(tmp_path):
+    cased = Writing(text="as_written", markers="keep")
+    config = {"tokenizer": Graphemes(writing=cased).to_config(), "model": {}, "training": {}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert start(f"--tokenizer={tmp_path}").writing == cased
+    words = start(f"--tokenizer={tmp_path}", "--text=words")
+    assert words.tokenizer([]).writing == words.writing == Writing(markers="keep")
+    spoken = start(f"--init_from={tmp_path}", phrases="phrases.txt")
+    assert spoken.writing == Writing(markers="keep")
 
 
 @pytest.mark.parametrize(
