@@ -17,6 +17,7 @@ from int4_conformer.pretrained.registry import pretrained_models
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.server.limits import Limits
+from int4_conformer.text.writing import Writing
 from int4_conformer.training.training_config import TrainingConfig
 
 CONFIGS = {
@@ -31,6 +32,7 @@ CONFIGS = {
         PredictorConfig,
         QuantConfig,
         TrainingConfig,
+        Writing,
     )
 }
 FOLDER = Path(__file__).parent

@@ -34,8 +34,8 @@ class Writing:
     )
     markers: Markers = setting(
         "drop",
-        "What becomes of markers such as [noise] and <unk>: `drop` leaves them out, `keep` takes "
-        "each for a word, in lower case.",
+        "What becomes of markers such as `[noise]` and `<unk>`: `drop` leaves them out, `keep` "
+        "takes each for a word, in lower case.",
     )
     locale: str = setting(
         "", "Whose rules of case hold: `tr` or `az`, where the lower case of I is ı; '': any other."
