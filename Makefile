@@ -5,10 +5,11 @@ BIN := .venv/bin
 STAMP := .venv/installed.stamp
 BEAM_STAMP := .venv-beam/installed.stamp
 IO_STAMP := .venv-io/installed.stamp
+DOCS_STAMP := .venv-docs/installed.stamp
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: install demo test test-all test-beam test-io lint results reproduce
+.PHONY: install demo test test-all test-beam test-io docs lint results reproduce
 
 install: $(STAMP)
 
@@ -43,6 +44,10 @@ DATA ?= ../shared/data
 reproduce: $(STAMP)
 	$(BIN)/python benchmarks/accuracy/reproduce.py --data=$(DATA) --output=build/accuracy
 
+# The pages as a site, in an environment of its own: build/site/index.html.
+docs: $(DOCS_STAMP)
+	.venv-docs/bin/python docs/site.py
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,4 +65,9 @@ $(BEAM_STAMP): setup.cfg setup.py
 $(IO_STAMP): setup.cfg setup.py
 	test -x .venv-io/bin/python || $(PYTHON) -m venv .venv-io
 	.venv-io/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[io,dev]'
+	touch $@
+
+$(DOCS_STAMP): setup.cfg setup.py
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check '.[docs]'
 	touch $@

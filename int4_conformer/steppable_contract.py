@@ -42,7 +42,9 @@ def verify_steppable(
         lengths: of the utterances in frames, as masks count them.
         segments: sizes in units of `layer.segment_multiple`.
         atol: largest difference of two outputs.
-        saves, compiles, exports: which of the last three checks to make.
+        saves: whether to make the check of saving.
+        compiles: whether to make that of XLA.
+        exports: whether to make that of TFLite.
 
     Raises:
         AssertionError: a check fails.

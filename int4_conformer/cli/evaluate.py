@@ -12,6 +12,10 @@ A rate is of the utterances that were recognised. A line of the corpus that is b
 stops the command, unless --on_error=skip leaves it out and says so. --json writes rates as
 fractions, 0.05 for 5%.
 
+--html writes a page: what was said beside what was heard, word errors by speaker, length and
+noise, the most frequent errors, of a .tflite file how sure it was of its words, and recordings to
+listen to.
+
 --against=OTHER evaluates another model on the same utterances, and tells by how much MODEL differs
 from it, in points of WER, with the interval in which that lies with 95% (utterances drawn again,
 10,000 times), and the probability that two recognisers that are alike would differ as much.
@@ -22,6 +26,7 @@ of) and prefer the phrases of a list (--bias, one a line). Of a .tflite file, --
 a beam of the usual size by themselves, and --only lets nothing but the phrases be said.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -34,6 +39,7 @@ from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.evaluation_page import evaluation_page
 from int4_conformer.cli.recognizers import (
     define_beam,
     define_part_seconds,
@@ -48,8 +54,9 @@ from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation, counts, evaluate
 from int4_conformer.evaluation.significance import permutation_test, wer_difference
 from int4_conformer.files import require_place, write_beside
+from int4_conformer.lite.words import Word
 from int4_conformer.pretrained.registry import model_file
-from int4_conformer.progress import Progress
+from int4_conformer.progress import Progress, waiting
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.text.writing import WORDS, Writing
@@ -71,6 +78,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("split", None, "Its split; all if not given.", flag_values=values)
     corpora.define_reading(values, "stop")
     flags.DEFINE_string("json", None, "File to write the figures to.", flag_values=values)
+    flags.DEFINE_string("html", None, "Page of errors to write.", flag_values=values)
     flags.DEFINE_string(
         "hypotheses",
         None,
@@ -118,7 +126,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
     for model in models:
         if not model.exists():
             raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")
-    for path in filter(None, (values.json, values.hypotheses)):
+    for path in filter(None, (values.json, values.html, values.hypotheses)):
         require_place(path)
     for model in models:
         (_check_folder if model.is_dir() else _check_file)(model, values)
@@ -131,12 +139,18 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> None:
         rows |= _compared_rows(values.against, other, compared)
     if values.json is not None:
         write_beside(values.json, (json.dumps(figures, indent=2) + "\n").encode())
+    if values.html is not None:
+        with waiting("writing the page", file=sys.stderr, at_once=False):
+            made = evaluation_page(
+                models[0].name, values.manifest, utterances, evaluation, left_out
+            )
+        write_beside(values.html, made.encode())
     if values.hypotheses is not None:
         write_beside(values.hypotheses, _lines(utterances, evaluation).encode())
     print("\n".join(f"{name:16}  {value}" for name, value in rows.items()))
 
 
-def _evaluated(model: Path, values: flags.FlagValues) -> tuple[Utterances, Evaluation, int]:
+def _evaluated(model: Path, values: flags.FlagValues) -> tuple[Recordings, Evaluation, int]:
     """The corpus, what a model makes of it, and how many lines were left out."""
     report = corpora.new_report(values)
     evaluate_model = _evaluate_folder if model.is_dir() else _evaluate_file
@@ -188,7 +202,7 @@ def _decoded(
 
 def _evaluate_folder(
     folder: str | os.PathLike, values: flags.FlagValues, report: CorpusReport
-) -> tuple[Utterances, Evaluation]:
+) -> tuple[Recordings, Evaluation]:
     beam = None
     if values.beam is not None:
         settings = app.given_fields(BeamConfig, values, _BEAM_SETTINGS)
@@ -249,7 +263,7 @@ def _beam_search(
 
 def _evaluate_file(
     path: str | os.PathLike, values: flags.FlagValues, report: CorpusReport
-) -> tuple[Utterances, Evaluation]:
+) -> tuple[Recordings, Evaluation]:
     recognizer = open_recognizer(
         path,
         live=values.stream,
@@ -278,15 +292,23 @@ def _evaluate_file(
             f"hears {recognizer.longest_seconds:g} s at most."
         )
 
+    words: list[tuple[Word, ...]] = []
+
     def transcribe(samples: np.ndarray) -> str:
-        if not values.stream:
+        if values.stream:
+            stream = recognizer.stream(SAMPLE_RATE, second_pass=not values.first_pass, **search)
+            stream.feed(samples)
+            found = stream.finish()
+        elif values.html is not None:
+            found = recognizer.recognize(samples, SAMPLE_RATE, **search)
+        else:
             return recognizer.transcribe(samples, SAMPLE_RATE, **search)
-        stream = recognizer.stream(SAMPLE_RATE, second_pass=not values.first_pass, **search)
-        stream.feed(samples)
-        return stream.finish().text
+        words.append(found.words)
+        return found.text
 
     with Progress(len(utterances), "evaluate") as progress:
-        return utterances, evaluate(transcribe, utterances, progress.update, writing=writing)
+        evaluation = evaluate(transcribe, utterances, progress.update, writing=writing)
+    return utterances, dataclasses.replace(evaluation, words=tuple(words) or None)
 
 
 def _rows(evaluation: Evaluation, left_out: int) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 Of a file, or a model of `int4-conformer models`: what each of its bytes is for, and its constants,
 the largest first; the checksum of a recogniser that `int4-conformer export` wrote is verified.
+--html writes a page of it: bytes by weight, how often each code occurs and what rounding costs, and
+which kernels run on this machine.
 
 Of a folder that `int4-conformer train` wrote: the model, its checkpoints, and the settings.
 
@@ -22,6 +24,7 @@ from typing import Any
 from absl import flags
 
 from int4_conformer.cli import app
+from int4_conformer.cli.inspection_page import inspection_page
 from int4_conformer.errors import UserError, did_you_mean
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.models.latency import latencies
@@ -44,6 +47,12 @@ _RECIPES = {
 
 def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("json", None, "File to write the same facts to.", flag_values=values)
+    flags.DEFINE_string(
+        "html",
+        None,
+        "Of a file, page of its bytes, codes and kernels to write.",
+        flag_values=values,
+    )
     flags.DEFINE_integer(
         "vocab_size",
         None,
@@ -62,35 +71,35 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> None:
             f"inspect takes one FILE, WORKDIR or PRESET. Received: {len(arguments)} arguments"
         )
     (model,) = arguments
-    if values.json is not None:
-        require_place(values.json)
+    if model not in PRESETS:
+        model = named_file(model)
+    for path in filter(None, (values.json, values.html)):
+        require_place(path)
+    if values.html is not None and not os.path.isfile(model):
+        raise UserError(f"--html is for a .tflite file. Received: {model}")
     if model in PRESETS:
         facts, text = _of_preset(model, values.vocab_size, values.recipe)
-        _print(facts, text, values.json)
-        return
-    model = named_file(model)
-    if not os.path.lexists(model):
+    elif not os.path.lexists(model):
         known = [*PRESETS, *pretrained_models()]
         raise UserError(
             f"There is no file, folder or preset {model!r}{did_you_mean(model, known)}; "
             f"the presets are {', '.join(PRESETS)}."
         )
-    if values.vocab_size is not None or values.recipe is not None:
+    elif values.vocab_size is not None or values.recipe is not None:
         raise UserError(
             f"--vocab_size and --recipe are for presets ({', '.join(PRESETS)}); leave them "
             f"out for a file. Received: {model}"
         )
-    if (Path(model) / CONFIG).is_file():
+    elif (Path(model) / CONFIG).is_file():
         facts, text = _of_run(Path(model))
     else:
         found = inspection.inspect_tflite(model)
         facts, text = found.to_json(), found.table()
-    _print(facts, text, values.json)
-
-
-def _print(facts: dict[str, Any], text: str, output: str | None) -> None:
-    if output is not None:
-        write_beside(output, (json.dumps(facts, indent=2) + "\n").encode())
+        if values.html is not None:
+            made = inspection_page(found, Path(model).read_bytes())
+            write_beside(values.html, made.encode())
+    if values.json is not None:
+        write_beside(values.json, (json.dumps(facts, indent=2) + "\n").encode())
     print(text)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.data.corpus import Utterances
+from int4_conformer.lite.words import Word
 from int4_conformer.text.metrics import (
     CharacterErrors,
     WordErrors,
@@ -33,6 +34,8 @@ class Evaluation:
     # Where it writes case and punctuation: errors in which they count, too.
     written: WordErrors | None = None
     written_characters: CharacterErrors | None = None
+    # Its words with their confidence, if they were asked for.
+    words: tuple[tuple[Word, ...], ...] | None = None
 
     @classmethod
     def of(

@@ -40,7 +40,8 @@ class RelativeAttention(SeesFrames, keras.layers.Layer):
     Args:
         dim: width of input and output, a multiple of 2 * heads.
         heads: number of heads.
-        chunk, left_context: which frames a frame sees (`layers.frames`); None: all.
+        chunk: frames that see each other (`layers.frames`); None: all.
+        left_context: frames before its chunk that a frame sees; None: all.
         dropout: rate at the end.
         branch_scale: factor of the first values of its last kernel (`layers.branch_kernel`).
         quant: how its dense layers are quantized (`as_recipe`), by the names `query`, `position`,

@@ -81,9 +81,9 @@ def joint_distillation_loss(
     and two loops, as `joint_rnnt_loss`; all real points have a gradient, not only those near likely
     alignments.
 
+    What is not said here is as for `joint_rnnt_loss`.
+
     Args:
-        joint, frames, predicted, operands, labels, frame_lengths, label_lengths, blank_id,
-            vocab_size, logits_at_once: as `joint_rnnt_loss`.
         teacher: float32 [3, batch, time, labels + 1], of `collapsed_lattice`; it gets no gradient.
 
     Returns:

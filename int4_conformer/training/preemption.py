@@ -6,6 +6,7 @@ from typing import NoReturn
 import tensorflow as tf
 
 from int4_conformer.remote_path import AnyPath
+from int4_conformer.training.strategies import wait_for_all
 
 
 class Preemption:
@@ -34,13 +35,19 @@ class Preemption:
         resolver = strategy.cluster_resolver
         if resolver is None or not resolver.task_type:
             return
+
+        def save_all() -> None:
+            save()
+            # One that ends while another still saves would take it along.
+            wait_for_all(strategy)
+
         # The run has checkpoints of its own; the handler wants a manager all the same.
         manager = tf.train.CheckpointManager(tf.train.Checkpoint(), str(folder), max_to_keep=1)
         self._handler = tf.distribute.experimental.PreemptionCheckpointHandler(
             resolver,
             manager,
             termination_config=tf.distribute.experimental.TerminationConfig(
-                save_fn=save, exit_fn=stop
+                save_fn=save_all, exit_fn=stop
             ),
         )
 

@@ -108,6 +108,17 @@ def needing_all_machines(strategy: tf.distribute.Strategy) -> Iterator[None]:
         ) from error
 
 
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Waits until all machines of the strategy have come here, but for those that have gone."""
+
+    @tf.function
+    def arrived() -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_reduce("SUM", tf.ones([]))
+
+    with contextlib.suppress(*_LOST):
+        strategy.run(arrived)
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one of a training's that writes its folder."""
     resolver = strategy.cluster_resolver

@@ -109,6 +109,22 @@ def test_a_file_against_another(folder, tmp_path):
     assert compared["p"] == 1
 
 
+def test_a_page(folder, tmp_path):
+    page = tmp_path / "page.html"
+    manifest = ("--manifest", folder, "--split=test")
+    result = commands.run("evaluate", folder / "recognizer.tflite", *manifest, "--html", page)
+    assert result.status == 0, result.err
+    text = page.read_text()
+    assert "66.67%" in text
+    assert re.findall("<h2>(.*?)</h2>", text) == [
+        *("Said and heard", "Most frequent errors", "By length", "By noise", "Confidence"),
+        "To listen to",
+    ]
+    assert text.count("<audio") == 4
+    # Nothing is loaded.
+    assert not re.search(r"(src|href)=.(?!data:)", text)
+
+
 def test_a_file_against_itself(folder):
     file = folder / "recognizer.tflite"
     result = commands.run("evaluate", file, "--against", file, "--manifest", folder)

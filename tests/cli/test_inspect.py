@@ -38,6 +38,25 @@ def test_json(path, tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"recognizer.tflite", "facts.json"}
 
 
+def test_a_page(path, tmp_path):
+    page = tmp_path / "page.html"
+    assert not run(path, f"--html={page}")
+    text = page.read_text()
+    assert re.findall("<h2>(.*?)</h2>", text) == [
+        *("What its bytes are for", "Bytes of the largest weights", "Codes", "Operators"),
+        "Kernels",
+    ]
+    assert f"{path.stat().st_size:,}" in text
+    assert "2,560 codes of 1 weights" in text
+    # Of the kernels that ran, by XNNPACK's name.
+    assert "Fully Connected (NC, QD8, F32, QC4W)" in text
+    assert not re.search(r"(src|href)=", text)
+
+
+def test_a_page_is_of_a_file(tmp_path):
+    assert "--html is for a .tflite file" in commands.refusal("inspect", "tiny", "--html=a.html")
+
+
 def test_preset(capsys, tmp_path):
     facts = tmp_path / "facts.json"
     assert not run("cascaded_tiny", "--vocab_size=30", "--recipe=w4b32_a8d", f"--json={facts}")

@@ -95,8 +95,10 @@ def activation_einsum(
 
     Args:
         equation: such as "bthk,bshk->bhts"; the contracted axes are those that the output lacks.
-        a, b: float tensors.
-        scheme, b_scale: as in `activation_matmul`.
+        a: float tensor.
+        b: float tensor.
+        scheme: as in `activation_matmul`.
+        b_scale: as in `activation_matmul`.
 
     Returns:
         float32, of the equation's output axes.

@@ -1,0 +1,193 @@
+"""What a recogniser made of a corpus, on one page: errors in their places, and where they are."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from int4_conformer.audio.audio_files import SAMPLE_RATE
+from int4_conformer.data.recordings import Recordings
+from int4_conformer.data.sources.contents import flac_file
+from int4_conformer.evaluation.one_by_one import Evaluation
+from int4_conformer.lite.words import Word
+from int4_conformer.text.metrics import WordErrors, alignment
+from int4_conformer.text.normalize import normalize
+from int4_conformer.training import report_alignments
+from int4_conformer.training.report_alignments import AlignedUtterance, percent
+from int4_conformer.training.report_page import page, section, table, tile
+
+# Groups of equal size that utterances are put into by their length, and by their noise.
+_GROUPS = 4
+# Utterances that can be played, and how much of each.
+_PLAYED, _PLAYED_SECONDS = 10, 20
+# Steps of the confidence.
+_CONFIDENCES = np.array([0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0])
+# Seconds over which a level is taken.
+_LEVEL_SECONDS = 0.025
+
+
+def evaluation_page(
+    title: str, corpus: str, utterances: Recordings, evaluation: Evaluation, left_out: int
+) -> str:
+    """The page as HTML; it loads nothing.
+
+    Args:
+        title: the model's name.
+        corpus: where the utterances are from.
+        utterances: that were recognised.
+        evaluation: of them.
+        left_out: lines of the corpus that were not.
+    """
+    aligned = report_alignments.aligned(
+        [
+            {
+                "utterance": utterance.id,
+                "speaker": utterance.speaker or None,
+                "reference": evaluation.writing.words_of(utterance.text),
+                "hypothesis": evaluation.writing.words_of(hypothesis),
+            }
+            for utterance, hypothesis in zip(utterances, evaluation.hypotheses, strict=True)
+        ]
+    )
+    seconds = utterances.lengths / SAMPLE_RATE
+    noise = np.array([level_range(pcm) for pcm in utterances.pcm(range(len(utterances)))])
+    wrong = report_alignments.frequent_errors(aligned)
+    speakers = report_alignments.by_speaker(aligned)
+    body = [
+        f"<header><h1>{escape(title)}</h1><p class='muted'>on {escape(corpus)}</p></header>",
+        _tiles(evaluation, left_out),
+        section("Said and heard", report_alignments.alignments(aligned)),
+        section("Most frequent errors", wrong) if wrong else "",
+        section("By speaker", speakers) if speakers else "",
+        section("By length", _grouped(aligned, seconds, "s", "length")),
+        section(
+            "By noise",
+            "<p>How far speech stands out: the range from the quietest to the loudest parts of a "
+            "recording, in dB. Noise makes it small.</p>",
+            _grouped(aligned, noise, "dB", "range"),
+        ),
+        _confidences(utterances, evaluation.words),
+        section("To listen to", _players(utterances, aligned)),
+    ]
+    return page(f"{title} on {corpus}", body)
+
+
+def level_range(pcm: np.ndarray) -> float:
+    """dB between the levels that a tenth and nineteen twentieths of a recording stay below.
+
+    Args:
+        pcm: int16 [samples].
+    """
+    size = round(_LEVEL_SECONDS * SAMPLE_RATE)
+    frames = np.resize(pcm, max(1, pcm.size // size) * size).reshape(-1, size)
+    # Audio of 16 bits is no finer than 1.
+    levels = 10 * np.log10(np.square(frames, dtype=np.float64).mean(1) + 1.0)
+    low, high = np.quantile(levels, [0.1, 0.95])
+    return float(high - low)
+
+
+def calibration(
+    references: Sequence[str], words: Sequence[Sequence[Word]]
+) -> list[tuple[float, float, int, float, float]]:
+    """How often words are right that the model is so sure of.
+
+    Args:
+        references: what was said in each utterance, normalised.
+        words: what was heard in each.
+
+    Returns:
+        of each range of confidences with a word in it: its ends, how many words, the share of them
+        that is right, and their mean confidence.
+    """
+    found = []
+    for reference, heard in zip(references, words, strict=True):
+        texts = [normalize(word.text) for word in heard]
+        if any(len(text.split()) != 1 for text in texts):
+            # What is no word, or several, has no place in the alignment.
+            continue
+        pairs = alignment(reference.split(), texts)
+        right = [kind == "equal" for kind, _, hypothesis in pairs if hypothesis]
+        found += [(word.confidence, x) for word, x in zip(heard, right, strict=True)]
+    confidences, right = np.array(found, np.float64).reshape(-1, 2).T
+    places = np.clip(np.searchsorted(_CONFIDENCES, confidences, "right"), 1, _CONFIDENCES.size - 1)
+    return [
+        (
+            float(_CONFIDENCES[place - 1]),
+            float(_CONFIDENCES[place]),
+            int(inside.sum()),
+            float(right[inside].mean()),
+            float(confidences[inside].mean()),
+        )
+        for place in range(1, _CONFIDENCES.size)
+        if (inside := places == place).any()
+    ]
+
+
+def _tiles(evaluation: Evaluation, left_out: int) -> str:
+    errors = evaluation.errors
+    tiles = [
+        tile("Word errors", percent(errors.wer), f"{errors.errors:,} in {errors.words:,} words"),
+        tile("Character errors", percent(evaluation.characters.cer)),
+        tile("Utterances", f"{len(evaluation.hypotheses):,}", f"left out: {left_out:,}"),
+        tile("Substituted", f"{errors.substitutions:,}"),
+        tile("Deleted", f"{errors.deletions:,}"),
+        tile("Inserted", f"{errors.insertions:,}"),
+        tile("Real-time factor", f"{evaluation.rtf:.4f}", "seconds a second of audio"),
+    ]
+    return f'<dl class="grid tiles">{"".join(tiles)}</dl>'
+
+
+def _grouped(aligned: Sequence[AlignedUtterance], values: np.ndarray, unit: str, what: str) -> str:
+    """A table of word errors of the utterances with the smallest values, and so on."""
+    rows = []
+    for places in np.array_split(np.argsort(values, kind="stable"), _GROUPS):
+        if places.size:
+            errors = sum((aligned[place].errors for place in places), WordErrors())
+            low, high = values[places[0]], values[places[-1]]
+            rows.append(
+                (
+                    f"{low:.1f} to {high:.1f} {unit}",
+                    f"{places.size:,}",
+                    f"{errors.words:,}",
+                    f"{errors.errors:,}",
+                    percent(errors.wer),
+                )
+            )
+    return table((what, "utterances", "words", "errors", "word errors"), rows, "<>>>>")
+
+
+def _confidences(utterances: Recordings, words: Sequence[Sequence[Word]] | None) -> str:
+    if words is None:
+        return ""
+    found = calibration([normalize(utterance.text) for utterance in utterances], words)
+    rows = [
+        (f"{low:g} to {high:g}", f"{count:,}", percent(right), percent(mean))
+        for low, high, count, right, mean in found
+    ]
+    return section(
+        "Confidence",
+        "<p>Of the words that the model was so sure of, how many were right. That is about its "
+        "confidence if it knows what it knows.</p>",
+        table(("confidence", "words", "right", "mean confidence"), rows, "<>>>"),
+    )
+
+
+def _players(utterances: Recordings, aligned: Sequence[AlignedUtterance]) -> str:
+    """Those with the most errors."""
+    places = sorted(range(len(aligned)), key=lambda place: -aligned[place].errors.errors)
+    places = places[:_PLAYED]
+    parts = []
+    for place, pcm in zip(places, utterances.pcm(places), strict=True):
+        content = flac_file(pcm[: _PLAYED_SECONDS * SAMPLE_RATE], SAMPLE_RATE)
+        audio = base64.b64encode(content).decode()
+        errors = aligned[place].errors.errors
+        remark = f"{aligned[place].name} · {pcm.size / SAMPLE_RATE:.1f} s · errors: {errors}"
+        heard = " ".join(hypothesis for _, _, hypothesis in aligned[place].pairs if hypothesis)
+        parts.append(
+            f'<div class="card utterance"><p>{escape(utterances[place].text)}</p>'
+            f"<p>{escape(heard) or '(nothing heard)'}</p>"
+            f'<audio controls preload="none" src="data:audio/flac;base64,{audio}"></audio>'
+            f'<p class="muted">{escape(remark)}</p></div>'
+        )
+    return "\n".join(parts)
