@@ -65,11 +65,12 @@ def write_tflite(
     weights = deployed_weights(deployment, model)
     delegate = _delegate(weights)
     floats = _float_weights(model, deployment)
-    name_constants(parsed, floats)
+    named = _staying_float(floats, weights)
+    name_constants(parsed, named)
     if describe is not None:
         places = other_places(parsed, floats)
         metadata.attach(parsed, dataclasses.replace(describe(delegate), weights=places))
-    content = pack(parsed, weights, floats)
+    content = pack(parsed, weights, named)
     if describe is not None:
         content = metadata.seal(content)
     verify(content, weights)
@@ -87,6 +88,18 @@ def _float_weights(model: keras.layers.Layer, deployment: Deployment) -> dict[st
         for variable in model.weights
         if id(variable.value.handle) in read and variable.path not in deployed
     }
+
+
+def _staying_float(
+    floats: Mapping[str, np.ndarray], weights: Sequence[DeployedWeight]
+) -> dict[str, np.ndarray]:
+    """The float weights but for biases of static matmuls, of which the packer makes int32."""
+    biases = [
+        weight.bias.tobytes()
+        for weight in weights
+        if weight.static is not None and weight.bias is not None
+    ]
+    return {path: value for path, value in floats.items() if value.tobytes() not in biases}
 
 
 def _converted(folder: str, signatures: list[str]) -> bytes:

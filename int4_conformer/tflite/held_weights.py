@@ -1,11 +1,12 @@
 """The weights of a model in the file that was exported of it, to be read back.
 
 A quantized weight is a constant of its name, codes and scales. A float one is a constant of its
-name, mostly as it is; what of this does not hold is told by the file's metadata, `weights`:
+name, with its values as they are; where that is not so, the file's metadata say in `weights` how it
+is:
 
     {"encoder/up/kernel": {"axis": 1, "exponent": -1},     in another layout, times 2 ** exponent
      "encoder/up/bias": {"value": 0.0},                    in no constant: all values are alike
-     "predictor/position_vectors": {"values": "AACAPw=="}}    in none: float32 in base64
+     "predictor/position_vectors": {"values": "AACAPw=="}} in none: float32 in base64
 """
 
 import base64
@@ -22,6 +23,7 @@ from int4_conformer.tflite.tensor_names import Layout, layout_of
 
 # As they are.
 _PLAIN = Layout()
+_CODES = ("int2", "int4", "int8")
 
 
 def other_places(
@@ -67,7 +69,7 @@ class HeldWeights:
         scales by the maximum are those of the file, to the bit. None where the file has no codes
         of that name."""
         constant = self._constants.get(path)
-        if constant is None or constant.scale is None:
+        if constant is None or constant.dtype not in _CODES or constant.scale is None:
             return None
         return _master(constant.values(), constant.scale, constant.block)
 

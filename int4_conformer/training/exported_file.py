@@ -36,9 +36,11 @@ def read_exported(path: str | os.PathLike) -> ExportedFile:
             f"{path} was exported by an earlier version, whose files do not tell all weights; "
             "export its training folder again."
         )
+    with flatbuffer.damage_told(str(path)):
+        config = TransducerConfig.from_config(facts.model)
     return ExportedFile(
         content=content,
-        config=dataclasses.replace(TransducerConfig.from_config(facts.model), ctc=False),
+        config=dataclasses.replace(config, ctc=False),
         tokenizer=tokenizer_of(facts.spelling),
         places=facts.weights,
     )

@@ -34,17 +34,18 @@ def load_exported(path: str | os.PathLike) -> tuple[Transducer, Tokenizer]:
         for weight, shape, axis in layer.matrices()
     }
     added = quantization_variables(model)
-    for name, variable in by_path(model).items():
-        if id(variable) in added:
-            continue
-        value = held.matrix(name)
-        if value is None:
-            value = held.weight(name, variable.shape)
-        else:
-            value = _of_matrix(value, *matrices[id(variable)])
-        if value is None:
-            raise flatbuffer.damaged(str(path), f"it lacks {name}")
-        variable.assign(value.reshape(variable.shape))
+    with flatbuffer.damage_told(str(path)):
+        for name, variable in by_path(model).items():
+            if id(variable) in added:
+                continue
+            value = held.matrix(name)
+            if value is None:
+                value = held.weight(name, variable.shape)
+            else:
+                value = _of_matrix(value, *matrices[id(variable)])
+            if value is None:
+                raise flatbuffer.damaged(str(path), f"it lacks {name}")
+            variable.assign(value.reshape(variable.shape))
     return model, exported.tokenizer
 
 

@@ -93,6 +93,16 @@ def test_a_file_gives_its_model_back(exported, recipe):
     exports.assert_weights_alike(found, model)
 
 
+@pytest.mark.heavy
+def test_a_file_of_static_activations_gives_its_biases_back(tmp_path):
+    model, path = tiny.model("w4c_a8static"), tmp_path / "static.tflite"
+    for name, variable in by_path(model).items():
+        if name.endswith("_range"):
+            variable.assign([-6.0, 6.0])
+    export_tflite(model, tiny.TOKENIZER, path)
+    exports.assert_weights_alike(load_exported(path)[0], model)
+
+
 def test_a_round_of_the_search_has_few_operators(exported):
     """Calling one takes LiteRT as long as most of them take."""
     _, path = exported("w4a8")

@@ -8,6 +8,7 @@ from int4_conformer.tflite.held_weights import HeldWeights, other_places
 from int4_conformer.tflite.packing import pack
 from int4_conformer.tflite.tensor_names import name_constants
 from tests.support import dense_models
+from tests.tflite.schemes import static_weight
 
 RNG = np.random.default_rng(0)
 
@@ -32,6 +33,16 @@ def test_float_weights_are_read_as_they_were():
         assert held.matrix(path) is None
     assert held.weight("absent", [2]) is None
     assert held.weight("up/kernel", [3]) is None
+
+
+def test_the_integers_of_a_static_bias_are_no_weight():
+    weight = static_weight(bits=8, width=12, units=10, seed=0)
+    model = dense_models.float_product(weight, np.arange(1, 11, dtype=np.float32))
+    name_constants(model, {"dense/bias": np.arange(1, 11, dtype=np.float32)})
+    held = HeldWeights(flatbuffer.load(pack(model, [weight])), {})
+    assert held.matrix("kernel").shape == (10, 12)
+    assert held.matrix("dense/bias") is None
+    assert held.weight("dense/bias", [10]) is None
 
 
 @pytest.mark.parametrize("scheme", ["w2c_a8d", "w3c_a8d", "w4c_a8d", "w4b32_a8d", "w8c_a8d"])
