@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ import numpy as np
 import pytest
 
 from tests.support import commands
+
+# Programs of XLA that run once or twice are ready sooner if LLVM does not optimise them. Processes
+# that tests start inherit it.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 # Fixtures that are dear: all files that ask for one run on the same worker, where it is made once.
 SHARED = ("trained", "cascade_exports")

@@ -18,7 +18,9 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 # Languages of blocks that nothing runs.
 SHOWN = {"text", "json", "js"}
 # Pages whose commands take half a minute and more.
-HEAVY = {"decoding.md", "models.md", "phrases.md", "quantization.md", "verifying.md"}
+HEAVY = {
+    *("decoding.md", "models.md", "phrases.md", "quantization.md", "training.md", "verifying.md"),
+}
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)

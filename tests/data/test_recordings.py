@@ -10,6 +10,7 @@ from int4_conformer.data.recordings import decoded, trainable
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
+from tests.support.examples import heavy
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +117,11 @@ def test_what_cannot_be_trained_on(folder):
         trainable(decoded(utterances[1:2]), report=CorpusReport("skip"), **settings)
 
 
-def test_ten_thousand_lines_of_which_one_in_a_hundred_is_broken(folder):
-    """50 lines and 50 files are broken, each in its way; all is said on one screen."""
+@pytest.mark.parametrize("count", [1000, *heavy(10_000)])
+def test_many_lines_of_which_one_in_a_hundred_is_broken(folder, count):
+    """Half lines and half files are broken, each in its way; all is said on one screen."""
     lines = []
-    for number in range(10_000):
+    for number in range(count):
         line = {"audio": f"{number % 7}.wav", "text": "one", "duration": 0.1 * (1 + number % 7)}
         lines.append(json.dumps(line | {"note": number}))
     broken = [
@@ -129,7 +131,7 @@ def test_ten_thousand_lines_of_which_one_in_a_hundred_is_broken(folder):
         json.dumps({"audio": "empty.wav", "text": "one", "duration": 1.0}),
         json.dumps({"audio": "gone.wav", "text": "one", "duration": 1.0}),
     ]
-    for number in range(100):
+    for number in range(count // 100):
         lines[100 * number + 37] = broken[number % len(broken)]
     for number, line in {
         5: {"audio": "0.wav", "text": "[noise]"},
@@ -148,15 +150,16 @@ def test_ten_thousand_lines_of_which_one_in_a_hundred_is_broken(folder):
         labels_per_second=100.0,
         report=report,
     )
-    assert len(recordings) == 10_000 - 100 - 2
-    assert report.left_out == 102
+    bad = count // 100
+    assert len(recordings) == count - bad - 2
+    assert report.left_out == bad + 2
     shown = report.lines()
     assert len(shown) <= 22
     for line in (
-        "left out 102:",
-        "      50 lines that are malformed",
-        "      20 audio files that are missing",
-        "      30 audio files that cannot be decoded",
+        f"left out {bad + 2}:",
+        f"{bad // 2:8} lines that are malformed",
+        f"{bad // 5:8} audio files that are missing",
+        f"{3 * bad // 10:8} audio files that cannot be decoded",
         "       1 texts without a word",
         "       1 utterances longer than max_seconds=0.8",
         "       1 texts with markers that are no words",

@@ -11,7 +11,7 @@ from int4_conformer.decoding.beam import BeamSearch
 from int4_conformer.errors import UserError
 from int4_conformer.search.beam_config import BeamConfig
 from tests.decoding.networks import DIM, LENGTHS, TIME, Network
-from tests.support.examples import examples
+from tests.support.examples import examples, heavy
 
 # Wide enough for all that a search without pruning can find.
 EVERYTHING = BeamConfig(beam_size=200, n_best=200, threshold=math.inf)
@@ -163,7 +163,7 @@ def test_a_batch_finds_what_its_rows_find():
         np.testing.assert_allclose([x[1] for x in alone], [x[1] for x in hypotheses], atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [1, 3, 8])
+@pytest.mark.parametrize("size", [3, *heavy(1, 8)])
 def test_segments_of_a_stream_have_the_hypotheses_of_the_whole(size):
     rng = np.random.default_rng(size)
     frames = rng.standard_normal([len(LENGTHS), 20, DIM]).astype(np.float32)

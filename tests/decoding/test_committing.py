@@ -92,7 +92,7 @@ def test_a_beam_of_one_says_everything_at_once():
         np.testing.assert_allclose(segments[2], expected[2], atol=1e-4)
 
 
-@pytest.mark.parametrize("room", [1, 3])
+@pytest.mark.parametrize("room", [1, *heavy(3)])
 def test_what_finds_no_room_is_committed(room):
     _, committing, start = searches(room, beam_size=8, threshold=math.inf)
     _, roomy, _ = searches(60, beam_size=8, threshold=math.inf)

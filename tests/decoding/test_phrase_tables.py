@@ -9,6 +9,7 @@ from int4_conformer.decoding.phrase_tables import NO_SYMBOL, RequestBias
 from int4_conformer.search.phrase_automaton import phrase_symbols
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.wordpieces import Wordpieces
+from tests.support.examples import examples
 
 GRAPHEMES = Graphemes(charset=" ab")
 PIECES = Wordpieces.train(["ab ab ba", "a b", "aab aaba", "ab ba a", "b"] * 4, vocab_size=8)
@@ -56,7 +57,7 @@ def test_it_is_the_automaton_of_numpy(tokenizer):
         for phrases, score in zip(LISTS, scores, strict=True)
     ]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=examples(12), deadline=None)
     @given(labels=texts(tokenizer), row=st.integers(0, len(LISTS) - 1))
     def check(labels, row):
         found = walked(bias, int(bias.start[row, 0]), labels)

@@ -201,7 +201,7 @@ def test_a_tied_table_is_stored_once(exported):
     assert named(exported(UNTIED)[1], "joint/output/kernel")
 
 
-@pytest.mark.parametrize("recipe", ["w4a8", "w4a8sym", "w8a8"])
+@pytest.mark.parametrize("recipe", ["w4a8", "w8a8", *heavy("w4a8sym")])
 def test_every_quantized_matmul_is_a_fully_connected(exported, recipe):
     _, path = exported(recipe)
     parsed = flatbuffer.load(path.read_bytes())
@@ -219,7 +219,8 @@ def test_every_quantized_matmul_is_a_fully_connected(exported, recipe):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "delegate"), [("w4a8", "xnnpack"), ("w4a8sym", "none"), ("float", "xnnpack")]
+    ("recipe", "delegate"),
+    [("w4a8", "xnnpack"), ("float", "xnnpack"), *heavy(("w4a8sym", "none"))],
 )
 def test_metadata(exported, recipe, delegate):
     model, path = exported(recipe)

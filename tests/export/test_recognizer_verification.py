@@ -18,6 +18,7 @@ from int4_conformer.quant import QuantConfig, Recipe
 from int4_conformer.tflite import flatbuffer, metadata
 from int4_conformer.training.exported_model import load_exported
 from tests.support import exports, pairs, tiny
+from tests.support.examples import heavy
 
 MIXED = Recipe.mixed("mixed", ["predictor/.*"])
 QC4W, QC8W = (f"Fully Connected (NC, QD8, F32, {kind})" for kind in ("QC4W", "QC8W"))
@@ -190,7 +191,7 @@ def test_one_changed_scale(exported):
     assert f"scales of {WEIGHT} differ" in found.weight_differences
 
 
-@pytest.mark.parametrize("kind", ["w4a8", "float"])
+@pytest.mark.parametrize("kind", ["w4a8", *heavy("float")])
 def test_what_no_weight_tells_shows_in_the_outputs(exported, kind):
     model, content = exported(kind)
     found = verify_recognizer(changed(content, change_bias), model, quick=True)

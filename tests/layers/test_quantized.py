@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers import QuantDense, QuantEmbedding
+from int4_conformer.layers import QuantDense, QuantEmbedding, QuantGroupQueryAttention
 from int4_conformer.layers.quantized import count_step
 from int4_conformer.quant import QuantConfig
 from int4_conformer.quant.context import at_step, in_float
@@ -17,11 +17,17 @@ from int4_conformer.quant.deploy import deploying
 from tests.layers import battery
 from tests.quant import reference
 from tests.support.deployments import traced
+from tests.support.examples import heavy
 
 
 def each(cases):
+    """Cases, of which the long tests alone take the layer that is a twin of another."""
+    alike = [case for case in cases if case.layer is QuantGroupQueryAttention]
+    others = [case for case in cases if case not in alike]
     return pytest.mark.parametrize(
-        "case", cases, ids=lambda case: case.layer.__name__.removeprefix("Quant")
+        "case",
+        [*others, *heavy(*alike)],
+        ids=lambda case: case.layer.__name__.removeprefix("Quant"),
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from int4_conformer.losses import ctc_loss
+from tests.support.examples import heavy
 
 VOCAB = 4
 
@@ -81,7 +82,7 @@ def by_frames(logits, labels):
     return -np.logaddexp(alpha[-1], alpha[-2] if len(labels) else -np.inf)
 
 
-@pytest.mark.parametrize("scale", [1.0, 20.0])
+@pytest.mark.parametrize("scale", [1.0, *heavy(20.0)])
 def test_long_utterances(scale):
     rng = np.random.default_rng(1)
     logits = (scale * rng.standard_normal([3, 300, 30])).astype(np.float32)

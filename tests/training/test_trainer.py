@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -140,6 +139,7 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 import dataclasses
+from int4_conformer import xla
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.corpus import normalized
 from int4_conformer.training.training_config import TrainingConfig
@@ -152,7 +152,8 @@ folder = pathlib.Path(sys.argv[1])
 manifest = tiny.write_corpus(folder)
 # Float activations: the code that a rounding error tips over is no error of the replicas.
 config = tiny.config("w4")
-config = dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, dropout=0.0))
+encoder = dataclasses.replace(config.encoder, blocks=1, dropout=0.0)
+config = dataclasses.replace(config, encoder=encoder)
 for name in ("auto", "mirrored"):
     strategy = strategy_from_name(name)
     print(name, strategy.num_replicas_in_sync)
@@ -179,7 +180,8 @@ for name in ("auto", "mirrored"):
     (batch,) = trainer.input.dataset().take(1)
     print(sorted(batch["index"].numpy().tolist()))
     tf.config.run_functions_eagerly(name == "auto")
-    evaluation = trainer.train()
+    with xla.without_pieces():
+        evaluation = trainer.train()
     print(name, evaluation and evaluation.errors.words)
     variables = {f"weight {i}": v for i, v in enumerate(trainer.model.weights)}
     variables |= {f"average {i}": v for i, v in enumerate(trainer._average._averages)}
@@ -195,14 +197,11 @@ for name in ("auto", "mirrored"):
 
 def test_two_replicas_take_the_step_of_one(tmp_path):
     # In a process of its own: the number of devices is fixed once TensorFlow has started.
-    # Several programs to compile: less optimised, they are ready sooner.
-    flags = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
     result = subprocess.run(
         [sys.executable, "-c", REPLICAS, tmp_path, str(LEARNING_RATE)],
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"XLA_FLAGS": flags},
     )
     assert result.returncode == 0, result.stderr
     printed = result.stdout.splitlines()
@@ -212,7 +211,7 @@ def test_two_replicas_take_the_step_of_one(tmp_path):
     ]
     one, two = np.load(tmp_path / "auto.npz"), np.load(tmp_path / "mirrored.npz")
     moments = [name for name in one.files if name.startswith("moment")]
-    assert len(moments) > 50
+    assert len(moments) > 30
     for name in moments:
         tolerance = 1e-3 * np.abs(one[name]).max() + 1e-12
         np.testing.assert_allclose(two[name], one[name], atol=tolerance, err_msg=name)
