@@ -8,6 +8,7 @@ from . import lite as lite
 from . import losses as losses
 from . import mixed_precision as mixed_precision
 from . import models as models
+from . import pretrained as pretrained
 from . import quant as quant
 from . import quantize as quantize
 from . import search as search

@@ -14,6 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     {"cores", "errors", "fields", "interface", "lazy", "remote_path", "shapes", "tables", "xla"},
     {"files", "processes", "progress"},
+    {"pretrained"},
     {"quant.spec"},
     {"quant.folding_barrier"},
     {"quant.context"},

@@ -15,7 +15,7 @@ RUNTIME = [
     "from int4_conformer import Recognizer, Vocabulary, UserError, inspect_tflite",
     "from int4_conformer.tflite import Inspection, Metadata, inspect_tflite",
     "import int4_conformer.cli.inspect, int4_conformer.cli.transcribe, int4_conformer.cli.main",
-    "import int4_conformer.cli.serve",
+    "import int4_conformer.cli.serve, int4_conformer.cli.models",
     "from int4_conformer.batch import transcribe_many; import int4_conformer.cli.transcribe_many",
 ]
 

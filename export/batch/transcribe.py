@@ -30,6 +30,7 @@ from int4_conformer.cli.transcribe_many import (
 )
 from int4_conformer.cores import available_cores
 from int4_conformer.data.corpus_report import CorpusReport
+from int4_conformer.pretrained.registry import model_file
 from int4_conformer.progress import waiting
 
 # The direct runner may fetch a program, Prism, and then has its own idea of processes.
@@ -42,7 +43,7 @@ _LOCAL = (
 def main(values: flags.FlagValues, arguments: list[str], beam_flags: list[str]) -> None:
     """Plans the job here, and has Beam do it."""
     require_arguments("transcribe.py", arguments)
-    model, *inputs = map(_whole, arguments)
+    model, *inputs = map(_whole, [model_file(arguments[0]), *arguments[1:]])
     config, files, report = transcriber_config(values), BeamFiles(), CorpusReport("skip")
     folder = JobFolder(_whole(values.output), files, values.format)
     with waiting("reading the model and the inputs", file=sys.stderr, at_once=False):

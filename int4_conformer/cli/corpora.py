@@ -14,6 +14,7 @@ from int4_conformer.data.sources.phrases import SpokenPhrase, count_spoken, spea
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.data.training_audio import training_audio
 from int4_conformer.progress import Progress, say, waiting
+from int4_conformer.text.writing import Writing
 
 if TYPE_CHECKING:
     # For training alone: a tokenizer may need sentencepiece, which the light runtime lacks.
@@ -76,6 +77,7 @@ def training_split(
     split: str,
     dev_fraction: float,
     report: CorpusReport,
+    writing: Writing,
     *,
     allow_commands: bool,
     seed: int,
@@ -87,11 +89,12 @@ def training_split(
         split: to train on.
         dev_fraction: to hold out.
         report: is told of what is left out.
+        writing: how texts are written.
         allow_commands: whether commands of the corpus may run.
         seed: of what is held out.
     """
     read = read_corpus(manifest, split, report, allow_commands=allow_commands)
-    train = normalized(read, report)
+    train = normalized(read, report, writing)
     return hold_out(train, dev_fraction, seed=seed) if dev_fraction else (train, [])
 
 

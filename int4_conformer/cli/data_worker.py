@@ -99,16 +99,17 @@ def _pipeline(settings: Message, allow_commands: bool) -> "InputPipeline":
     config = TrainingConfig.from_config(settings["training"])
     corpus = settings["corpus"]
     report = CorpusReport(corpus["on_error"])
+    tokenizer = tokenizer_from_config(settings["tokenizer"])
     print(f"reading {corpus['manifest']}", flush=True)
     train, _ = corpora.training_split(
         corpus["manifest"],
         corpus["split"],
         corpus["dev_fraction"],
         report,
+        tokenizer.writing,
         allow_commands=allow_commands,
         seed=config.seed,
     )
-    tokenizer = tokenizer_from_config(settings["tokenizer"])
     recordings = corpora.training_set(
         train, tokenizer, config, settings["labels_per_second"], report, config.cache
     )

@@ -3,8 +3,10 @@
 MODEL is a folder that `int4-conformer train` wrote, whose utterances are recognised in batches, or
 a .tflite file that `int4-conformer export` wrote, which hears them one by one, as a device would:
 whole, or with --stream in segments, as from a microphone. Lower case, punctuation and the like do
-not count: transcripts are normalised on both sides. Where words have no spaces between them, as in
-Chinese, the character error rate (CER) is the one to read; spaces do not count in it.
+not count: transcripts are normalised on both sides. Of a model that was trained with
+--text=as_written, rates in which they count stand beside ("as written"). Where words have no spaces
+between them, as in Chinese, the character error rate (CER) is the one to read; spaces do not count
+in it.
 
 A rate is of the utterances that were recognised. A line of the corpus that is broken therefore
 stops the command, unless --on_error=skip leaves it out and says so. --json has rates as
@@ -54,10 +56,11 @@ from int4_conformer.evaluation.one_by_one import Evaluation, counts, evaluate
 from int4_conformer.evaluation.significance import permutation_test, wer_difference
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.lite.words import Word
+from int4_conformer.pretrained.registry import model_file
 from int4_conformer.progress import Progress, waiting
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
-from int4_conformer.text.normalize import normalize
 from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.text.writing import WORDS, Writing
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -131,7 +134,7 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _evaluate(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(f"evaluate takes one MODEL. Received: {len(arguments)} arguments")
-    models = [Path(arguments[0]), *map(Path, filter(None, [values.against]))]
+    models = [Path(model_file(x)) for x in (arguments[0], values.against) if x]
     for model in models:
         if not model.exists():
             raise UserError(f"There is no model {model}; give a training folder or a .tflite file.")
@@ -196,11 +199,16 @@ def _check_file(path: Path, values: flags.FlagValues) -> None:
 
 
 def _decoded(
-    utterances: Utterances, vocabulary: Vocabulary, report: CorpusReport, *, hold: bool
+    utterances: Utterances,
+    vocabulary: Vocabulary,
+    writing: Writing,
+    report: CorpusReport,
+    *,
+    hold: bool,
 ) -> Recordings:
     """The corpus, and on stderr, apart from the figures, what is wrong with it."""
     recordings = corpora.decode(utterances, report, hold=hold)
-    note_unspellable(recordings, vocabulary, report)
+    note_unspellable(recordings, vocabulary, report, writing)
     corpora.show(report, sys.stderr)
     return recordings
 
@@ -225,13 +233,18 @@ def _evaluate_folder(
 
     with waiting("reading the model", file=sys.stderr, at_once=False):
         model, tokenizer = Workdir(folder).load(values.checkpoint)
-    utterances = _decoded(utterances, tokenizer.vocabulary, report, hold=True)
+    utterances = _decoded(utterances, tokenizer.vocabulary, tokenizer.writing, report, hold=True)
     passes = 1 if values.first_pass else None
     recognize = None
     if beam is not None:
         recognize = _beam_search(model, tokenizer, beam, passes, values)
     evaluator = BatchedEvaluator(
-        model, tokenizer.vocabulary, utterances, passes=passes, recognize=recognize
+        model,
+        tokenizer.vocabulary,
+        utterances,
+        passes=passes,
+        recognize=recognize,
+        writing=tokenizer.writing,
     )
     with Progress(len(utterances), "evaluate") as progress:
         evaluator.compile(
@@ -283,7 +296,9 @@ def _evaluate_file(
         beam_size=values.beam,
         settings=app.given_fields(BeamConfig, values, _LITE_BEAM_SETTINGS),
     )
-    utterances = _decoded(utterances, recognizer.vocabulary, report, hold=False)
+    spelling = recognizer.metadata.spelling
+    writing = WORDS if spelling is None else spelling.writing
+    utterances = _decoded(utterances, recognizer.vocabulary, writing, report, hold=False)
     longer = int((utterances.lengths > recognizer.longest_seconds * SAMPLE_RATE).sum())
     if longer and (values.part_seconds is not None or not recognizer.hears_streams):
         app.tell(
@@ -306,7 +321,7 @@ def _evaluate_file(
         return found.text
 
     with Progress(len(utterances), "evaluate") as progress:
-        evaluation = evaluate(transcribe, utterances, progress.update)
+        evaluation = evaluate(transcribe, utterances, progress.update, writing=writing)
     return utterances, dataclasses.replace(evaluation, words=tuple(words) or None)
 
 
@@ -318,6 +333,7 @@ def _rows(evaluation: Evaluation, left_out: int) -> dict[str, str]:
         "words": f"{errors.words:,}",
         "WER": f"{100 * errors.wer:.2f}%",
         "CER": f"{100 * evaluation.characters.cer:.2f}%",
+        **_written_rows(evaluation),
         "substitutions": f"{errors.substitutions:,}",
         "deletions": f"{errors.deletions:,}",
         "insertions": f"{errors.insertions:,}",
@@ -325,12 +341,22 @@ def _rows(evaluation: Evaluation, left_out: int) -> dict[str, str]:
     }
 
 
+def _written_rows(evaluation: Evaluation) -> dict[str, str]:
+    """Rates with case and punctuation."""
+    if evaluation.written is None or evaluation.written_characters is None:
+        return {}
+    return {
+        "WER as written": f"{100 * evaluation.written.wer:.2f}%",
+        "CER as written": f"{100 * evaluation.written_characters.cer:.2f}%",
+    }
+
+
 def _compared(
     utterances: Utterances, evaluation: Evaluation, other: Evaluation
 ) -> dict[str, float | None]:
     """By how much the WER differs from another's, as fractions; null if there are no words."""
-    errors, words = counts(utterances, evaluation.hypotheses)
-    others, _ = counts(utterances, other.hypotheses)
+    errors, words = counts(utterances, evaluation.hypotheses, evaluation.writing)
+    others, _ = counts(utterances, other.hypotheses, other.writing)
     if not words.sum():
         return dict.fromkeys(("difference", "low", "high", "p"))
     found = wer_difference(others, errors, words)
@@ -354,8 +380,9 @@ def _compared_rows(
 
 
 def _lines(utterances: Utterances, evaluation: Evaluation) -> str:
+    write = evaluation.writing.of
     return "".join(
-        f"{utterance.id}\t{normalize(utterance.text)}\t{normalize(hypothesis)}\n"
+        f"{utterance.id}\t{write(utterance.text)}\t{write(hypothesis)}\n"
         for utterance, hypothesis in zip(utterances, evaluation.hypotheses, strict=True)
     )
 

@@ -44,8 +44,8 @@ def evaluation_page(
             {
                 "utterance": utterance.id,
                 "speaker": utterance.speaker or None,
-                "reference": normalize(utterance.text),
-                "hypothesis": normalize(hypothesis),
+                "reference": evaluation.writing.words_of(utterance.text),
+                "hypothesis": evaluation.writing.words_of(hypothesis),
             }
             for utterance, hypothesis in zip(utterances, evaluation.hypotheses, strict=True)
         ]

@@ -1,8 +1,9 @@
 """Lists what a .tflite file, a training folder or a preset holds.
 
-Of a file: what each of its bytes is for, and its constants, the largest first; the checksum of a
-recogniser that `int4-conformer export` wrote is verified. --html writes a page of it: bytes by
-weight, how often each code occurs and what rounding costs, and which kernels run on this machine.
+Of a file, or a model of `int4-conformer models`: what each of its bytes is for, and its constants,
+the largest first; the checksum of a recogniser that `int4-conformer export` wrote is verified.
+--html writes a page of it: bytes by weight, how often each code occurs and what rounding costs, and
+which kernels run on this machine.
 
 Of a folder that `int4-conformer train` wrote: the model, its checkpoints, and the settings.
 
@@ -32,6 +33,7 @@ from int4_conformer.files import require_place, write_beside
 from int4_conformer.models.latency import latencies
 from int4_conformer.models.model_config import TransducerConfig
 from int4_conformer.models.presets import PRESETS, preset
+from int4_conformer.pretrained.registry import named_file, pretrained_models
 from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.tables import columns
@@ -74,6 +76,8 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> Result:
             f"inspect takes one FILE, WORKDIR or PRESET. Received: {len(arguments)} arguments"
         )
     (model,) = arguments
+    if model not in PRESETS:
+        model = named_file(model)
     if values.html is not None:
         require_place(values.html)
         if not os.path.isfile(model):
@@ -81,8 +85,9 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> Result:
     if model in PRESETS:
         return _of_preset(model, values.vocab_size, values.recipe)
     if not os.path.lexists(model):
+        known = [*PRESETS, *pretrained_models()]
         raise UserError(
-            f"There is no file, folder or preset {model!r}{did_you_mean(model, PRESETS)}; "
+            f"There is no file, folder or preset {model!r}{did_you_mean(model, known)}; "
             f"the presets are {', '.join(PRESETS)}."
         )
     if values.vocab_size is not None or values.recipe is not None:
@@ -208,7 +213,7 @@ def _milliseconds(value: float) -> str:
 
 COMMAND = app.Command(
     name="inspect",
-    usage="FILE|WORKDIR|PRESET [flags]",
+    usage="FILE|NAME|WORKDIR|PRESET [flags]",
     description=__doc__,
     examples=("model.tflite", "conformer_l --recipe=w4b32_a8d"),
     define_flags=_define_flags,

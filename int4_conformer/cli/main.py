@@ -18,6 +18,7 @@ GROUPS = {
             "recognises thousands of audio files on all cores",
         ),
         "serve": ("int4_conformer.cli.serve", "serves a recogniser over HTTP and WebSockets"),
+        "models": ("int4_conformer.cli.models", "lists the recognisers that come with the package"),
     },
     "to train a recogniser": {
         "demo": ("int4_conformer.cli.demo", "trains, exports and tries a small recogniser"),

@@ -21,6 +21,7 @@ from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.recognizers import open_recognizer
 from int4_conformer.errors import UserError
 from int4_conformer.lite.recognizer import Recognizer
+from int4_conformer.pretrained.registry import model_file
 from int4_conformer.server import json_logs
 from int4_conformer.server.application import new_application, new_service
 from int4_conformer.server.limits import Limits
@@ -73,7 +74,7 @@ def _serve(values: flags.FlagValues, arguments: list[str]) -> None:
         require_tls(values.certificate, values.key)
     limits = Limits(**app.given_fields(Limits, values))
     access = Access(token=_token(values), origins=tuple(values.origins), log_words=values.log_words)
-    (model,) = arguments
+    model = model_file(arguments[0])
     with bound(values.host, values.port) as listening:
         recognizers = [
             _opened(model, num_threads=limits.num_threads, gated=values.gate)

@@ -27,6 +27,7 @@ from int4_conformer.files import require_place, write_beside
 from int4_conformer.progress import Progress, waiting
 from int4_conformer.quant.spec.quant_config import QuantConfig
 from int4_conformer.remote_path import path_of
+from int4_conformer.text.tokenizer import tokenizer_from_config
 from int4_conformer.training.run_folder import read_run_config
 
 _SECONDS_PER_BATCH = 30.0
@@ -79,8 +80,9 @@ def _suggest(values: flags.FlagValues, arguments: list[str]) -> Result:
     if not values.schemes:
         raise UserError("--schemes names no scheme; give some, such as w4c_a8d,w8c_a8d,float.")
     configs = [QuantConfig.from_name(scheme) for scheme in values.schemes]
-    read_run_config(path_of(arguments[0]))
-    utterances = normalized(read_corpus(values.manifest, values.split))[: values.utterances]
+    tokenizer = tokenizer_from_config(read_run_config(path_of(arguments[0]))["tokenizer"])
+    utterances = read_corpus(values.manifest, values.split)
+    utterances = normalized(utterances, writing=tokenizer.writing)[: values.utterances]
     utterances = decoded(utterances)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.

@@ -15,7 +15,6 @@ from absl import flags
 
 from int4_conformer.cli import app
 from int4_conformer.errors import UserError
-from int4_conformer.text.normalize import normalize
 from int4_conformer.text.tokenizer import tokenizer_from_config
 from int4_conformer.training.run_folder import read_run_config
 
@@ -32,7 +31,7 @@ def _tokens(values: flags.FlagValues, arguments: list[str]) -> None:
     pieces, left_out = tokenizer.vocabulary.pieces, 0
     for line in _lines(paths):
         try:
-            tokens = tokenizer.encode(normalize(line))
+            tokens = tokenizer.encode(tokenizer.writing.of(line))
         except UserError:
             left_out += 1
             continue

@@ -11,12 +11,11 @@ import dataclasses
 import os
 import shlex
 import sys
-from pathlib import Path
 
 from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
-from int4_conformer.cli import app, corpora
+from int4_conformer.cli import app, corpora, model_flags
 from int4_conformer.cli.flag_groups import COMMON, GIVEN, LEARNED, MACHINE, group, grouped
 from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
@@ -42,17 +41,13 @@ from int4_conformer.data.sources.phrases import (
 from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.files import require_folder_place
-from int4_conformer.models.model_config import JointConfig
-from int4_conformer.models.presets import PRESETS, preset
 from int4_conformer.models.weight_mapping import WeightMapping
 from int4_conformer.progress import waiting
-from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.remote_path import is_remote
-from int4_conformer.text.graphemes import ENGLISH, Graphemes
-from int4_conformer.text.tokenizer import Tokenizer, tokenizer_from_config
-from int4_conformer.text.wordpieces import Wordpieces
+from int4_conformer.text.graphemes import ENGLISH
+from int4_conformer.text.tokenizer import Tokenizer
+from int4_conformer.text.writing import Writing
 from int4_conformer.training.run_config import differences, flags_of, parts_of, with_parts
-from int4_conformer.training.run_folder import read_run_config
 from int4_conformer.training.training_config import TrainingConfig
 
 # Transcripts shown at the end.
@@ -95,28 +90,8 @@ def _define_flags(values: flags.FlagValues) -> None:
             flag_values=values,
         )
         app.define_fields(PhrasesConfig, values)
+    model_flags.define_flags(values)
     with group(values, LEARNED):
-        flags.DEFINE_string("preset", "tiny", f"One of {', '.join(PRESETS)}.", flag_values=values)
-        flags.DEFINE_string(
-            "recipe",
-            "w4a8",
-            "Quantization: w4a8, w8a8, ..., float, a scheme such as w4b32_a8d, or a .json file.",
-            flag_values=values,
-        )
-        flags.DEFINE_string(
-            "tokenizer",
-            "graphemes",
-            "graphemes, a file that `int4-conformer wordpieces` wrote, or WORKDIR of a run, whose "
-            "is taken. With --phrases and --init_from=WORKDIR, that run's is the default.",
-            flag_values=values,
-        )
-        flags.DEFINE_string(
-            "init_from",
-            None,
-            "Weights that a new run starts from: WORKDIR of another run, an .npz, .h5 or .keras "
-            "file, or the prefix of a TensorFlow checkpoint (docs/models.md).",
-            flag_values=values,
-        )
         app.define_fields(TrainingConfig, values, _LEARNED)
     with group(values, MACHINE):
         flags.DEFINE_string(
@@ -134,16 +109,6 @@ def _define_flags(values: flags.FlagValues) -> None:
         )
         app.define_fields(TrainingConfig, values, _MACHINE)
     corpora.define_reading(values, "skip")
-    app.define_fields(JointConfig, values, ["tied"])
-    flags.DEFINE_string(
-        "init_mapping", None, "JSON file: from their names to ours.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "init_may_miss",
-        "",
-        "Regular expression of our weights that need not be among them.",
-        flag_values=values,
-    )
     app.define_fields(TrainingConfig, values)
 
 
@@ -156,6 +121,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> Result:
             f"`{app.PROGRAM} train --help` says what to give."
         )
     parts = {} if values.config is None else parts_of(values.config)
+    start = model_flags.ModelStart(values)
     if not is_remote(values.workdir):
         require_folder_place(values.workdir)
     config = TrainingConfig(**app.given_fields(TrainingConfig, values))
@@ -169,18 +135,13 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> Result:
     report = corpora.new_report(values)
     phrases = _phrases(values) if values.phrases else None
     if phrases is None:
-        train, dev = _corpus(values, config, report)
+        train, dev = _corpus(values, config, report, start.writing)
         texts = [utterance.text for utterance in train]
     else:
         # All letters, so that another run of English can be started from.
         texts = [ENGLISH, *(phrase.text for phrase in phrases)]
-    tokenizer = _tokenizer(_tokenizer_source(values), texts)
-    plain = preset(
-        values.preset,
-        vocab_size=tokenizer.vocabulary.size,
-        recipe=Recipe.named(values.recipe),
-        tied=values.tied,
-    )
+    tokenizer = start.tokenizer(texts)
+    plain = start.sizes(tokenizer.vocabulary.size)
     model_config = with_parts(plain, parts)
     if values.init_from is None and (values.init_mapping or values.init_may_miss):
         raise UserError(
@@ -197,7 +158,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> Result:
     cache = "none" if config.data_service else config.cache
     train = corpora.training_set(train, tokenizer, config, labels_per_second, report, cache)
     dev = corpora.decode(dev, report, title="decode dev")
-    note_unspellable(dev, tokenizer.vocabulary, report)
+    note_unspellable(dev, tokenizer.vocabulary, report, start.writing)
 
     # After the checks: a mistake in the flags should not wait for TensorFlow.
     start_tensorflow()
@@ -214,7 +175,7 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> Result:
     initial_weights = None
     if values.init_from is not None:
         initial_weights = InitialWeights(
-            path=values.init_from, mapping=mapping, may_miss=values.init_may_miss
+            path=start.path, mapping=mapping, may_miss=values.init_may_miss
         )
     strategy = strategy_from_name(values.strategy, values.tpu)
     workdir = Workdir(values.workdir, writes=is_chief(strategy))
@@ -332,7 +293,7 @@ def _outcome(values: flags.FlagValues, dev: Utterances, evaluation: Evaluation |
 
 
 def _corpus(
-    values: flags.FlagValues, config: TrainingConfig, report: CorpusReport
+    values: flags.FlagValues, config: TrainingConfig, report: CorpusReport, writing: Writing
 ) -> tuple[Utterances, Utterances]:
     """What to train on and the dev set, which may be empty."""
     train, dev = corpora.training_split(
@@ -340,6 +301,7 @@ def _corpus(
         values.split,
         values.dev_fraction,
         report,
+        writing,
         allow_commands=values.allow_commands,
         seed=config.seed,
     )
@@ -354,7 +316,7 @@ def _corpus(
             f"{error} Name another with --dev_split, hold out a part of the training split with "
             "--dev_fraction=0.1, or count no word errors with --dev_split=''."
         ) from error
-    return train, normalized(dev, report)
+    return train, normalized(dev, report, writing)
 
 
 def _phrases(values: flags.FlagValues) -> list[SpokenPhrase]:
@@ -362,22 +324,6 @@ def _phrases(values: flags.FlagValues) -> list[SpokenPhrase]:
     config = PhrasesConfig(**app.given_fields(PhrasesConfig, values))
     grammar = read_grammar(values.phrases)
     return [phrase for split in _PHRASE_SPLITS for phrase in draw_phrases(grammar, config, split)]
-
-
-def _tokenizer_source(values: flags.FlagValues) -> str:
-    """What --tokenizer is, or stands for if it was not given."""
-    is_open = values.phrases and values.tokenizer == values["tokenizer"].default
-    if is_open and values.init_from is not None and Path(values.init_from).is_dir():
-        return values.init_from
-    return values.tokenizer
-
-
-def _tokenizer(name: str, texts: list[str]) -> Tokenizer:
-    if name == "graphemes":
-        return Graphemes.from_texts(texts)
-    if Path(name).is_dir():
-        return tokenizer_from_config(read_run_config(Path(name))["tokenizer"])
-    return Wordpieces.load(name)
 
 
 COMMAND = app.Command(

@@ -66,6 +66,7 @@ from int4_conformer.files import write_beside
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.words import Recognition
+from int4_conformer.pretrained.registry import model_file
 from int4_conformer.progress import waiting
 from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.search.grammar import Grammar
@@ -86,7 +87,7 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
     elif paths == [STDIN]:
         _require_piped()
     recognizer = open_recognizer(
-        model,
+        model_file(model),
         live=values.stream or values.microphone or paths == [STDIN],
         num_threads=values.num_threads,
         gated=values.gate,

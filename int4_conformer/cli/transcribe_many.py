@@ -32,6 +32,7 @@ from int4_conformer.cli.results import Result
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.errors import UserError
 from int4_conformer.fields import help_of
+from int4_conformer.pretrained.registry import model_file
 from int4_conformer.progress import Progress, waiting
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.search.phrase_automaton import read_phrases
@@ -172,7 +173,7 @@ def _transcribe_many(values: flags.FlagValues, arguments: list[str]) -> Result:
 
         stack.enter_context(_telling_of_a_stop())
         summary = transcribe_many(
-            model,
+            model_file(model),
             inputs,
             values.output,
             config=config,

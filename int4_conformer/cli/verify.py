@@ -36,6 +36,7 @@ from int4_conformer.data.corpus import Utterances, read_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.lite.recognizer_file import RecognizerFile
 from int4_conformer.models.model_config import TransducerConfig
+from int4_conformer.pretrained.registry import model_file
 from int4_conformer.progress import Progress, waiting
 from int4_conformer.text.tokenizer import tokenizer_from_config
 from int4_conformer.tflite import flatbuffer
@@ -78,7 +79,7 @@ def _verify(values: flags.FlagValues, arguments: list[str]) -> Result:
         raise UserError(f"verify takes one MODEL. Received: {len(arguments)} arguments")
     if values.manifest is None and values.split is not None:
         raise UserError(f"--split={values.split} needs --manifest; give the corpus.")
-    path, folder = arguments[0], Path(values.against)
+    path, folder = model_file(arguments[0]), Path(values.against)
     with held_back():
         file = RecognizerFile(path)
     config = read_run_config(folder)

@@ -1,6 +1,7 @@
 """Trains a vocabulary of word pieces on the transcripts of a corpus.
 
-`int4-conformer train --tokenizer=FILE` then uses it in place of single characters.
+`int4-conformer train --tokenizer=FILE` then uses it in place of single characters; give that the
+same --text, --markers and --locale.
 """
 
 import shlex
@@ -14,7 +15,9 @@ from int4_conformer.data.corpus import normalized, read_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.files import require_place
 from int4_conformer.progress import waiting
+from int4_conformer.text.normalize import markers
 from int4_conformer.text.wordpieces import Wordpieces
+from int4_conformer.text.writing import Writing
 
 
 def _define_flags(values: flags.FlagValues) -> None:
@@ -26,6 +29,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_integer(
             "vocab_size", None, "Number of pieces, the blank included.", flag_values=values
         )
+        app.define_fields(Writing, values)
     with group(values, PRINTED):
         flags.DEFINE_string("output", None, "File to write.", flag_values=values)
 
@@ -34,15 +38,17 @@ def _wordpieces(values: flags.FlagValues, arguments: list[str]) -> Result:
     if arguments:
         raise UserError(f"wordpieces takes flags only. Received: {arguments[0]!r}")
     require_place(values.output)
+    writing = Writing(**app.given_fields(Writing, values))
     report = corpora.new_report(values)
     with waiting("reading the corpus", at_once=False):
         read = read_corpus(
             values.manifest, values.split, report, allow_commands=values.allow_commands
         )
-        texts = [utterance.text for utterance in normalized(read, report)]
+        texts = [utterance.text for utterance in normalized(read, report, writing)]
     corpora.show(report)
     with waiting("choosing pieces", at_once=False):
-        pieces = Wordpieces.train(texts, values.vocab_size)
+        symbols = sorted({marker for text in texts for marker in markers(text)})
+        pieces = Wordpieces.train(texts, values.vocab_size, symbols)
     pieces.save(values.output)
     size = pieces.vocabulary.size
     output = shlex.quote(values.output)

@@ -27,6 +27,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.remote_path import is_remote, path_of
 from int4_conformer.text.normalize import markers, normalize
 from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.text.writing import WORDS, Writing
 
 Utterances = Sequence[Utterance | SyntheticUtterance | NoiseUtterance]
 
@@ -169,24 +170,30 @@ def _synthetic(split: str | None) -> Utterances:
     ]
 
 
-def normalized(utterances: Utterances, report: CorpusReport | None = None) -> Utterances:
+def normalized(
+    utterances: Utterances,
+    report: CorpusReport | None = None,
+    writing: Writing = WORDS,
+) -> Utterances:
     """The utterances with normalised texts.
 
     Args:
       utterances: the corpus.
       report: is told of those without a word, which are left out, and of texts with markers such
-        as "[noise]", which are used without them.
+        as "[noise]", and what becomes of these.
+      writing: how the texts are written then.
     """
+    kept_markers = " that count as words" if writing.markers == "keep" else " that are no words"
     report = report or CorpusReport()
     kept = []
     for utterance in utterances:
-        text = normalize(utterance.text)
-        if not text:
+        text = writing.of(utterance.text)
+        if not normalize(text):
             report.leave_out("texts without a word", f"{utterance.where}: {utterance.text!r}")
             continue
         if found := markers(utterance.text):
             report.notice(
-                "texts with markers that are no words", f"{utterance.where}: {', '.join(found)}"
+                f"texts with markers{kept_markers}", f"{utterance.where}: {', '.join(found)}"
             )
         kept.append(
             utterance if text == utterance.text else dataclasses.replace(utterance, text=text)
@@ -194,12 +201,17 @@ def normalized(utterances: Utterances, report: CorpusReport | None = None) -> Ut
     return kept
 
 
-def note_unspellable(utterances: Utterances, vocabulary: Vocabulary, report: CorpusReport) -> None:
+def note_unspellable(
+    utterances: Utterances,
+    vocabulary: Vocabulary,
+    report: CorpusReport,
+    writing: Writing = WORDS,
+) -> None:
     """Tells the report of texts to score with symbols that a model cannot write: each is an error
     whatever it hears."""
     symbols = set("".join(vocabulary.pieces[1:])) | {" "}
     for utterance in utterances:
-        if foreign := sorted(set(normalize(utterance.text)) - symbols):
+        if foreign := sorted(set(writing.of(utterance.text)) - symbols):
             report.notice(
                 "texts to score with symbols that the model cannot write",
                 f"{utterance.where}: {' '.join(foreign)}",

@@ -18,6 +18,7 @@ from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.text.writing import WORDS, Writing
 from int4_conformer.xla import without_xla
 
 # Padded audio in seconds that one shape may take: recognising it is sooner done than tracing the
@@ -45,6 +46,7 @@ class BatchedEvaluator:
         calls: how often it is going to be called, about.
         recognize: samples float32 [batch, samples] and their lengths int32 [batch] -> the tokens;
             greedy search in the last pass if not given.
+        writing: how the recogniser writes.
 
     Raises:
         UserError: a recording is longer than a batch.
@@ -61,8 +63,10 @@ class BatchedEvaluator:
         passes: int | None = None,
         calls: int = 1,
         recognize: Callable[[tf.Tensor, tf.Tensor], Tokens] | None = None,
+        writing: Writing = WORDS,
     ):
         self._vocabulary = vocabulary
+        self._writing = writing
         self._utterances = decoded(utterances)
         _require_short(self._utterances, seconds_per_batch)
         unlabelled = _Unlabelled()
@@ -96,9 +100,8 @@ class BatchedEvaluator:
             audio += pcm_length / SAMPLE_RATE
             hypotheses[index] = self._vocabulary.detokenize(tokens)
             on_utterance(done)
-        return Evaluation.of(
-            self._utterances, hypotheses, rtf=(time.perf_counter() - start) / audio
-        )
+        rtf = (time.perf_counter() - start) / audio
+        return Evaluation.of(self._utterances, hypotheses, rtf, self._writing)
 
     def _recognized(self) -> Iterator[tuple[int, int, list[int]]]:
         for batch in self._batches():

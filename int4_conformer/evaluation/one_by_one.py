@@ -16,7 +16,7 @@ from int4_conformer.text.metrics import (
     character_errors,
     word_errors,
 )
-from int4_conformer.text.normalize import normalize
+from int4_conformer.text.writing import WORDS, Writing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,18 +29,36 @@ class Evaluation:
     hypotheses: tuple[str, ...]
     # Seconds of computing per second of audio.
     rtf: float
+    # How the recogniser writes.
+    writing: Writing = WORDS
+    # Where it writes case and punctuation: errors in which they count, too.
+    written: WordErrors | None = None
+    written_characters: CharacterErrors | None = None
     # Its words with their confidence, if they were asked for.
     words: tuple[tuple[Word, ...], ...] | None = None
 
     @classmethod
-    def of(cls, utterances: Utterances, hypotheses: Sequence[str], rtf: float) -> "Evaluation":
+    def of(
+        cls,
+        utterances: Utterances,
+        hypotheses: Sequence[str],
+        rtf: float,
+        writing: Writing = WORDS,
+    ) -> "Evaluation":
         """Scores hypotheses after normalising both sides."""
-        both = _normalized(utterances, hypotheses)
+        both = _normalized(utterances, hypotheses, writing)
+        written = None
+        if writing.is_cased:
+            references = [writing.of(utterance.text) for utterance in utterances]
+            written = references, list(map(writing.of, hypotheses))
         return cls(
             errors=word_errors(*both),
             characters=character_errors(*both),
             hypotheses=tuple(hypotheses),
             rtf=rtf,
+            writing=writing,
+            written=written and word_errors(*written),
+            written_characters=written and character_errors(*written),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -48,8 +66,13 @@ class Evaluation:
 
         `wer` and `cer` are fractions, 0.05 for 5%, and null if infinite; `substitutions`,
         `deletions` and `insertions` are of `words`, the reference's, and `character_errors` of
-        `characters`; `rtf` is seconds of computing per second of audio.
+        `characters`; `rtf` is seconds of computing per second of audio. `as_written` has the `wer`
+        and `cer` with case and punctuation, of a recogniser that writes them.
         """
+        written = {}
+        if self.written is not None and self.written_characters is not None:
+            rates = {"wer": self.written.wer, "cer": self.written_characters.cer}
+            written["as_written"] = {name: _finite(rate) for name, rate in rates.items()}
         return {
             "wer": _finite(self.errors.wer),
             "cer": _finite(self.characters.cer),
@@ -58,6 +81,7 @@ class Evaluation:
             "characters": self.characters.characters,
             "character_errors": self.characters.errors,
             "rtf": self.rtf,
+            **written,
         }
 
 
@@ -65,6 +89,8 @@ def evaluate(
     transcribe: Callable[[np.ndarray], str],
     utterances: Utterances,
     on_utterance: Callable[[int], None] = lambda done: None,
+    *,
+    writing: Writing = WORDS,
 ) -> Evaluation:
     """Transcribes utterances one by one, as a device would.
 
@@ -74,6 +100,7 @@ def evaluate(
         transcribe: float32 [samples] at 16 kHz -> text.
         utterances: the corpus.
         on_utterance: told how many are done.
+        writing: how the recogniser writes.
     """
     hypotheses, audio, busy = [], 0.0, 0.0
     for done, utterance in enumerate(utterances, start=1):
@@ -83,23 +110,30 @@ def evaluate(
         busy += time.perf_counter() - start
         audio += len(samples) / SAMPLE_RATE
         on_utterance(done)
-    return Evaluation.of(utterances, hypotheses, rtf=busy / audio)
+    return Evaluation.of(utterances, hypotheses, busy / audio, writing)
 
 
 def score(utterances: Utterances, hypotheses: Sequence[str]) -> WordErrors:
     """Word errors after normalising both sides."""
-    return word_errors(*_normalized(utterances, hypotheses))
+    return word_errors(*_normalized(utterances, hypotheses, WORDS))
 
 
-def counts(utterances: Utterances, hypotheses: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def counts(
+    utterances: Utterances,
+    hypotheses: Sequence[str],
+    writing: Writing = WORDS,
+) -> tuple[np.ndarray, np.ndarray]:
     """Word errors and words of each utterance, int64 [utterances], for `significance`."""
-    pairs = zip(*_normalized(utterances, hypotheses), strict=True)
+    pairs = zip(*_normalized(utterances, hypotheses, writing), strict=True)
     each = [word_errors([reference], [hypothesis]) for reference, hypothesis in pairs]
     return np.array([x.errors for x in each], np.int64), np.array([x.words for x in each], np.int64)
 
 
-def _normalized(utterances: Utterances, hypotheses: Sequence[str]) -> tuple[list[str], list[str]]:
-    return [normalize(utterance.text) for utterance in utterances], list(map(normalize, hypotheses))
+def _normalized(
+    utterances: Utterances, hypotheses: Sequence[str], writing: Writing
+) -> tuple[list[str], list[str]]:
+    references = [writing.words_of(utterance.text) for utterance in utterances]
+    return references, list(map(writing.words_of, hypotheses))
 
 
 def _finite(rate: float) -> float | None:

@@ -67,6 +67,7 @@ def export_tflite(
                 # All alike where there is one way to spell a text.
                 piece_scores=tokenizer.piece_scores if any(tokenizer.piece_scores or ()) else None,
                 marks_first_word=tokenizer.marks_first_word,
+                writing=tokenizer.writing,
             ),
             max_symbols_per_frame=model.config.max_symbols_per_frame,
             fixed_samples=fixed_samples,

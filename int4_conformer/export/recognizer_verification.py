@@ -19,7 +19,7 @@ from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite.kernel_profile import profile
 from int4_conformer.tflite.matmul_kernels import integer_matmuls, on_integer_kernels
 from int4_conformer.tflite.metadata import Metadata, read
-from int4_conformer.tflite.tensor_names import holds
+from int4_conformer.tflite.tensor_names import layout_of
 from int4_conformer.tflite.validation import require_valid
 from int4_conformer.tflite.verification import differences
 
@@ -217,13 +217,13 @@ def _ask_parts(run: Callable[..., dict[str, np.ndarray]], comparison: ForwardCom
 
 def _float_matrices(model: schema.ModelT, transducer: Transducer) -> list[tuple[str, str]]:
     """The name of each float matrix of the file that is named after a weight, and what differs."""
-    weights = by_path(transducer)
+    weights = {path: w for path, w in by_path(transducer).items() if len(w.shape) > 1}
     found = []
     for constant in flatbuffer.constants(model):
         name = constant.name.partition("@")[0]
         if name in weights and constant.dtype == "float32":
-            equal = holds(constant.values(), weights[name].numpy().astype(np.float32))
-            found.append((name, "" if equal else f"values of {name} differ"))
+            layout = layout_of(constant.values(), weights[name].numpy().astype(np.float32))
+            found.append((name, f"values of {name} differ" if layout is None else ""))
     return found
 
 

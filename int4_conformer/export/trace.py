@@ -47,6 +47,7 @@ def save_graph(
     variables = [variable for variable in variables if id(variable.handle) in captured]
     variables += [codes.packed for codes in deployment.resources]
     module.variables_in_use = list({id(variable): variable for variable in variables}.values())
+    deployment.variables = module.variables_in_use
     tf.saved_model.save(module, str(folder), signatures=signatures)
     return deployment
 

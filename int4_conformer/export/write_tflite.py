@@ -1,5 +1,6 @@
 """From a graph to a `.tflite` file with the trained integers: the way of every export."""
 
+import dataclasses
 import os
 import re
 import tempfile
@@ -18,6 +19,7 @@ from int4_conformer.layers.paths import relative_path
 from int4_conformer.quant.deploy import Deployment
 from int4_conformer.tflite import flatbuffer, metadata
 from int4_conformer.tflite.deployed_weight import DeployedWeight
+from int4_conformer.tflite.held_weights import other_places
 from int4_conformer.tflite.metadata import Metadata
 from int4_conformer.tflite.packing import pack
 from int4_conformer.tflite.signature_alias import alias_signature
@@ -62,11 +64,13 @@ def write_tflite(
         inputs[alias] = inputs[signature]
     weights = deployed_weights(deployment, model)
     delegate = _delegate(weights)
-    if describe is not None:
-        metadata.attach(parsed, describe(delegate))
     floats = _float_weights(model, deployment)
-    name_constants(parsed, floats)
-    content = pack(parsed, weights, floats)
+    named = _staying_float(floats, weights)
+    name_constants(parsed, named)
+    if describe is not None:
+        places = other_places(parsed, floats)
+        metadata.attach(parsed, dataclasses.replace(describe(delegate), weights=places))
+    content = pack(parsed, weights, named)
     if describe is not None:
         content = metadata.seal(content)
     verify(content, weights)
@@ -76,13 +80,26 @@ def write_tflite(
 
 
 def _float_weights(model: keras.layers.Layer, deployment: Deployment) -> dict[str, np.ndarray]:
-    """Matrices of a model that its file holds in float, by path below it."""
+    """Weights of a model that its file holds in float, by path below it."""
     deployed = {matrix.name for matrix in deployment.matrices.values()}
+    read = {id(variable.handle) for variable in deployment.variables}
     return {
         relative_path(variable.path, model): variable.numpy().astype(np.float32)
         for variable in model.weights
-        if len(variable.shape) > 1 and variable.path not in deployed
+        if id(variable.value.handle) in read and variable.path not in deployed
     }
+
+
+def _staying_float(
+    floats: Mapping[str, np.ndarray], weights: Sequence[DeployedWeight]
+) -> dict[str, np.ndarray]:
+    """The float weights but for biases of static matmuls, of which the packer makes int32."""
+    biases = [
+        weight.bias.tobytes()
+        for weight in weights
+        if weight.static is not None and weight.bias is not None
+    ]
+    return {path: value for path, value in floats.items() if value.tobytes() not in biases}
 
 
 def _converted(folder: str, signatures: list[str]) -> bytes:

@@ -47,6 +47,13 @@ def by_path(model: keras.layers.Layer) -> dict[str, keras.Variable]:
     return {relative_path(variable.path, model): variable for variable in model.weights}
 
 
+def quantization_variables(root: keras.layers.Layer) -> set[int]:
+    """Ids of the variables below a layer or model that quantization adds, as learned clips."""
+    return {
+        id(variable) for layer in _quantized(root).values() for variable in layer.quant_variables
+    }
+
+
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Copies the weights of a layer or model to one like it, which may be quantized otherwise.
 

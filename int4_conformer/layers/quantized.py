@@ -83,10 +83,18 @@ class Quantized:
         """
         config, stored = config or self.quant, 4 * self.weight_count
         for part in self.parts():
-            for name, shape in part._matrix_shapes.items():
-                weights = math.prod(getattr(part, name).shape)
-                stored += config.stored_bytes(weights, shape[part._sum_axis]) - 4 * weights
+            for weight, shape, axis in part.matrices():
+                weights = math.prod(weight.shape)
+                stored += config.stored_bytes(weights, shape[axis]) - 4 * weights
         return stored
+
+    def matrices(self) -> list[tuple[keras.Variable, tuple[int, ...], int]]:
+        """The weights that are quantized, of this layer alone, each with the shape of the matrix
+        that it is quantized as, and the axis of this that products sum over."""
+        return [
+            (getattr(self, name), shape, self._sum_axis)
+            for name, shape in self._matrix_shapes.items()
+        ]
 
     def padded_inputs(self) -> dict[str, tuple[int, int]]:
         """Number of inputs of the weights that a `.tflite` file pads with zeros for each output,

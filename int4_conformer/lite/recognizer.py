@@ -24,6 +24,7 @@ from int4_conformer.lite.speech_activity import may_hold_speech
 from int4_conformer.lite.stream_search import StreamSearch
 from int4_conformer.lite.whole_utterances import WholeUtterances
 from int4_conformer.lite.words import Recognition, read_tokens, timed_words
+from int4_conformer.pretrained.registry import pretrained_model
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
 from int4_conformer.search.closed_list import ClosedList
 from int4_conformer.search.table_scorers import NGramScorer
@@ -80,6 +81,15 @@ class Recognizer:
         has_networks = interface.JOIN in self._file.names
         self._search = FileSearches(self._metadata, self._file.network if has_networks else None)
 
+    @classmethod
+    def from_preset(cls, name: str, **settings: Any) -> "Recognizer":
+        """That of a model in `int4-conformer models`; `settings` are those of the class.
+
+        Raises:
+          UserError: there is no such model.
+        """
+        return cls(pretrained_model(name).file, **settings)
+
     @property
     def metadata(self) -> Metadata:
         """What the file says about the model."""
@@ -125,11 +135,7 @@ class Recognizer:
           samples: `[samples]` or `[samples, channels]`, which are averaged, but for channels that
             cancel each other: then the loudest is heard. Float32 in [-1, 1], or int16.
           sample_rate: their rate in Hz.
-          phrases: see the class, as for all that follow.
-          only: whether nothing but the phrases may be said.
-          bonus: for each token of a preferred phrase.
-          beam: how wide to search.
-          lm: a language model.
+          phrases, only, bonus, beam, lm: see the class.
 
         Raises:
           UserError: the samples have another type or shape, are none, are not finite or far
@@ -240,12 +246,8 @@ class Recognizer:
           second_pass: whether the second of two passes runs, too. Without it words come as soon
             and cost less, and none is corrected.
           endpointing: when an utterance ends and the next one begins; None: all is one.
-          phrases: see the class, as for all that follow. Of two passes the second heeds them.
-          only: whether nothing but the phrases may be said; then words are final at the end of an
-            utterance.
-          bonus: for each token of a preferred phrase.
-          beam: how wide to search.
-          lm: a language model.
+          phrases, only, bonus, beam, lm: see the class. Of two passes the second heeds them. With
+            `only`, words are final at the end of an utterance.
 
         Raises:
           UserError: the model hears whole utterances only, a phrase cannot be read or spelled, or

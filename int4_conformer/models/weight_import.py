@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from int4_conformer.errors import UserError
-from int4_conformer.layers.paths import by_path, layers_by_path
-from int4_conformer.layers.quantized import Quantized
+from int4_conformer.layers.paths import by_path, quantization_variables
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.weight_mapping import WeightMapping
 
@@ -29,7 +28,7 @@ class WeightImport:
         """For people: a count, then a line for each group of names that found no partner."""
         return [
             f"{len(self.taken)} weights taken",
-            *(f"not given: {group}" for group in grouped(self.missing)),
+            *(f"starts afresh: {group}" for group in grouped(self.missing)),
             *(f"not used: {group}" for group in grouped(self.unused)),
         ]
 
@@ -43,8 +42,8 @@ def import_weights(
 ) -> WeightImport:
     """Sets all weights of a model, or none.
 
-    What need not be given: the front end's statistics, which are taken from the corpus, and what
-    quantization adds to the weights, as learned clips, which starts afresh.
+    What need not be given: the front end's statistics, which are taken from the corpus; and CTC
+    heads and what quantization adds to the weights, as learned clips, which start afresh.
 
     Args:
         model: has its weights.
@@ -90,16 +89,12 @@ def _numbers(name: str, value: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def _optional(model: Transducer) -> set[str]:
-    added = {
-        id(variable)
-        for _, layer in layers_by_path(model)
-        if isinstance(layer, Quantized)
-        for variable in layer.quant_variables
-    }
+    added = quantization_variables(model)
+    parts = tuple(f"{part.name}/" for part in (model.front_end, *model.ctc_heads))
     return {
         path
         for path, variable in by_path(model).items()
-        if id(variable) in added or path.startswith(f"{model.front_end.name}/")
+        if id(variable) in added or path.startswith(parts)
     }
 
 

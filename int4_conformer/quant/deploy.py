@@ -69,6 +69,9 @@ class Deployment(Products):
         # By name: weights of depthwise convolutions, for which no runtime has integer kernels that
         # take float inputs; a TFLite file holds their values.
         self.depthwise: dict[str, DeployedMatrix] = {}
+        # What the traced graphs read, once they are: variables of the model that stay float, and
+        # those of deployed weights.
+        self.variables: list[tf.Variable] = []
         # The variables of each path: those of two models within one may have the same.
         self._named: dict[str, list[tf.Variable]] = {}
 

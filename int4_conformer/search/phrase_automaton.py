@@ -19,7 +19,6 @@ from typing import TypeVar
 import numpy as np
 
 from int4_conformer.errors import UserError, require_finite, require_positive
-from int4_conformer.text.normalize import normalize
 from int4_conformer.text.spelling import Encodes
 from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
 
@@ -54,7 +53,7 @@ class PhraseAutomaton:
         """The automaton of phrases.
 
         Args:
-            phrases: words to prefer, in any spelling that `normalize` reads.
+            phrases: words to prefer, in any spelling; they are written as the tokenizer's texts.
             tokenizer: of the model.
             score: bonus for each token, in nats.
 
@@ -64,7 +63,7 @@ class PhraseAutomaton:
         """
         require_finite(score=score)
         require_positive(score=score)
-        texts = sorted({normalize(phrase) for phrase in phrases} - {""})
+        texts = sorted({tokenizer.writing.of(phrase) for phrase in phrases} - {""})
         if not texts:
             raise UserError(f"The list of phrases holds no word. Received: {len(phrases)} phrases")
         vocabulary = tokenizer.vocabulary

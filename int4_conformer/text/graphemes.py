@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from int4_conformer.errors import UserError
 from int4_conformer.text.vocabulary import BLANK, WORD_BOUNDARY, Vocabulary
+from int4_conformer.text.writing import WORDS, Writing
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -21,6 +22,8 @@ class Graphemes:
 
     # Distinct characters in the order of their ids; the space is the word boundary.
     charset: str = ENGLISH
+    # How the texts are written that it is for.
+    writing: Writing = WORDS
 
     def __post_init__(self) -> None:
         if not self.charset:
@@ -98,12 +101,12 @@ class Graphemes:
 
     def to_config(self) -> dict[str, Any]:
         """A dict that JSON can hold."""
-        return {"type": "graphemes", "charset": self.charset}
+        return {"type": "graphemes", "charset": self.charset} | self.writing.to_entry()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Graphemes":
         """The inverse of `to_config`."""
-        return cls(charset=config["charset"])
+        return cls(charset=config["charset"], writing=Writing.from_entry(config))
 
     @functools.cached_property
     def _ids(self) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 # Typographic apostrophes and the modifier letter that some keyboards write for them.
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u0060\u00b4", "'"))
@@ -17,19 +18,46 @@ _DOT_IN_WORD = re.compile(r"(?<=[^\W\d_])\.(?=[^\W\d_])")
 # parentheses are words, and "a < b" is no marker.
 _MARKER = re.compile(r"\[(?=\S)[^\[\]]*(?<=\S)\]|<(?=\S)[^<>]*(?<=\S)>")
 
+# Languages with rules of case of their own; "" is any other.
+LOCALES = ("", "tr", "az")
+
+# In Turkish and Azerbaijani, I without a dot and I with one are two letters.
+_DOTLESS = str.maketrans({"I": "\u0131", "\u0130": "i"})
+
+# Quotation marks and dashes of print, as keyboards have them; the mark of a space that vocabularies
+# have is none of a text.
+_PLAIN = _APOSTROPHES | str.maketrans(
+    dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"')
+    | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015", "-")
+    | {"\u2581": " "}
+)
+
 # Lower case of the Turkish capital I with a dot, which is an "i".
 _DOTTED_I = re.compile("i\u0307+")
 
 
-def normalize(text: str) -> str:
+def normalize(text: str, locale: str = "", *, keep_markers: bool = False) -> str:
     """Lower-case words separated by single spaces.
 
     NFKC unicode; apostrophes survive inside words; a dot between two letters vanishes; markers in
     square or pointed brackets go with what is in them; hyphens, symbols and all other punctuation
     become spaces. Normalising twice changes nothing.
+
+    Args:
+        text: any.
+        locale: one of `LOCALES`, whose rules of case hold.
+        keep_markers: whether a marker stays, as a word of its own.
     """
-    text = _DOT_IN_WORD.sub("", _MARKER.sub(" ", _composed(text)))
-    return " ".join(_APOSTROPHE_AT_EDGE.sub(" ", "".join(map(_spoken, text))).split())
+    return _beside_markers(_words, _composed(text, locale), keep_markers)
+
+
+def as_written(text: str, *, keep_markers: bool = False) -> str:
+    """A text with its case and punctuation, in the characters of a keyboard.
+
+    NFKC unicode; quotation marks, apostrophes and dashes of print become plain ones, and what lies
+    between words one space; markers go as in `normalize`. Writing twice changes nothing.
+    """
+    return _beside_markers(_plain, _seen(text), keep_markers)
 
 
 def markers(text: str) -> list[str]:
@@ -37,10 +65,42 @@ def markers(text: str) -> list[str]:
     return _MARKER.findall(_composed(text))
 
 
-def _composed(text: str) -> str:
+def _beside_markers(write: Callable[[str], str], text: str, keep: bool) -> str:
+    """A text written but for its markers, which are words without a space in them, or go."""
+    if not keep:
+        return write(_MARKER.sub(" ", text))
+    between = map(write, _MARKER.split(text))
+    symbols = ["_".join(_composed(marker).split()) for marker in _MARKER.findall(text)]
+    parts = [part for pair in zip(between, [*symbols, ""], strict=True) for part in pair]
+    return " ".join(filter(None, parts))
+
+
+def _words(text: str) -> str:
+    text = _DOT_IN_WORD.sub("", text)
+    return " ".join(_APOSTROPHE_AT_EDGE.sub(" ", "".join(map(_spoken, text))).split())
+
+
+def _plain(text: str) -> str:
+    text = "".join(" " if unicodedata.category(x) == "Cc" else x for x in text)
+    return " ".join(text.translate(_PLAIN).split())
+
+
+def _seen(text: str) -> str:
+    """Composed, without characters that are not seen."""
+    # Before NFKC, which would take the acute accent apart into a space and a combining mark.
+    text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
+    # One that stood between a letter and its accent would have kept them apart.
+    text = "".join(character for character in text if not _is_unseen(character))
+    return unicodedata.normalize("NFKC", text)
+
+
+def _composed(text: str, locale: str = "") -> str:
     """Lower case, composed, without characters that are not seen."""
     # Before NFKC, which would take the acute accent apart into a space and a combining mark.
-    text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).lower()
+    text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
+    if locale:
+        text = text.translate(_DOTLESS)
+    text = text.lower()
     # One that stood between a letter and its accent would have kept them apart.
     text = "".join(character for character in text if not _is_unseen(character))
     # Lower case can leave a string that is not composed.

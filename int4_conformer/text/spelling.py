@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from int4_conformer.errors import UserError
 from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
+from int4_conformer.text.writing import WORDS, Writing
 
 
 class Encodes(Protocol):
@@ -15,6 +16,10 @@ class Encodes(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """What the ids mean."""
+
+    @property
+    def writing(self) -> Writing:
+        """How the texts are written that it is for."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; UserError where a symbol is outside the vocabulary."""
@@ -39,9 +44,11 @@ class Spelling:
     piece_scores: tuple[float, ...] | None = None
     # Whether there is a word boundary before the first word, too.
     marks_first_word: bool = False
+    # How the texts are written.
+    writing: Writing = WORDS
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a normalized text.
+        """Ids of a text, written as `writing` says.
 
         Raises:
             UserError: a symbol of the text is not in the vocabulary.
@@ -78,6 +85,7 @@ class Spelling:
         return {
             "piece_scores": self.piece_scores and list(self.piece_scores),
             "marks_first_word": self.marks_first_word,
+            **self.writing.to_entry(),
         }
 
     @classmethod
@@ -88,6 +96,7 @@ class Spelling:
             vocabulary=vocabulary,
             piece_scores=scores and tuple(scores),
             marks_first_word=config["marks_first_word"],
+            writing=Writing.from_entry(config),
         )
 
     def _score(self, piece: str) -> float:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
-from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.text.spelling import Spelling
+from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
 from int4_conformer.text.wordpieces import Wordpieces
+from int4_conformer.text.writing import Writing
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -18,6 +20,10 @@ class Tokenizer(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """What the ids mean."""
+
+    @property
+    def writing(self) -> Writing:
+        """How the texts are written that it is for."""
 
     @property
     def piece_scores(self) -> tuple[float, ...]:
@@ -50,3 +56,11 @@ def tokenizer_from_config(config: Mapping[str, Any]) -> Tokenizer:
     if kind not in _TYPES:
         raise UserError(f"A tokenizer's `type` must be one of {sorted(_TYPES)}. Received: {kind!r}")
     return _TYPES[kind].from_config(config)
+
+
+def tokenizer_of(spelling: Spelling) -> Tokenizer:
+    """The tokenizer that spells alike, as a recogniser's file tells it."""
+    if spelling.marks_first_word:
+        return Wordpieces.from_spelling(spelling)
+    charset = "".join(spelling.vocabulary.pieces[1:]).replace(WORD_BOUNDARY, " ")
+    return Graphemes(charset=charset, writing=spelling.writing)

@@ -6,15 +6,18 @@ import functools
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sentencepiece
+from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
 
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
+from int4_conformer.text.spelling import Spelling
 from int4_conformer.text.vocabulary import BLANK, WORD_BOUNDARY, Vocabulary
+from int4_conformer.text.writing import WORDS, Writing
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,6 +33,8 @@ class Wordpieces:
 
     # A serialised SentencePiece model with id 0 "<blank>" and without begin, end and padding.
     model: bytes = dataclasses.field(repr=False)
+    # How the texts are written that it is for.
+    writing: Writing = WORDS
 
     def __post_init__(self) -> None:
         try:
@@ -46,12 +51,15 @@ class Wordpieces:
             )
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int) -> "Wordpieces":
+    def train(
+        cls, texts: Iterable[str], vocab_size: int, symbols: Sequence[str] = ()
+    ) -> "Wordpieces":
         """Trains a unigram model.
 
         Args:
           texts: normalised transcripts.
           vocab_size: number of ids, the blank included.
+          symbols: what is one piece wherever it stands, such as "[noise]".
 
         Raises:
           UserError: the texts are too few for `vocab_size`, or have more symbols than it.
@@ -76,6 +84,7 @@ class Wordpieces:
                 bos_id=-1,
                 eos_id=-1,
                 pad_id=-1,
+                user_defined_symbols=list(symbols),
                 # Texts are normalised before, and every symbol of theirs gets a piece.
                 normalization_rule_name="identity",
                 character_coverage=1.0,
@@ -88,6 +97,21 @@ class Wordpieces:
         except RuntimeError as error:
             raise _training_error(error, vocab_size) from error
         return cls(model=model.getvalue())
+
+    @classmethod
+    def from_spelling(cls, spelling: Spelling) -> "Wordpieces":
+        """Those that spell alike, of what a recogniser's file tells of them."""
+        pieces = spelling.vocabulary.pieces
+        model = ModelProto()
+        for piece, score in zip(pieces, spelling.piece_scores or [0.0] * len(pieces), strict=True):
+            model.pieces.add(piece=piece, score=score)
+        model.pieces[0].type = ModelProto.SentencePiece.UNKNOWN
+        model.trainer_spec.model_type = TrainerSpec.UNIGRAM
+        model.trainer_spec.unk_piece = pieces[0]
+        for name in ("bos_id", "eos_id", "pad_id"):
+            setattr(model.trainer_spec, name, -1)
+        model.normalizer_spec.name = "identity"
+        return cls(model=model.SerializeToString(), writing=spelling.writing)
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
@@ -157,12 +181,14 @@ class Wordpieces:
 
     def to_config(self) -> dict[str, Any]:
         """A dict that JSON can hold."""
-        return {"type": "wordpieces", "model": base64.b64encode(self.model).decode("ascii")}
+        model = base64.b64encode(self.model).decode("ascii")
+        return {"type": "wordpieces", "model": model} | self.writing.to_entry()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Wordpieces":
         """The inverse of `to_config`."""
-        return cls(model=base64.b64decode(config["model"]))
+        model = base64.b64decode(config["model"])
+        return cls(model=model, writing=Writing.from_entry(config))
 
     @functools.cached_property
     def _processor(self) -> sentencepiece.SentencePieceProcessor:

@@ -59,6 +59,9 @@ class Metadata:
     max_symbols_per_frame: int | None = None
     # Length of whole utterances in a file that does not take any length.
     fixed_samples: int | None = None
+    # Where float weights are that no constant of their name holds as they are (`held_weights`);
+    # None in files of before weights could be read back.
+    weights: Mapping[str, Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         require_positive(sample_rate=self.sample_rate, block_samples=self.block_samples)
@@ -97,6 +100,7 @@ def attach(model: schema.ModelT, metadata: Metadata) -> None:
         "spelling": None if metadata.spelling is None else metadata.spelling.to_config(),
         "max_symbols_per_frame": metadata.max_symbols_per_frame,
         "fixed_samples": metadata.fixed_samples,
+        "weights": metadata.weights,
         "sha256": _ZEROS.decode(),
     }
     data = np.frombuffer(json.dumps(entry).encode(), np.uint8)
@@ -161,6 +165,7 @@ def _parsed(fields: dict[str, Any]) -> Metadata:
         spelling=None if spelling is None else Spelling.from_config(spelling, vocabulary),
         max_symbols_per_frame=fields.get("max_symbols_per_frame"),
         fixed_samples=fields.get("fixed_samples"),
+        weights=fields.get("weights"),
     )
 
 

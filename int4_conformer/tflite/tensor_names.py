@@ -1,7 +1,8 @@
 """Names of tensors: each of its own, so that other tools tell them apart, and short."""
 
 import collections
-from collections.abc import Collection, Iterator, Mapping
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -12,18 +13,35 @@ from int4_conformer.tflite import flatbuffer
 _SAMPLES = 64
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a constant holds a float weight."""
+
+    # Axes of the weight from here on are the constant's first, as one; 0: the axes are as they are.
+    axis: int = 0
+    # The constant is the weight times two to the power of it.
+    exponent: int = 0
+
+    def weight(self, constant: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+        """float32 of the weight's shape, of the constant's values."""
+        values = np.ldexp(constant.reshape(-1), -self.exponent)
+        if self.axis:
+            inputs = np.prod(shape[: self.axis], dtype=int)
+            values = values.reshape(-1, inputs).T
+        return values.reshape(shape)
+
+
 def name_constants(model: schema.ModelT, weights: Mapping[str, np.ndarray]) -> None:
     """Names float constants after the weights that they hold, in whichever layout, and times the
     power of two that the converter may have folded into them.
 
     Args:
         model: as `flatbuffer.load` gives it; it is changed.
-        weights: float32 matrices, and structures of more dimensions, by path. Of those that are
-            alike, none is named.
+        weights: float32, by path. Of those that are alike, none is named.
     """
     paths = collections.defaultdict(set)
     for path, weight in weights.items():
-        for layout in _layouts(weight):
+        for _, layout in _layouts(weight):
             paths[_fingerprint(layout)].add(path)
     for subgraph in model.subgraphs:
         for tensor in subgraph.tensors:
@@ -34,16 +52,20 @@ def name_constants(model: schema.ModelT, weights: Mapping[str, np.ndarray]) -> N
                     tensor.name = next(iter(alike)).encode()
 
 
-def holds(constant: np.ndarray, weight: np.ndarray) -> bool:
-    """Whether a float constant is a weight in some layout, times a power of two, to the bit."""
+def layout_of(constant: np.ndarray, weight: np.ndarray) -> Layout | None:
+    """How a float constant holds a weight, to the bit; None if it does not."""
     values = constant.reshape(-1)
     if values.size != weight.size:
-        return False
+        return None
     largest = np.abs(weight).max(initial=0)
     factor = np.abs(values).max(initial=0) / largest if largest > 0 else np.float32(1)
-    return bool(np.frexp(factor)[0] == 0.5) and any(
-        np.array_equal(values, factor * layout.reshape(-1)) for layout in _layouts(weight)
-    )
+    fraction, exponent = np.frexp(factor)
+    if fraction != 0.5:
+        return None
+    for axis, layout in _layouts(weight):
+        if np.array_equal(values, factor * layout.reshape(-1)):
+            return Layout(axis=axis, exponent=int(exponent) - 1)
+    return None
 
 
 def name_tensors(model: schema.ModelT, weights: Collection[str]) -> None:
@@ -78,11 +100,11 @@ def name_tensors(model: schema.ModelT, weights: Collection[str]) -> None:
             names[name] += 1
 
 
-def _layouts(weight: np.ndarray) -> Iterator[np.ndarray]:
-    """A weight as it is, and with the axes of its outputs, some of the last, first."""
-    yield weight
+def _layouts(weight: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """A weight as it is, and with the axes of its outputs, those from some axis on, first."""
+    yield 0, weight
     for axis in range(1, weight.ndim):
-        yield weight.reshape(np.prod(weight.shape[:axis]), -1).T
+        yield axis, weight.reshape(np.prod(weight.shape[:axis]), -1).T
 
 
 def _fingerprint(values: np.ndarray) -> tuple[int, bytes]:

@@ -14,7 +14,11 @@ from int4_conformer.quant.products.measured import WeightLosses, measured
 from int4_conformer.text.tokenizer import Tokenizer
 
 # By metric; the last pass comes first, whose evaluation is the run's.
-_NAMES = {"dev_wer": "dev WER", "dev_wer_first_pass": "of the first pass"}
+_NAMES = {
+    "dev_wer": "dev WER",
+    "dev_wer_as_written": "as written",
+    "dev_wer_first_pass": "of the first pass",
+}
 
 # Utterances on which the cost of quantization is measured.
 _MEASURED_ROWS = 2
@@ -47,7 +51,13 @@ class DevEvaluation:
             passes["dev_wer_first_pass"] = 1
         self._evaluators = {
             metric: BatchedEvaluator(
-                model, tokenizer.vocabulary, dev, buckets=buckets, passes=count, calls=calls
+                model,
+                tokenizer.vocabulary,
+                dev,
+                buckets=buckets,
+                passes=count,
+                calls=calls,
+                writing=tokenizer.writing,
             )
             for metric, count in passes.items()
             if dev
@@ -66,6 +76,15 @@ class DevEvaluation:
                 found[metric] = evaluator(lambda done, note=note: note(f"{done:,} done"))
         self._is_compiled = True
         return found
+
+
+def word_error_rates(evaluations: Mapping[str, Evaluation]) -> dict[str, float]:
+    """What `DevEvaluation` found, by metric; also in texts as written, if these are learned."""
+    rates = {metric: found.errors.wer for metric, found in evaluations.items()}
+    last = evaluations.get("dev_wer")
+    if last is not None and last.written is not None:
+        rates["dev_wer_as_written"] = last.written.wer
+    return rates
 
 
 def quantization_losses(

@@ -11,12 +11,14 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from int4_conformer.errors import UserError
-from int4_conformer.layers.paths import by_path
+from int4_conformer.errors import UserError, did_you_mean
+from int4_conformer.layers.paths import by_path, quantization_variables
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.weight_import import WeightImport, import_weights
 from int4_conformer.models.weight_mapping import WeightMapping
+from int4_conformer.pretrained.registry import pretrained_models
 from int4_conformer.remote_path import path_of
+from int4_conformer.training.exported_model import load_exported
 from int4_conformer.training.workdir import Workdir
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -51,10 +53,10 @@ def read_weights(path: str) -> dict[str, np.ndarray]:
     """Weights by name.
 
     Args:
-        path: a folder that `int4-conformer train` wrote (its best weights, or else its last); an
-            `.npz` file; a `.weights.h5` or `.keras` file of Keras, whose names are the paths of
-            its datasets, such as "encoder/blocks/0/norm/vars/0"; or the prefix of a TensorFlow
-            checkpoint.
+        path: a folder that `int4-conformer train` wrote (its best weights, or else its last); a
+            `.tflite` file that `int4-conformer export` wrote; an `.npz` file; a `.weights.h5` or
+            `.keras` file of Keras, whose names are the paths of its datasets, such as
+            "encoder/blocks/0/norm/vars/0"; or the prefix of a TensorFlow checkpoint.
 
     Raises:
         UserError: there is no such file, or it cannot be read.
@@ -62,6 +64,8 @@ def read_weights(path: str) -> dict[str, np.ndarray]:
     file = path_of(path)
     if file.is_dir():
         return {name: weight.numpy() for name, weight in by_path(Workdir(path).load()[0]).items()}
+    if file.name.endswith(".tflite"):
+        return _tflite(path)
     if Path(f"{path}.index").is_file():
         return _read(path, _checkpoint)
     for suffix, reader in _READERS.items():
@@ -70,8 +74,9 @@ def read_weights(path: str) -> dict[str, np.ndarray]:
                 raise UserError(f"There is no file {path}; check the path.")
             return _read(path, reader)
     raise UserError(
-        f"{path} holds no weights that can be read; give a training folder, an .npz, .h5 or "
-        ".keras file, or the prefix of a TensorFlow checkpoint."
+        f"{path} holds no weights that can be read; give a training folder, a .tflite, .npz, .h5 "
+        "or .keras file, the prefix of a TensorFlow checkpoint, or a name that `int4-conformer "
+        f"models` lists{did_you_mean(path, pretrained_models())}."
     )
 
 
@@ -82,6 +87,12 @@ def _read(path: str, reader: Callable[[str], dict[str, np.ndarray]]) -> dict[str
         raise UserError(
             f"{path} is damaged, or not what its name says ({type(error).__name__}); write it anew."
         ) from error
+
+
+def _tflite(path: str) -> dict[str, np.ndarray]:
+    model, _ = load_exported(path)
+    added = quantization_variables(model)
+    return {name: x.numpy() for name, x in by_path(model).items() if id(x) not in added}
 
 
 def _npz(path: str) -> dict[str, np.ndarray]:

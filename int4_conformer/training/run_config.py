@@ -43,7 +43,7 @@ _FLAGS = {
         *("manifest", "split", "dev_split", "dev_fraction", "on_error"),
         *("phrases", "voices", "utterances", "speech_seed"),
     ),
-    "model": ("preset", "recipe", "tokenizer", "tied"),
+    "model": ("preset", "recipe", "tokenizer", "tied", "text", "markers", "locale"),
 }
 _OPTIMIZER = (
     *("optimizer", "schedule", "learning_rate", "warmup", "weight_decay", "clip_norm"),

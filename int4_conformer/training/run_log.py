@@ -9,7 +9,6 @@ from int4_conformer.data.corpus import Utterances
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.files import append_json_line, write_json_lines
 from int4_conformer.quant.products.measured import WeightLosses
-from int4_conformer.text.normalize import normalize
 from int4_conformer.training.workdir import Workdir
 
 # Of an evaluation, shown by TensorBoard.
@@ -66,8 +65,8 @@ class RunLog:
             {
                 "utterance": utterance.id,
                 "speaker": utterance.speaker,
-                "reference": normalize(utterance.text),
-                "hypothesis": normalize(hypothesis),
+                "reference": evaluation.writing.of(utterance.text),
+                "hypothesis": evaluation.writing.of(hypothesis),
             }
             for utterance, hypothesis in zip(utterances, evaluation.hypotheses, strict=True)
         ]

@@ -29,6 +29,7 @@ from int4_conformer.training.dev_evaluation import (
     DevEvaluation,
     evaluation_line,
     quantization_losses,
+    word_error_rates,
 )
 from int4_conformer.training.initial_weights import InitialWeights
 from int4_conformer.training.interruption import Interruption
@@ -290,7 +291,7 @@ class Trainer:
         }
         with self._average.swapped_in():
             evaluations = self._dev_evaluation(progress)
-            metrics |= {metric: found.errors.wer for metric, found in evaluations.items()}
+            metrics |= word_error_rates(evaluations)
             if metrics.get("dev_wer", self.best) <= self.best:
                 self.best = metrics.get("dev_wer", self.best)
                 best = self._workdir.checkpoints("best")

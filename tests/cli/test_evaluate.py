@@ -9,8 +9,11 @@ import pytest
 import soundfile
 
 from int4_conformer.audio import audio_files
+from int4_conformer.text.metrics import word_errors
 from int4_conformer.text.vocabulary import Vocabulary
+from int4_conformer.text.writing import Writing
 from int4_conformer.tflite import flatbuffer, metadata
+from int4_conformer.tflite.serialization import serialize
 from tests.support import commands, tflite_models
 
 ARPA = "\\data\\\nngram 1=5\n\n\\1-grams:\n" + "".join(
@@ -195,6 +198,29 @@ def test_a_training_folder_and_its_export_hear_the_same(trained, exported_run, t
     rows = [row.split("\t") for row in heard[0].splitlines()]
     assert [row[1] for row in rows] == ["ab", "b a", "a b", "ba ab", "a b", ""]
     assert any(row[2] for row in rows)
+
+
+def test_a_file_that_writes_as_people_do(trained, exported_run, tmp_path):
+    content = exported_run[0].read_bytes()
+    model, facts = flatbuffer.load(content), metadata.read(content)
+    model.metadata = [entry for entry in model.metadata if entry.name != metadata.NAME.encode()]
+    spelling = dataclasses.replace(facts.spelling, writing=Writing(text="as_written"))
+    metadata.attach(model, dataclasses.replace(facts, spelling=spelling))
+    (tmp_path / "cased.tflite").write_bytes(metadata.seal(serialize(model)))
+    result = commands.run(
+        "evaluate",
+        tmp_path / "cased.tflite",
+        f"--manifest={trained.manifest}",
+        f"--json={tmp_path / 'figures.json'}",
+        f"--hypotheses={tmp_path / 'hypotheses.tsv'}",
+    )
+    assert result.status == 0, result.err
+    rows = (tmp_path / "hypotheses.tsv").read_text().splitlines()
+    _, references, hypotheses = zip(*(row.split("\t") for row in rows), strict=True)
+    assert "A, b!" in references
+    wer = word_errors(references, hypotheses).wer
+    assert json.loads((tmp_path / "figures.json").read_text())["as_written"]["wer"] == wer
+    assert f"\nWER as written    {100 * wer:.2f}%\n" in result.out
 
 
 def test_a_training_folder_is_searched_by_a_beam(trained, tmp_path):

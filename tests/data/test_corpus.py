@@ -18,6 +18,7 @@ from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.text.graphemes import Graphemes
+from int4_conformer.text.writing import Writing
 
 
 def test_reads_a_manifest_by_its_name_or_its_folder(tmp_path):
@@ -88,6 +89,16 @@ def test_what_happens_to_texts_is_told():
         "       1 texts with markers that are no words",
         f"         {where}: <unk>",
     ]
+
+
+def test_texts_are_written_as_is_asked_for():
+    utterance = synthetic_corpus("dev", 1)[0]
+    given = [dataclasses.replace(utterance, text=t) for t in ("[noise]", "One, <UNK>!", "...")]
+    report = CorpusReport("stop")
+    writing = Writing(text="as_written", markers="keep")
+    assert [u.text for u in normalized(given, report, writing)] == ["One, <unk> !"]
+    assert report.left_out == 2
+    assert "       1 texts with markers that count as words" in report.lines()
 
 
 def test_symbols_that_cannot_be_written_are_told():

@@ -8,6 +8,7 @@ import pytest
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.evaluation.one_by_one import Evaluation, evaluate, score
 from int4_conformer.text.metrics import CharacterErrors, WordErrors
+from int4_conformer.text.writing import Writing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,16 @@ def test_characters_are_scored_without_spaces():
     evaluation = Evaluation.of(utterances("今天天气好。", "a b"), ["今天 天汽好", "ab"], rtf=0.1)
     assert evaluation.errors == WordErrors(substitutions=2, deletions=1, insertions=1, words=3)
     assert evaluation.characters == CharacterErrors(errors=1, characters=7)
+
+
+def test_what_is_written_is_scored_both_ways():
+    writing = Writing(text="as_written", locale="tr")
+    evaluation = Evaluation.of(utterances("Işık, yak!"), ["ışık yak!"], 0.1, writing)
+    assert evaluation.errors.errors == 0
+    assert evaluation.written == WordErrors(substitutions=1, words=2)
+    assert evaluation.written_characters == CharacterErrors(errors=2, characters=9)
+    assert evaluation.to_json()["as_written"] == {"wer": 0.5, "cer": 2 / 9}
+    assert "as_written" not in Evaluation.of(utterances("a"), ["a"], 0.1).to_json()
 
 
 def test_words_heard_where_nothing_was_said_are_insertions():

@@ -21,8 +21,9 @@ from int4_conformer.tflite import flatbuffer
 from int4_conformer.tflite.inspection import inspect_tflite
 from int4_conformer.tflite.metadata import read
 from int4_conformer.tflite.verification import verify
+from int4_conformer.training.exported_model import load_exported
 from tests.quant import reference
-from tests.support import tiny
+from tests.support import exports, tiny
 from tests.support.examples import heavy
 
 # One recogniser has an output layer of its own, and one was trained with a CTC head.
@@ -82,6 +83,24 @@ def test_tokens_are_those_of_the_model(exported, recipe):
         lengths.add(expected.size)
     # The model neither is silent nor says all that it may in every frame.
     assert 0 < max(lengths) < 60 * model.config.max_symbols_per_frame
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: getattr(recipe, "name", recipe))
+def test_a_file_gives_its_model_back(exported, recipe):
+    model, path = exported(recipe)
+    found, tokenizer = load_exported(path)
+    assert tokenizer == tiny.TOKENIZER
+    exports.assert_weights_alike(found, model)
+
+
+@pytest.mark.heavy
+def test_a_file_of_static_activations_gives_its_biases_back(tmp_path):
+    model, path = tiny.model("w4c_a8static"), tmp_path / "static.tflite"
+    for name, variable in by_path(model).items():
+        if name.endswith("_range"):
+            variable.assign([-6.0, 6.0])
+    export_tflite(model, tiny.TOKENIZER, path)
+    exports.assert_weights_alike(load_exported(path)[0], model)
 
 
 def test_a_round_of_the_search_has_few_operators(exported):

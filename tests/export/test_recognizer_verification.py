@@ -16,7 +16,8 @@ from int4_conformer.export.recognizer_verification import made_up_sound, verify_
 from int4_conformer.models.transducer import Transducer
 from int4_conformer.quant import QuantConfig, Recipe
 from int4_conformer.tflite import flatbuffer, metadata
-from tests.support import pairs, tiny
+from int4_conformer.training.exported_model import load_exported
+from tests.support import exports, pairs, tiny
 from tests.support.examples import heavy
 
 MIXED = Recipe.mixed("mixed", ["predictor/.*"])
@@ -82,6 +83,14 @@ KINDS = [
         ]
     ),
 ]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("kind", [cascade, lstm, blocks], ids=lambda kind: kind.__name__)
+def test_files_give_their_models_back(exported, kind, tmp_path):
+    model, content = exported(kind)
+    (tmp_path / "model.tflite").write_bytes(content)
+    exports.assert_weights_alike(load_exported(tmp_path / "model.tflite")[0], model)
 
 
 @pytest.mark.parametrize(

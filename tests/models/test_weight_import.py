@@ -179,10 +179,13 @@ def test_what_may_be_missing(source, target):
         import_weights(target, values, MAPPING, may_miss="joint/.*")
     report = import_weights(target, values, MAPPING, may_miss="joint/.*|encoder/block_./norm/.*")
     assert report.lines()[1:] == [
-        *("not given: front_end/mean", "not given: front_end/inverse_std"),
-        *("not given: encoder/block_*/norm/gamma (2)", "not given: encoder/block_*/norm/beta (2)"),
-        *("not given: joint/output_bias", "not given: joint/encoder/kernel"),
-        *("not given: joint/encoder/bias", "not used: more.* (2)"),
+        *("starts afresh: front_end/mean", "starts afresh: front_end/inverse_std"),
+        *(
+            "starts afresh: encoder/block_*/norm/gamma (2)",
+            "starts afresh: encoder/block_*/norm/beta (2)",
+        ),
+        *("starts afresh: joint/output_bias", "starts afresh: joint/encoder/kernel"),
+        *("starts afresh: joint/encoder/bias", "not used: more.* (2)"),
     ]
     with pytest.raises(UserError, match="is no regular expression"):
         import_weights(target, values, MAPPING, may_miss="(")

@@ -22,6 +22,11 @@ class Result:
 
 def run(*arguments, given=None):
     """Runs `int4-conformer ARGUMENTS < GIVEN`."""
+    return ended(lambda: main.main([str(argument) for argument in arguments]), given)
+
+
+def ended(program, given=None):
+    """Calls what exits as a program does, `given` at its standard input."""
     out, err = io.StringIO(), io.StringIO()
     with (
         open(given or os.devnull) as stdin,
@@ -30,7 +35,7 @@ def run(*arguments, given=None):
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
-        main.main([str(argument) for argument in arguments])
+        program()
     return Result(exit_info.value.code or 0, out.getvalue(), err.getvalue())
 
 

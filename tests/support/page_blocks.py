@@ -1,19 +1,23 @@
 """The blocks of a page; it needs no TensorFlow.
 
-A block that cannot be run, or only by tests of a package that may be absent, has a comment before
-it:
+A block that cannot be run, only by tests of a package that may be absent, or only with a model that
+comes with the package, has a comment before it:
 
     <!-- not run by the tests: why -->
     <!-- run by the tests of apache_beam -->
+    <!-- needs the model commands -->
 """
 
 import dataclasses
 import re
 from pathlib import Path
 
+from int4_conformer.pretrained.registry import pretrained_models
+
 _BLOCK = re.compile(
     r"(<!-- not run by the tests: (?P<reason>[^>]+) -->\n"
-    r"|<!-- run by the tests of (?P<package>\w+) -->\n)?"
+    r"|<!-- run by the tests of (?P<package>\w+) -->\n"
+    r"|<!-- needs the model (?P<model>\w+) -->\n)?"
     r"```(?P<language>\w*)\n(?P<code>.*?)^```",
     re.DOTALL | re.MULTILINE,
 )
@@ -31,10 +35,14 @@ class Block:
     reason: str | None
     # The package whose tests run it, or None.
     package: str | None
+    # The model without which it is not run, or None.
+    model: str | None
 
     @property
     def is_run(self) -> bool:
         """Whether it is run with the others of its page."""
+        if self.model is not None and self.model not in pretrained_models():
+            return False
         return self.reason is None and self.package is None
 
 
@@ -48,6 +56,7 @@ def blocks(page: Path) -> list[Block]:
             line=text.count("\n", 0, found.start("code")) + 1,
             reason=found["reason"],
             package=found["package"],
+            model=found["model"],
         )
         for found in _BLOCK.finditer(text)
     ]
