@@ -118,7 +118,8 @@ def _svg(
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
     figure = Figure(figsize=(3.5, 2.0))
-    axes = figure.add_axes((0.14, 0.23, 0.84, 0.68))
+    # With room for half of the last step's label.
+    axes = figure.add_axes((0.14, 0.23, 0.79, 0.68))
     styles: list[dict[str, Any]] = [{"linestyle": "-"}, {"linestyle": "--"}]
     if marked:
         styles = [style | {"marker": mark} for style, mark in zip(styles, "os", strict=True)]
@@ -141,7 +142,7 @@ def _svg(
     if logarithmic and lowest > 0 and highest / lowest > _DECADES:
         axes.set_yscale("log")
     elif lowest >= 0:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=0, top=1.06 * highest or None)
         axes.yaxis.set_major_locator(MaxNLocator(5))
         formatter = ScalarFormatter()
         formatter.set_powerlimits((-3, 6))

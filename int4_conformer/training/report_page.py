@@ -25,11 +25,12 @@ p { margin: .3rem 0; }
 .muted, figcaption, dt { color: var(--muted); font-size: .875rem; }
 .grid { display: grid; gap: .8rem; margin: 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
-.tiles { grid-template-columns: repeat(auto-fill, minmax(min(100%, 8.4rem), 1fr));
+.tiles { grid-template-columns: repeat(auto-fill, minmax(min(100%, 9.6rem), 1fr));
   margin-top: 1.2rem; }
 .card { margin: 0; padding: .8rem 1rem; background: var(--card); border: 1px solid var(--line);
   border-radius: .6rem; }
-.tiles dd { margin: 0; font-size: 1.45rem; font-weight: 600; line-height: 1.3; }
+.tiles dd { margin: 0; font-size: 1.35rem; font-weight: 600; line-height: 1.3;
+  overflow-wrap: normal; }
 .tiles dd + dd { color: var(--muted); font-size: .875rem; font-weight: 400; }
 figure h3 { margin: 0 0 .2rem; }
 figure svg { display: block; width: 100%; height: auto; }
