@@ -34,6 +34,7 @@ def test_the_keras_example_is_at_most_40_lines():
     assert len((ROOT / "examples/keras_model.py").read_text().splitlines()) <= 40
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["mlp", "transformer"])
 def test_the_keras_example_serves_what_it_trained(keras_model, name):
     printed, folder = keras_model

@@ -31,7 +31,7 @@ VOCABULARY = tiny.TOKENIZER.vocabulary
 FLOAT = Recipe.preset("float")
 
 
-@pytest.fixture(scope="module", params=["float", "integers"])
+@pytest.fixture(scope="module", params=["integers", *heavy("float")])
 def exported(request, cascade_exports, tmp_path_factory):
     """A model, its file, and the recogniser of that."""
     if request.param == "integers":
@@ -148,7 +148,7 @@ def test_tensors_are_of_types_that_every_runtime_takes(exported):
             assert len(set(shapes)) == 1
 
 
-@pytest.mark.parametrize("exported", ["float", *heavy("integers")], indirect=True)
+@pytest.mark.parametrize("exported", ["integers", *heavy("float")], indirect=True)
 def test_a_fixed_length_needs_no_resizing(exported, tmp_path):
     model, _, recognizer = exported
     path = tmp_path / "fixed.tflite"

@@ -10,6 +10,7 @@ from int4_conformer.models.transducer import Transducer
 from int4_conformer.models.transducer_stream import TransducerStream
 from int4_conformer.search.beam_config import BeamConfig
 from tests.support import tiny
+from tests.support.examples import heavy
 
 CHUNKED = dataclasses.replace(tiny.ENCODER, chunk=2, left_context=4)
 SECONDS = 0.08
@@ -72,7 +73,7 @@ def test_tokens_of_segments_have_the_frames_of_the_whole(model, greedy):
         assert_same(segments, whole)
 
 
-@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("beam_size", [4, *heavy(1)])
 def test_a_beam_says_in_segments_what_it_says_of_the_whole(model, greedy, beam_size):
     config = BeamConfig(beam_size=beam_size)
     stream = BeamTransducerStream(model, SECONDS, config=config, room=64)

@@ -95,6 +95,7 @@ def test_both_passes_are_evaluated(weighted):
     assert {"dev_wer", "dev_wer_first_pass"} <= set(json.loads(line))
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("without_pieces")
 def test_one_pass_is_drawn_for_each_step(manifest, weighted, batch, tmp_path):
     sampling = make_trainer(manifest, tmp_path / "run", sample_passes=True)

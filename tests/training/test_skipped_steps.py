@@ -156,6 +156,7 @@ def test_after_several_in_a_row_a_run_goes_back_once_and_then_stops(corpus, tmp_
 
 
 @pytest.mark.usefixtures("eagerly")
+@pytest.mark.heavy
 def test_with_nothing_to_go_back_to_a_run_stops(corpus, tmp_path):
     trainer = make_trainer(corpus, tmp_path, steps=100)
     spoil(trainer, lambda step: True)

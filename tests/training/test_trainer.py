@@ -195,6 +195,7 @@ for name in ("auto", "mirrored"):
 """
 
 
+@pytest.mark.heavy
 def test_two_replicas_take_the_step_of_one(tmp_path):
     # In a process of its own: the number of devices is fixed once TensorFlow has started.
     result = subprocess.run(
