@@ -223,6 +223,7 @@ def test_a_file_that_writes_as_people_do(trained, exported_run, tmp_path):
     assert f"\nWER as written    {100 * wer:.2f}%\n" in result.out
 
 
+@pytest.mark.heavy
 def test_a_training_folder_is_searched_by_a_beam(trained, tmp_path):
     (tmp_path / "phrases.txt").write_text("b a\nba ab\n")
     (tmp_path / "lm.arpa").write_text(ARPA, "utf-8")

@@ -33,6 +33,7 @@ def test_it_ranks_the_layers(suggested):
     assert list(output.parent.iterdir()) == [output]
 
 
+@pytest.mark.heavy
 def test_its_recipe_is_exported_and_trained_with(suggested, trained, tmp_path):
     recipe = Recipe.load(suggested[0])
     file = tmp_path / "mixed.tflite"

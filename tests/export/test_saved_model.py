@@ -192,6 +192,7 @@ def wav(samples, rate=16000, subtype="PCM_16"):
     return file.getvalue()
 
 
+@pytest.mark.heavy
 def test_tensorflow_alone_answers_each_signature(cascade, tmp_path):
     requests = requests_of(cascade)
     np.save(tmp_path / "requests.npy", requests, allow_pickle=True)

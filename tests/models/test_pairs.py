@@ -140,6 +140,10 @@ def test_streams_are_the_whole(float_model, chunks):
     assert tokens == [transcripts(float_model, passes + 1) for passes in range(len(tokens))]
 
 
+# Those of cascades are exported, and compared, in tests/export.
+@pytest.mark.parametrize(
+    "pair", every_pair({("conformer", "conformer"), ("lstm", "lstm")}), indirect=True
+)
 def test_streams_in_integers_have_the_same_words(quantized_model):
     _, tokens = streamed(quantized_model, 3)
     assert tokens == [transcripts(quantized_model, passes + 1) for passes in range(len(tokens))]
