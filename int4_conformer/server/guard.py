@@ -99,7 +99,7 @@ class Guard:
         """Refuses pages of other hosts, which a browser would let ask in its user's name."""
         origin = _header(scope, b"origin")
         host = _header(scope, b"host")
-        if not origin or urlsplit(origin).netloc == host:
+        if not origin or _host_of(origin) == host:
             return
         if origin not in self._service.access.origins:
             raise RefusedError(
@@ -212,6 +212,14 @@ def _too_large(service: Service) -> RefusedError:
         "this server takes; send a compressed file, or stream it.",
         {"Connection": "close"},
     )
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        # Such as of "http://[".
+        return None
 
 
 def _given_token(scope: Scope) -> str:

@@ -1,11 +1,11 @@
 """Fields of requests, checked: what clients send may be anything."""
 
-import json
 import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from int4_conformer.errors import UserError, did_you_mean
+from int4_conformer.files import json_value
 
 # What each type is called.
 _CALLED = {bool: "true or false", str: "a text", list: "a list", dict: "an object"}
@@ -22,8 +22,8 @@ def parsed(content: str | bytes) -> dict[str, Any]:
         UserError: it is none.
     """
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        value = json_value(content)
+    except ValueError as error:
         raise UserError("The message must be a JSON object, which this is not.") from error
     if not isinstance(value, dict):
         raise UserError(f"The message must be a JSON object. Received: {_kind(value)}")

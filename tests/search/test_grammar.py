@@ -109,7 +109,7 @@ def test_before_the_first_word_nothing_was_said():
         (["!!"], "it has no word"),
         (["{9..3}"], r"9\.\.3 is no range"),
         (["", " "], "The grammar has no phrase. Received: 2 lines"),
-        (["1234567"], "Numbers are spelled from 0 to 999,999"),
+        (["1234567"], "numbers are spelled from 0 to 999,999"),
     ],
 )
 def test_refusals(lines, message):

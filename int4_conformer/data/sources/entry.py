@@ -22,6 +22,9 @@ MISSING_TEXT = "texts that are missing"
 UNREADABLE_AUDIO = "audio files that cannot be decoded"
 DUPLICATE = "ids that are there twice"
 
+# A thousand years in seconds: what is longer is a mistake, and no number of samples.
+_MOST_SECONDS = 3e10
+
 # Names of splits, as parts of the names of files and folders.
 _SPLITS = ("train", "dev", "test", "valid", "validation", "validated", "invalidated", "other")
 
@@ -66,6 +69,12 @@ def found(entry: Entry, report: CorpusReport, beside: str) -> Utterance | None:
         )
         return None
     seconds, offset = entry.duration, entry.offset
+    if max(seconds or 0.0, offset or 0.0) > _MOST_SECONDS:
+        report.fault(
+            MALFORMED,
+            f"{entry.where} has a time of more than {_MOST_SECONDS:g} s; write it in seconds.",
+        )
+        return None
     if seconds is None and entry.contents is not None and offset is None:
         # Only decoding tells, which happens later.
         seconds = math.nan
