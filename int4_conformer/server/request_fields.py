@@ -47,6 +47,8 @@ def field(given: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
         return default
     if not isinstance(value, kind):
         raise UserError(f"`{name}` must be {_CALLED[kind]}. Received: {_kind(value)}")
+    if kind is str and not _is_text(value):
+        raise UserError(f"`{name}` must be a text. Received: half of a surrogate pair in it")
     return value
 
 
@@ -74,7 +76,7 @@ def whole_number(given: Mapping[str, Any], name: str, default: int) -> int:
 
 def phrases(values: list[Any]) -> list[str]:
     """A list of phrases."""
-    if not all(isinstance(value, str) for value in values):
+    if not all(isinstance(value, str) and _is_text(value) for value in values):
         raise UserError("`phrases` must be a list of texts.")
     if len(values) > _MOST_PHRASES or sum(map(len, values)) > _MOST_LETTERS:
         raise UserError(
@@ -82,6 +84,11 @@ def phrases(values: list[Any]) -> list[str]:
             f"{len(values)} of {sum(map(len, values))}"
         )
     return [value for value in values if value.strip()]
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be sent back: JSON can hold halves of surrogate pairs, UTF-8 none."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _kind(value: Any) -> str:

@@ -26,7 +26,9 @@ def read_run_config(folder: AnyPath) -> dict[str, Any]:
         config = json_value(file.read_text())
     except ValueError:
         config = None
-    if not isinstance(config, dict) or not config.keys() >= _PARTS:
+    if not isinstance(config, dict) or any(
+        not isinstance(config.get(part), dict) for part in _PARTS
+    ):
         raise UserError(
             f"{folder} is no training folder: {file} is not what `int4-conformer train` wrote; "
             "train in another folder."

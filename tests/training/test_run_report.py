@@ -160,8 +160,11 @@ def test_a_folder_of_before_the_first_step(folder):
     assert "There was no evaluation yet" in page.text
 
 
-def test_another_folder_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text('{"model": 1')
+@pytest.mark.parametrize(
+    "content", ['{"model": 1', "[" * 100_000, '{"model": [], "tokenizer": {}, "training": {}}']
+)
+def test_another_folder_is_refused(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError, match="is no training folder"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()

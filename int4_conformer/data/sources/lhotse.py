@@ -28,6 +28,8 @@ from int4_conformer.files import json_value
 _UNREAD = "cuts of a kind that is not read"
 # Seconds by which a supervision may miss the ends of its recording and still be all of it.
 _ROUNDING = 0.01
+# Bytes of the line by which a file is known.
+_MOST_LINE = 2**24
 
 
 def cuts_in(folder: Path) -> list[Path]:
@@ -39,7 +41,7 @@ def is_cuts(path: Path) -> bool:
     """Whether the first line of a file is a cut."""
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            first = json_value(file.readline().removeprefix(b"\xef\xbb\xbf"))
+            first = json_value(file.readline(_MOST_LINE).removeprefix(b"\xef\xbb\xbf"))
     except (OSError, EOFError, ValueError, zlib.error):
         return False
     return isinstance(first, dict) and ("supervisions" in first or "tracks" in first)

@@ -101,7 +101,7 @@ def parse_line(
     except UnicodeDecodeError as error:
         raise UserError(f"{where} is not UTF-8 text; save the manifest as UTF-8.") from error
     except ValueError as error:
-        reason = getattr(error, "msg", error)
+        reason = getattr(error, "msg", "nested too deep, or a number too long")
         raise UserError(f"{where} is not JSON ({reason}); write one JSON object a line.") from error
     if not isinstance(given, dict):
         raise UserError(f'{where} is not a JSON object; write {{"audio": ..., "text": ...}}.')
