@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from int4_conformer.errors import UserError
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.server.application import new_application, new_service
 from int4_conformer.server.limits import Limits
@@ -143,11 +144,17 @@ async def _answered(application: Callable[..., Any], asked: dict[str, Any]) -> N
         # The client waits for its answer.
         return await asyncio.get_running_loop().create_future()
 
+    refused = False
+
     async def send(message: dict[str, Any]) -> None:
+        nonlocal refused
         text = message.get("text") or ""
         text.encode()
+        refused = refused or message.get("status", 200) >= 400 or '"type":"error"' in text
 
     await application(scope, receive, send)
+    if refused:
+        raise UserError("It was refused.")
 
 
 def _message(given: Any) -> dict[str, Any]:

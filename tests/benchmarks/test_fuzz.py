@@ -16,7 +16,8 @@ def fuzzed(folder, *flags):
     rows = [line.strip("| ").split(" | ") for line in result.stdout.splitlines() if line[0] == "|"]
     assert result.returncode == 0, result.stdout + result.stderr
     assert rows[-1][0] == "all"
-    return {name: int(cell.replace(",", "")) for name, cell in zip(rows[0][1:], rows[-1][1:])}
+    cells = [int(cell.replace(",", "")) for cell in rows[-1][1:]]
+    return dict(zip(rows[0][1:], cells, strict=True))
 
 
 def test_some_parsers(tmp_path):

@@ -105,7 +105,7 @@ def test_refuses_texts_without_words():
 def test_refuses_other_bytes_and_missing_files(tmp_path):
     with pytest.raises(UserError, match="Received 4 bytes"):
         Wordpieces(model=b"junk")
-    with pytest.raises(UserError, match="Received 0 bytes|Received: '' at id 0"):
+    with pytest.raises(UserError, match="`model` must"):
         Wordpieces(model=b"")
     with pytest.raises(UserError, match="no wordpiece model"):
         Wordpieces.load(tmp_path / "absent.model")
