@@ -15,6 +15,10 @@ from int4_conformer.search.expressions import (
 )
 from int4_conformer.text.spoken_numbers import MOST_WORDS, number_of
 
+# Places of nodes that are tried. No text that is said comes near it; one that was made to take long
+# fits nowhere.
+_MOST_TRIED = 1_000_000
+
 # Names and values of slots.
 _Slots = tuple[tuple[str, Any], ...]
 
@@ -31,9 +35,13 @@ class Matcher:
     def __init__(self, words: list[str]):
         self._words = words
         self._known: dict[tuple[int, int], dict[int, _Slots]] = {}
+        self._tried = 0
 
     def ends(self, node: Node, start: int) -> dict[int, _Slots]:
         """Where a node may end that begins at a word, the likeliest first, and the slots within."""
+        self._tried += 1
+        if self._tried > _MOST_TRIED:
+            return {}
         place = id(node), start
         if place not in self._known:
             found: dict[int, _Slots] = {}

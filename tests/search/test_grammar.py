@@ -129,6 +129,12 @@ def test_many_ways_to_say_the_same_take_no_time(line):
     assert grammar.match("a " * 100 + "b").phrase == line.strip()
 
 
+def test_what_was_made_to_take_long_fits_nowhere():
+    grammar = Grammar.of(["[a] " * 5000])
+    assert grammar.match("a " * 1000) is None
+    assert grammar.match("a " * 20) is not None
+
+
 def test_long_texts():
     grammar = Grammar.of(["({n:1..9999})+"])
     assert grammar.match("five " * 999).slots == {"n": 5}

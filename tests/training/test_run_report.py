@@ -160,9 +160,6 @@ def test_a_folder_of_before_the_first_step(folder):
     assert "There was no evaluation yet" in page.text
 
 
-@pytest.mark.parametrize(
-    "content", ['{"model": 1', "[" * 100_000, '{"model": [], "tokenizer": {}, "training": {}}']
-)
 def test_numbers_that_no_float_holds(folder):
     fill(folder)
     for name in ("metrics.jsonl", "progress.jsonl"):
@@ -174,6 +171,9 @@ def test_numbers_that_no_float_holds(folder):
     assert "more" in Page(write_report(folder).read_text()).text
 
 
+@pytest.mark.parametrize(
+    "content", ['{"model": 1', "[" * 100_000, '{"model": [], "tokenizer": {}, "training": {}}']
+)
 def test_another_folder_is_refused(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError, match="is no training folder"):
