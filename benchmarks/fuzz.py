@@ -102,6 +102,8 @@ def _run(name: str, seconds: float, folder: Path) -> tuple[str, Counter[str]]:
         path.with_suffix(".input").write_bytes(content)
         path.with_suffix(".txt").write_text(f"{ended}\n{said}")
         first = index + 1
+        if first >= FLAGS.inputs or time.monotonic() > until:
+            return name, total
 
 
 def _watched(worker: _Worker, until: float) -> str:
