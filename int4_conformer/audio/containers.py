@@ -255,8 +255,9 @@ def _chunked(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> tuple[Pa
                 (length,) = struct.unpack(form, _at(file, field, 8).ljust(8, b"\0"))
             claimed, held = length - chunks.counted, size - body - chunks.counted
             sound = dataclasses.replace(sound, kept=_kept(claimed, held))
-            ends = length >= 0 and _ends_at(file, body + length, size, chunks)
-            is_short = claimed < held and not ends
+            is_short = claimed < held and (
+                length < 0 or not _ends_at(file, body + length, size, chunks)
+            )
             # CAF says -1 where it does not know, which libsndfile refuses, as it does too much.
             if is_short or length < 0 or (claimed > held and chunks == _CAF):
                 most = min(held + chunks.counted, _MOST[form[1]])
