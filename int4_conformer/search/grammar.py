@@ -35,6 +35,8 @@ from int4_conformer.text.normalize import normalize
 _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)")
 # How often `draw` repeats what may be said any number of times.
 _MOST_REPEATS = 8
+# And how often it tries to draw more than nothing.
+_MOST_DRAWS = 1000
 # States of an automaton, and words of a text that is matched: both take memory and time, and who
 # writes a grammar may be a stranger.
 _MOST_STATES = 200_000
@@ -119,15 +121,21 @@ class Grammar:
         A phrase that may be said in many ways is drawn more often than one with few, by the
         logarithm of their number.
 
+        Raises:
+            UserError: so much of a phrase may be left out that it says nothing in 1000 draws.
+
         Example:
 
             >>> Grammar.of(["room {1..3}"]).draw(np.random.default_rng(0))
             'room two'
         """
-        phrase = self.phrases[np.searchsorted(self._shares, rng.random(), side="right")]
-        while not (words := list(_drawn(phrase, rng))):
-            pass
-        return " ".join(words)
+        place = np.searchsorted(self._shares, rng.random(), side="right")
+        for _ in range(_MOST_DRAWS):
+            if words := list(_drawn(self.phrases[place], rng)):
+                return " ".join(words)
+        raise UserError(
+            f"The phrase {self.names[place]!r} mostly says nothing; take some of its [ ] away."
+        )
 
     @functools.cached_property
     def _shares(self) -> np.ndarray:

@@ -171,6 +171,12 @@ def test_what_is_drawn_may_be_said(seed):
     assert grammar.match(text) is not None
 
 
+def test_a_phrase_that_mostly_says_nothing():
+    grammar = Grammar.of(["[" * 50 + "a" + "]" * 50])
+    with pytest.raises(UserError, match=r"mostly says nothing; take some of its \[ \] away"):
+        grammar.draw(np.random.default_rng(0))
+
+
 def test_phrases_are_drawn_by_the_logarithm_of_their_ways():
     grammar = Grammar.of(LINES)
     rng = np.random.default_rng(0)
