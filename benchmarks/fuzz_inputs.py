@@ -3,10 +3,13 @@
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
+# A recogniser of two passes.
+MODEL = Path(__file__).parents[1] / "tests" / "compatibility" / "v0_1" / "cascade.tflite"
 MOST_BYTES = 1 << 20
 
 # Numbers that programs count wrongly at.
@@ -22,6 +25,20 @@ _ODD_VALUES: tuple[Any, ...] = (
     *(float("nan"), float("inf"), float("-inf"), "", " ", "a", "\0", "\ud800", "\u2028", "é" * 300),
     *("../../etc/passwd", "x" * 70_000, "1e999", "{", [], {}, [[]], [None], {"": {}}, [1, "a", {}]),
 )
+
+
+class Inputs(Protocol):
+    """What makes inputs."""
+
+    seeds: Sequence[bytes]
+    finished: Callable[[bytes], bytes]
+
+    def input(self, seed: int, index: int) -> bytes:
+        """The input of a number."""
+
+
+# Gets an empty folder; gives inputs, and what is done with each.
+Target = Callable[[Path], tuple[Inputs, Callable[[bytes], Any]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,7 +142,7 @@ def _changed_value(value: Any, rng: np.random.Generator) -> Any:
     elif kind == 2:
         other = children[rng.integers(len(children))]
         value[key] = value[other]
-    elif kind == 3 and isinstance(value, list):
+    elif kind == 3 and isinstance(value, list) and len(value) < 1000:
         value += value * int(rng.choice([1, 3, 100]))
     elif kind == 4:
         value[key] = _other_value(value[key], rng)

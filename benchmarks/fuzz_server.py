@@ -22,7 +22,7 @@ _BOUNDARY = "x"
 def seeds(sound: bytes) -> list[bytes]:
     """Valid requests, and messages of valid WebSockets, as JSON."""
     encoded = base64.b64encode(sound).decode()
-    fields = {"model": _NAME, "response_format": "verbose_json", "keywords[]": "go", "only": "true"}
+    fields = {"model": _NAME, "response_format": "verbose_json", "bonus": "1", "only": "false"}
     words = [[{"text": "go", "start": 0.1, "end": 0.2}], [{"text": "on", "start": 1, "end": 2}]]
     samples = base64.b64encode(bytes(3200)).decode()
     predict = f"/v1/models/{_NAME}:predict"
@@ -38,7 +38,7 @@ def seeds(sound: bytes) -> list[bytes]:
         {"path": predict, "body": {"instances": [[0.0, 0.1] * 400, {"pcm": [0.1], "length": 1}]}},
         {
             "path": predict,
-            "body": {"signature_name": "transcribe_bytes", "inputs": {"b64": encoded}},
+            "body": {"signature_name": "transcribe_bytes", "instances": [{"b64": encoded}]},
         },
         {
             "path": predict,
@@ -49,6 +49,7 @@ def seeds(sound: bytes) -> list[bytes]:
         },
         {"path": "/", "headers": {"origin": "http://localhost", "host": "localhost"}},
         {"path": "/v1/models", "headers": {"authorization": "Bearer a", "content-length": "1"}},
+        {"socket": [{"second_pass": False, "beam": None}, samples, {"type": "end"}]},
         {
             "socket": [
                 {"sample_rate": 8000, "format": "s16le", "phrases": ["go [on]", "stop"]},

@@ -5,6 +5,7 @@
 Process and memory are bounded, so that whatever happens here happens to no one else.
 """
 
+import contextlib
 import hashlib
 import mmap
 import resource
@@ -36,8 +37,9 @@ def main(name: str, seed: int, first: int, state_file: Path, keep: Path) -> None
     with tempfile.TemporaryDirectory() as folder:
         mutator, act = TARGETS[name](Path(folder))
         for content in mutator.seeds:
-            # Valid inputs are taken; what is loaded late, is loaded now.
-            act(mutator.finished(content))
+            # What is loaded late, is loaded now. A model may lack what a valid input asks of it.
+            with contextlib.suppress(UserError):
+                act(mutator.finished(content))
         _limit_memory()
         index = first
         while True:
