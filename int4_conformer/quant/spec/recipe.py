@@ -65,9 +65,10 @@ class Recipe:
         for pattern, _ in self.rules:
             try:
                 re.compile(pattern)
-            except re.error as error:
+            except (re.error, RecursionError, OverflowError) as error:
+                # The last two: brackets too deep, and counts that are too large.
                 raise UserError(
-                    f"Recipe `{self.name}`: {pattern!r} is no regular expression ({error})."
+                    f"Recipe `{self.name}`: {pattern[:200]!r} is no regular expression ({error})."
                 ) from error
 
     @classmethod
