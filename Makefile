@@ -9,7 +9,7 @@ DOCS_STAMP := .venv-docs/installed.stamp
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: install demo test test-all test-beam test-io docs lint results reproduce
+.PHONY: install demo test test-all test-beam test-io test-wheel fuzz docs lint results reproduce
 
 install: $(STAMP)
 
@@ -34,6 +34,15 @@ test-beam: $(BEAM_STAMP)
 # quantization, a short training and an export. That TensorFlow's oneDNN hangs (BUILD_NOTES.md).
 test-io: $(IO_STAMP)
 	TF_ENABLE_ONEDNN_OPTS=0 .venv-io/bin/python -m pytest -q -n 2 --dist loadfile tests/data tests/quant tests/test_quantize.py
+
+# The wheel, alone in a fresh environment, without TensorFlow: it transcribes, and is not too large.
+test-wheel:
+	$(PYTHON) .ci/test_wheel.py
+
+# Damaged and forged inputs to every parser, for so long; what is not refused as it should is kept.
+MINUTES ?= 60
+fuzz: $(STAMP)
+	$(BIN)/python benchmarks/fuzz.py --minutes=$(MINUTES)
 
 # What bits cost in words: the tables and the picture of the runs that are committed.
 results: $(STAMP)

@@ -124,6 +124,18 @@ def append_json_line(path: str | os.PathLike, row: Mapping[str, Any]) -> None:
         file.write(json.dumps(row) + "\n")
 
 
+def json_value(content: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is none, for whatever reason; `json.loads` has other errors besides.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 def json_lines(path: str | os.PathLike, most: int | None = None) -> Iterator[dict[str, Any]]:
     """The objects of a JSON-lines file that programs append to; none if it is not there.
 
@@ -140,6 +152,6 @@ def json_lines(path: str | os.PathLike, most: int | None = None) -> Iterator[dic
     distance = 1 if most is None else max(1, -(-len(lines) // most))
     for line in lines[(len(lines) - 1) % distance :: distance]:
         with contextlib.suppress(ValueError):
-            value = json.loads(line)
+            value = json_value(line)
             if isinstance(value, dict):
                 yield value

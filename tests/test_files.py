@@ -55,6 +55,8 @@ def test_lines_that_were_cut_short_are_passed_over(tmp_path):
     path = tmp_path / "lines.jsonl"
     assert list(json_lines(path)) == []
     path.write_bytes(b'{"step": 1}\n{"st\n[2]\n\xff\n\n{"step": 3}\n{"step": 4, "lo')
+    with path.open("ab") as file:
+        file.write(b"\n" + b"[" * 100_000)
     assert list(json_lines(path)) == [{"step": 1}, {"step": 3}]
 
 

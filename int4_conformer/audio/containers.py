@@ -6,9 +6,11 @@ headers are corrected, in memory, before the decoder sees them.
 """
 
 import dataclasses
+import itertools
 import os
 import re
 import struct
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +19,8 @@ from int4_conformer.audio.spliced_file import SplicedFile, Stretch
 from int4_conformer.errors import UserError
 
 _MPEG_SUFFIXES = (".mp3", ".mp2", ".mpga", ".mpeg")
+# Streams of one file that follow each other: each takes a decoder of its own.
+_MOST_PARTS = 10_000
 # From here on, lengths are what programs write that do not know.
 _UNKNOWN_LENGTH = 0x7F000000
 # Chunks that may follow the samples, and be cut themselves.
@@ -93,8 +97,18 @@ def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
         path: its name, or a word for it.
 
     Raises:
-        UserError: it is known to hold no audio, or audio of a kind that is not decoded.
+        UserError: it is known to hold no audio, audio of a kind that is not decoded, or too many
+            streams.
     """
+    found = list(itertools.islice(_parts(file, path), _MOST_PARTS + 1))
+    if len(found) > _MOST_PARTS:
+        raise UserError(
+            f"{path} is more than {_MOST_PARTS:,} files, one behind the other; give it in parts."
+        )
+    return found
+
+
+def _parts(file: BinaryIO, path: str | os.PathLike) -> Iterable[Part]:
     size = file.seek(0, os.SEEK_END)
     start = min(size, _after_id3(file))
     head = _at(file, start, 64)
@@ -121,7 +135,7 @@ def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
         return [_w64(file, source, size)]
     _refuse_foreign(head, path)
     if start or Path(path).suffix.lower() in _MPEG_SUFFIXES or head[:1] == b"\xff":
-        found = mpeg_frames.streams(file, start, size)
+        found = list(itertools.islice(mpeg_frames.streams(file, start, size), _MOST_PARTS + 1))
         if not found:
             raise UserError(
                 f"{path} cannot be decoded as audio: it holds no MP3 frame; record it again or "
@@ -173,12 +187,12 @@ def _flac(file: BinaryIO, start: int, size: int) -> Part:
     return Part(source=source, promised_frames=promised or None)
 
 
-def _ogg(file: BinaryIO, start: int, size: int) -> list[Part]:
+def _ogg(file: BinaryIO, start: int, size: int) -> Iterator[Part]:
     """A part for each link of a chain: a stream of them begins where another has ended."""
-    found, begin, ended, place = [], start, False, start
+    begin, ended, place = start, False, start
     while len(head := _at(file, place, 282)) >= 27 and head[:4] == b"OggS":
         if ended and head[5] & _OGG_FIRST:
-            found.append(Part(source=_stretch(file, begin, place)))
+            yield Part(source=_stretch(file, begin, place))
             begin, ended = place, False
         length = 27 + head[26] + sum(head[27 : 27 + head[26]])
         if place + length > size:
@@ -187,7 +201,7 @@ def _ogg(file: BinaryIO, start: int, size: int) -> list[Part]:
         place += length
     # libsndfile looks for the last page at the end, and finds none behind what is cut.
     stop = place if place > begin else size
-    return [*found, Part(source=_stretch(file, begin, stop), is_cut=not ended)]
+    yield Part(source=_stretch(file, begin, stop), is_cut=not ended)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,14 +229,12 @@ _RIFF, _RIFX = _Chunks("<4sI", 12), _Chunks(">4sI", 12)
 _AIFF, _CAF = _Chunks(">4sI", 12, b"SSND", 8), _Chunks(">4sq", 8, counted=4)
 
 
-def _joined(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> list[Part]:
+def _joined(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> Iterator[Part]:
     """A part for each of the files of chunks that follow each other."""
-    found: list[Part] = []
     begin: int | None = start
     while begin is not None:
         part, begin = _chunked(file, begin, size, chunks)
-        found.append(part)
-    return found
+        yield part
 
 
 def _chunked(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> tuple[Part, int | None]:
@@ -243,7 +255,9 @@ def _chunked(file: BinaryIO, start: int, size: int, chunks: _Chunks) -> tuple[Pa
                 (length,) = struct.unpack(form, _at(file, field, 8).ljust(8, b"\0"))
             claimed, held = length - chunks.counted, size - body - chunks.counted
             sound = dataclasses.replace(sound, kept=_kept(claimed, held))
-            is_short = claimed < held and not _ends_at(file, body + length, size, chunks)
+            is_short = claimed < held and (
+                length < 0 or not _ends_at(file, body + length, size, chunks)
+            )
             # CAF says -1 where it does not know, which libsndfile refuses, as it does too much.
             if is_short or length < 0 or (claimed > held and chunks == _CAF):
                 most = min(held + chunks.counted, _MOST[form[1]])

@@ -75,7 +75,7 @@ class Stream:
     is_cut: bool
 
 
-def streams(file: BinaryIO, start: int, size: int) -> list[Stream]:
+def streams(file: BinaryIO, start: int, size: int) -> Iterator[Stream]:
     """The streams in a file: one, or several where files were joined; none if it is no MPEG audio.
 
     What lies between frames, such as tags and pictures, is left out.
@@ -86,7 +86,6 @@ def streams(file: BinaryIO, start: int, size: int) -> list[Stream]:
         size: bytes of the file.
     """
     content = _Bytes(file, start, size)
-    found: list[Stream] = []
     current: _Frames | None = None
     is_cut = False
     for format_, frame in _frames(content):
@@ -94,15 +93,14 @@ def streams(file: BinaryIO, start: int, size: int) -> list[Stream]:
         tagged = _tagged(head, format_)
         if tagged or current is None or format_ != current.format:
             if current is not None:
-                found.append(current.stream(file, False))
+                yield current.stream(file, False)
             tag = content.at(frame.start, len(frame)) if tagged else None
             current = _Frames(format_, tag)
         is_cut = frame.stop > size
         if not (is_cut or tagged):
             current.add(frame, head[:4])
     if current is not None:
-        found.append(current.stream(file, is_cut))
-    return found
+        yield current.stream(file, is_cut)
 
 
 class _Bytes:

@@ -13,6 +13,8 @@ from int4_conformer.text.vocabulary import WORD_BOUNDARY
 
 # Tables of more states would take more memory than a phone gives to one app's list.
 _MOST_STATES = 200_000
+# States of words in which all states of tokens are, together: a short grammar can come to many.
+_MOST_HELD = 5_000_000
 
 
 class ClosedList:
@@ -88,10 +90,7 @@ def _tokens(
                         place, way = len(following) - 1, following
                     way[place].setdefault(ids[-1], set()).add(target)
                     if len(following) > _MOST_STATES:
-                        raise UserError(
-                            "The list of phrases is too large; it comes to more than "
-                            f"{_MOST_STATES:,} tokens. Give fewer phrases."
-                        )
+                        raise _too_large()
 
     def with_free(states: Iterable[int]) -> frozenset[int]:
         """All states that these are as well."""
@@ -107,7 +106,7 @@ def _tokens(
     numbers = {("first", with_free([0])): 0}
     tables: list[dict[int, int]] = []
     accepts: list[bool] = []
-    queue = deque(numbers)
+    queue, held = deque(numbers), 0
     while queue:
         kind, states = queue.popleft()
         accepts.append(end in states)
@@ -122,9 +121,19 @@ def _tokens(
             if key not in numbers:
                 numbers[key] = len(numbers)
                 queue.append(key)
+                held += len(key[1])
+                if len(numbers) > _MOST_STATES or held > _MOST_HELD:
+                    raise _too_large()
             table[token] = numbers[key]
         tables.append(table)
     return tables, accepts
+
+
+def _too_large() -> UserError:
+    return UserError(
+        "The list of phrases is too large; it comes to more than "
+        f"{_MOST_STATES:,} tokens. Give fewer phrases, or fewer choices in them."
+    )
 
 
 def _ids(word: str, spelling: Encodes, *, is_first: bool) -> list[int]:

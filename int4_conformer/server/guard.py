@@ -99,7 +99,7 @@ class Guard:
         """Refuses pages of other hosts, which a browser would let ask in its user's name."""
         origin = _header(scope, b"origin")
         host = _header(scope, b"host")
-        if not origin or urlsplit(origin).netloc == host:
+        if not origin or _host_of(origin) == host:
             return
         if origin not in self._service.access.origins:
             raise RefusedError(
@@ -140,10 +140,15 @@ class _Request:
                 {"Connection": "close"},
             ) from error
         if message["type"] == "http.request":
-            self._bytes += len(message.get("body", b""))
+            count = len(message.get("body", b""))
+            self._bytes += count
+            self._service.body_bytes += count
             self._is_whole = not message.get("more_body", False)
             if self._bytes > limits.body_bytes:
                 raise _too_large(self._service)
+            if self._service.body_bytes > limits.bodies_bytes:
+                message = "Too many bytes come at once; ask again later."
+                raise refusals.busy("too_many_bytes", message)
         return message
 
     async def send(self, message: Message) -> None:
@@ -159,6 +164,7 @@ class _Request:
 
     def end(self) -> None:
         """Notes what has become of it."""
+        self._service.body_bytes -= self._bytes
         seconds = time.monotonic() - self._begun
         endpoint, metrics = _endpoint(self._scope), self._service.metrics
         metrics.requests.labels(endpoint, self._status).inc()
@@ -212,6 +218,14 @@ def _too_large(service: Service) -> RefusedError:
         "this server takes; send a compressed file, or stream it.",
         {"Connection": "close"},
     )
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        # Such as of "http://[".
+        return None
 
 
 def _given_token(scope: Scope) -> str:

@@ -19,6 +19,9 @@ class Limits:
     queue: int = setting(128, "Requests that wait for a recogniser.")
     streams: int = setting(64, "WebSockets at once.")
     body_megabytes: float = setting(25.0, "Of a request's body, in millions of bytes.")
+    bodies_megabytes: float = setting(
+        1000.0, "Of the bodies of all requests at once: they lie in memory or on disk."
+    )
     audio_seconds: float = setting(1800.0, "Of a recording, and of all rows of a request.")
     stream_seconds: float = setting(3600.0, "Of the audio of a WebSocket.")
     read_seconds: float = setting(
@@ -41,3 +44,8 @@ class Limits:
     def body_bytes(self) -> int:
         """Of a request's body."""
         return int(self.body_megabytes * 1_000_000)
+
+    @property
+    def bodies_bytes(self) -> int:
+        """Of those of all requests at once."""
+        return int(self.bodies_megabytes * 1_000_000)

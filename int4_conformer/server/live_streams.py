@@ -231,7 +231,9 @@ class _Stream:
         found = Recognition(text=result.text, words=result.final_words)
         if self._service.access.log_words:
             self._noted.setdefault("text", []).append(result.text)
-        await self._websocket.send_json(self._results.final(found, result.endpoint))
+        # A grammar is matched there, which may take a while.
+        final = await self._place.run(lambda: self._results.final(found, result.endpoint))
+        await self._websocket.send_json(final)
 
     async def _next(self, seconds: float) -> Any:
         """The next message: bytes, an object, `_END`, or `_ENDING` where the server ends."""

@@ -1,11 +1,11 @@
 """Fields of requests, checked: what clients send may be anything."""
 
-import json
 import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from int4_conformer.errors import UserError, did_you_mean
+from int4_conformer.files import json_value
 
 # What each type is called.
 _CALLED = {bool: "true or false", str: "a text", list: "a list", dict: "an object"}
@@ -22,8 +22,8 @@ def parsed(content: str | bytes) -> dict[str, Any]:
         UserError: it is none.
     """
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        value = json_value(content)
+    except ValueError as error:
         raise UserError("The message must be a JSON object, which this is not.") from error
     if not isinstance(value, dict):
         raise UserError(f"The message must be a JSON object. Received: {_kind(value)}")
@@ -47,6 +47,8 @@ def field(given: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
         return default
     if not isinstance(value, kind):
         raise UserError(f"`{name}` must be {_CALLED[kind]}. Received: {_kind(value)}")
+    if kind is str and not _is_text(value):
+        raise UserError(f"`{name}` must be a text. Received: half of a surrogate pair in it")
     return value
 
 
@@ -74,7 +76,7 @@ def whole_number(given: Mapping[str, Any], name: str, default: int) -> int:
 
 def phrases(values: list[Any]) -> list[str]:
     """A list of phrases."""
-    if not all(isinstance(value, str) for value in values):
+    if not all(isinstance(value, str) and _is_text(value) for value in values):
         raise UserError("`phrases` must be a list of texts.")
     if len(values) > _MOST_PHRASES or sum(map(len, values)) > _MOST_LETTERS:
         raise UserError(
@@ -82,6 +84,11 @@ def phrases(values: list[Any]) -> list[str]:
             f"{len(values)} of {sum(map(len, values))}"
         )
     return [value for value in values if value.strip()]
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be sent back: JSON can hold halves of surrogate pairs, UTF-8 none."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _kind(value: Any) -> str:

@@ -53,6 +53,8 @@ class Service:
         self.metrics = ServerMetrics(pool)
         # Requests and WebSockets that have begun and not ended.
         self.active = 0
+        # Of bodies that have come, and whose requests have not ended.
+        self.body_bytes = 0
         # Whether the server was told to end: what was accepted is finished, and nothing begins.
         self.is_ending = False
         # Set when what was accepted has had its time, too.

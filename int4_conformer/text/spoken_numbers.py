@@ -1,5 +1,7 @@
 """How English speakers say whole numbers."""
 
+from collections.abc import Sequence
+
 from int4_conformer.errors import UserError
 
 LARGEST = 999_999
@@ -26,6 +28,11 @@ _SMALL = (
     "nineteen",
 )
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_VALUES = {word: value for value, word in enumerate(_SMALL)} | {
+    word: 10 * tens for tens, word in enumerate(_TENS, 2)
+}
+# Of the longest number.
+MOST_WORDS = 9
 
 
 def spoken_number(number: int) -> str:
@@ -49,6 +56,27 @@ def spoken_number(number: int) -> str:
     unit, name = (100, "hundred") if number < 1000 else (1000, "thousand")
     count, rest = divmod(number, unit)
     return _joined(f"{spoken_number(count)} {name}", rest)
+
+
+def number_of(words: Sequence[str]) -> int | None:
+    """The inverse of `spoken_number`; None of what it does not write.
+
+    Example:
+
+        >>> number_of("one thousand one hundred twenty five".split()), number_of(["five", "ten"])
+        (1125, None)
+    """
+    thousands, rest = 0, 0
+    for word in words:
+        if word == "thousand":
+            thousands, rest = 1000 * rest, 0
+        elif word == "hundred":
+            rest *= 100
+        else:
+            rest += _VALUES.get(word, 0)
+    number = thousands + rest
+    is_written_so = number <= LARGEST and spoken_number(number).split() == list(words)
+    return number if is_written_so else None
 
 
 def _joined(words: str, rest: int) -> str:

@@ -37,6 +37,9 @@ class Vocabulary:
             raise UserError(
                 f"`pieces` must begin with {BLANK!r}. Received: {list(self.pieces[:3])}"
             )
+        if not all(isinstance(piece, str) for piece in self.pieces):
+            wrong = next(piece for piece in self.pieces if not isinstance(piece, str))
+            raise UserError(f"`pieces` must be texts. Received: {wrong!r} among them")
         if len(set(self.pieces)) != len(self.pieces):
             repeated = next(piece for piece in self.pieces if self.pieces.count(piece) > 1)
             raise UserError(f"`pieces` must be distinct. Received {repeated!r} more than once.")

@@ -38,16 +38,16 @@ class Wordpieces:
 
     def __post_init__(self) -> None:
         try:
-            processor = self._processor
-        except RuntimeError as error:
+            unknown, pieces = self._processor.unk_id(), self._pieces
+        except (RuntimeError, UnicodeDecodeError) as error:
             raise UserError(
                 f"`model` must be a SentencePiece model. Received {len(self.model)} bytes."
             ) from error
-        if processor.unk_id() != 0 or processor.id_to_piece(0) != BLANK:
+        if unknown != 0 or pieces[:1] != (BLANK,):
             raise UserError(
                 f"`model` must have the unknown piece at id 0 under the name {BLANK!r}, as "
-                f"Wordpieces.train writes it. Received: {processor.id_to_piece(0)!r} at id 0 "
-                f"and the unknown piece at id {processor.unk_id()}"
+                f"Wordpieces.train writes it. Received: {', '.join(pieces[:1])!r} at id 0 "
+                f"and the unknown piece at id {unknown}"
             )
 
     @classmethod
@@ -115,8 +115,7 @@ class Wordpieces:
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
-        processor = self._processor
-        return Vocabulary(pieces=tuple(map(processor.id_to_piece, range(len(processor)))))
+        return Vocabulary(pieces=self._pieces)
 
     @functools.cached_property
     def piece_scores(self) -> tuple[float, ...]:
@@ -189,6 +188,11 @@ class Wordpieces:
         """The inverse of `to_config`."""
         model = base64.b64decode(config["model"])
         return cls(model=model, writing=Writing.from_entry(config))
+
+    @functools.cached_property
+    def _pieces(self) -> tuple[str, ...]:
+        processor = self._processor
+        return tuple(map(processor.id_to_piece, range(len(processor))))
 
     @functools.cached_property
     def _processor(self) -> sentencepiece.SentencePieceProcessor:

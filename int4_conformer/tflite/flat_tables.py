@@ -30,6 +30,10 @@ class Vectors:
 
     def __init__(self, content: np.ndarray, starts: np.ndarray, lengths: np.ndarray, size: int):
         _require_inside(content, starts, lengths * size)
+        # Each part has bytes of its own. If many shared some, a small file would come to more than
+        # there is memory for.
+        if lengths.sum() * size > content.size:
+            raise OutsideError("parts of the file lie in each other")
         self._content = content
         self.starts = starts
         self.lengths = lengths

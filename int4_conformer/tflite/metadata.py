@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from int4_conformer.errors import UserError, require_one_of, require_positive
+from int4_conformer.errors import UserError, require_in, require_one_of, require_positive
 from int4_conformer.quant.spec.recipe import renamed_recipe
 from int4_conformer.text.spelling import Spelling
 from int4_conformer.text.vocabulary import Vocabulary
@@ -30,6 +30,8 @@ NAME = "int4_conformer"
 FORMAT = 1  # Raised when older readers would misread the entry; the digest stays at its end.
 DELEGATES = ("xnnpack", "none")
 
+# Of a model's input, in Hz and in samples: minutes, at usual rates.
+_MOST_RATE, _MOST_BLOCK = 1_000_000, 2**22
 _ZEROS = b"0" * 64
 _END = b'"}'
 
@@ -71,6 +73,9 @@ class Metadata:
             "fixed_samples": self.fixed_samples,
         }
         require_positive(**{name: size for name, size in sizes.items() if size is not None})
+        # A forged file would have audio padded to as much, or resampled to it.
+        require_in(f"[1, {_MOST_RATE}]", sample_rate=self.sample_rate)
+        require_in(f"[1, {_MOST_BLOCK}]", block_samples=self.block_samples)
         for size in (self.sample_rate, self.block_samples, *filter(None, sizes.values())):
             # What a file says may be of any type.
             operator.index(size)

@@ -1,9 +1,9 @@
 """What a training folder says of itself, without TensorFlow."""
 
-import json
 from typing import Any
 
 from int4_conformer.errors import UserError
+from int4_conformer.files import json_value
 from int4_conformer.remote_path import AnyPath
 
 CONFIG = "config.json"
@@ -23,10 +23,12 @@ def read_run_config(folder: AnyPath) -> dict[str, Any]:
             "give the folder that `int4-conformer train` wrote."
         )
     try:
-        config = json.loads(file.read_text())
+        config = json_value(file.read_text())
     except ValueError:
         config = None
-    if not isinstance(config, dict) or not config.keys() >= _PARTS:
+    if not isinstance(config, dict) or any(
+        not isinstance(config.get(part), dict) for part in _PARTS
+    ):
         raise UserError(
             f"{folder} is no training folder: {file} is not what `int4-conformer train` wrote; "
             "train in another folder."

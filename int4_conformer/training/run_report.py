@@ -4,6 +4,7 @@ import datetime
 import json
 import math
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -71,7 +72,7 @@ def write_report(folder: AnyPath) -> AnyPath:
 
 def _of_the_run(lines: Iterable[Line]) -> list[Line]:
     """Lines of steps, without those that a resumed run took again."""
-    found = [line for line in lines if isinstance(line.get("step"), int)]
+    found = [line for line in lines if isinstance(line.get("step"), int) and _number(line["step"])]
     steps = np.array([line["step"] for line in found])
     # The lowest step from each line on.
     later = np.minimum.accumulate(np.append(steps, np.inf)[::-1])[::-1][1:]
@@ -213,11 +214,7 @@ def _settings(config: Line) -> str:
         for name, value in config["training"].items()
         if name not in defaults or defaults[name] != value
     ]
-    everything = [
-        (f"{part}.{name}", _value(value))
-        for part, settings in config.items()
-        for name, value in _flat(settings)
-    ]
+    everything = [(name, _value(value)) for name, value in _flat(config)]
     return section(
         "Settings",
         table(("setting of training", "of this run", "default"), changed, "<<<")
@@ -280,7 +277,9 @@ def _value(value: Any) -> str:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # JSON has whole numbers that no float can hold.
+    return is_number and abs(value) <= sys.float_info.max
 
 
 def _duration(seconds: float) -> str:

@@ -193,6 +193,17 @@ def test_names_the_mistake(tmp_path, function, content, message):
         function(path)
 
 
+@pytest.mark.parametrize("form", ["WAV", "OGG", "MP3"])
+def test_joined_files_are_a_bounded_number(tmp_path, monkeypatch, form):
+    path = tmp_path / f"a.{form.lower()}"
+    soundfile.write(path, tone(16000), 16000, format=form)
+    path.write_bytes(4 * path.read_bytes())
+    assert audio_files.duration(path) == pytest.approx(2, abs=0.3)
+    monkeypatch.setattr("int4_conformer.audio.containers._MOST_PARTS", 3)
+    with pytest.raises(UserError, match=r"is more than 3 files, one behind the other"):
+        audio_files.read(path)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_refuses_samples_that_are_not_finite(tmp_path, value):
     soundfile.write(tmp_path / "a.wav", np.array([0, value], np.float32), 16000, subtype="FLOAT")

@@ -14,7 +14,7 @@ def layer(version_and_layer, third, length, count):
 
 
 def streams(content, start=0):
-    return mpeg_frames.streams(io.BytesIO(content), start, len(content))
+    return list(mpeg_frames.streams(io.BytesIO(content), start, len(content)))
 
 
 def read(stream):

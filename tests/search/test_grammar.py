@@ -11,7 +11,7 @@ from int4_conformer.search.grammar import Grammar
 from int4_conformer.search.scorer import NOTHING
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.spelling import Spelling
-from int4_conformer.text.spoken_numbers import spoken_number
+from int4_conformer.text.spoken_numbers import MOST_WORDS, number_of, spoken_number
 from int4_conformer.text.wordpieces import Wordpieces
 from tests.support.examples import examples
 
@@ -108,13 +108,37 @@ def test_before_the_first_word_nothing_was_said():
         (["[ ]"], "it has no word"),
         (["!!"], "it has no word"),
         (["{9..3}"], r"9\.\.3 is no range"),
+        (["9" * 5000], "numbers are spelled from 0 to 999,999"),
+        (["{1.." + "9" * 5000 + "}"], "numbers are spelled from 0 to 999,999"),
+        (["(" * 9999 + "a" + ")" * 9999], "it has more than 50 brackets in each other"),
+        (["{1..9999} " * 1500], "The list of phrases is too large"),
+        (["(a|b)+ a" + " (a|b)" * 40], "The list of phrases is too large"),
         (["", " "], "The grammar has no phrase. Received: 2 lines"),
-        (["1234567"], "Numbers are spelled from 0 to 999,999"),
+        (["1234567"], "numbers are spelled from 0 to 999,999"),
     ],
 )
 def test_refusals(lines, message):
     with pytest.raises(UserError, match=message):
         ClosedList(lines, LETTERS)
+
+
+@pytest.mark.parametrize("line", ["(a+)+ b", "[a] " * 200 + "b", "((a | a)+ | [a])+ b"])
+def test_many_ways_to_say_the_same_take_no_time(line):
+    grammar = Grammar.of([line])
+    assert grammar.match("a " * 200) is None
+    assert grammar.match("a " * 100 + "b").phrase == line.strip()
+
+
+def test_what_was_made_to_take_long_fits_nowhere():
+    grammar = Grammar.of(["[a] " * 5000])
+    assert grammar.match("a " * 1000) is None
+    assert grammar.match("a " * 20) is not None
+
+
+def test_long_texts():
+    grammar = Grammar.of(["({n:1..9999})+"])
+    assert grammar.match("five " * 999).slots == {"n": 5}
+    assert grammar.match("five " * 1001) is None
 
 
 def test_words_that_cannot_be_spelled():
@@ -128,6 +152,11 @@ def test_numbers_are_said_as_people_say_them():
             999_999: "nine hundred ninety nine thousand nine hundred ninety nine"}  # fmt: skip
     assert {number: spoken_number(number) for number in said} == said
     assert len({spoken_number(number) for number in range(2000)}) == 2000
+    for number in (*range(2000), *said, 999_000, 123_456):
+        words = spoken_number(number).split()
+        assert number_of(words) == number
+        assert len(words) <= MOST_WORDS
+    assert all(number_of(words.split()) is None for words in ("", "a", "five ten", "hundred"))
 
 
 LINES = ["stop", "[please] turn (on | off) the light", "room {1..60}", "(one | two three)+"]
@@ -140,6 +169,12 @@ def test_what_is_drawn_may_be_said(seed):
     text = grammar.draw(np.random.default_rng(seed))
     assert text
     assert grammar.match(text) is not None
+
+
+def test_a_phrase_that_mostly_says_nothing():
+    grammar = Grammar.of(["[" * 50 + "a" + "]" * 50])
+    with pytest.raises(UserError, match=r"mostly says nothing; take some of its \[ \] away"):
+        grammar.draw(np.random.default_rng(0))
 
 
 def test_phrases_are_drawn_by_the_logarithm_of_their_ways():

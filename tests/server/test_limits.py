@@ -76,6 +76,19 @@ def test_too_large_a_body(served, others):
         assert isinstance(answer.json()["error"], str)
 
 
+def test_too_many_bytes_at_once():
+    path = f"/v1/models/{servers.NAME}:predict"
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n"
+    with servers.serving(bodies_megabytes=0.1) as served, served.client() as client:
+        with served.connection() as slow:
+            slow.sendall(head.encode() + bytes(80_000))
+            servers.eventually(lambda: served.service.body_bytes == 80_000)
+            assert error(servers.post(client, bytes(90_000))) == (503, "too_many_bytes")
+        servers.eventually(lambda: served.service.body_bytes == 0)
+        assert servers.post(client, CLIP).json()["text"] == TEXT
+    assert served.service.body_bytes == 0
+
+
 def test_too_long_audio(served, others):
     # Little to send, much to hear.
     file = io.BytesIO()
@@ -269,7 +282,13 @@ def test_pages_of_other_hosts():
     with servers.serving(access=Access(origins=(friend,))) as served:
         own = served.url
         with served.client() as client:
-            for origin, status in ((own, 200), (friend, 200), (other, 403), ("null", 403)):
+            for origin, status in (
+                (own, 200),
+                (friend, 200),
+                (other, 403),
+                ("null", 403),
+                ("http://[", 403),
+            ):
                 answer = client.get("/v1/models", headers={"Origin": origin})
                 assert answer.status_code == status
                 allowed = answer.headers.get("access-control-allow-origin")

@@ -222,6 +222,7 @@ def test_subtitles_of_words(served):
             {"utterances": [[1]]},
             {"utterances": [[{"text": "a", "start": 2, "end": 1}]]},
             {"utterances": [[{"text": "", "start": 1, "end": 1}]]},
+            {"utterances": [[{"text": "\ud800", "start": 1, "end": 1}]]},
             {"words": []},
             [],
         ):

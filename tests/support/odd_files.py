@@ -250,6 +250,7 @@ _LYING = (
     ),
     Case(name="pipe.caf", content=lambda: caf(-1)),
     Case(name="pipe.rf64", content=lambda: rf64(0)),
+    Case(name="negative.rf64", content=lambda: rf64(-(2**62))),
     Case(name="pipe.flac", content=lambda: flac(0)),
     Case(name="killed.wav", content=lambda: wav(8000)),
     Case(name="killed.flac", content=lambda: flac(4000)),

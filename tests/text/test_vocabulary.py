@@ -72,6 +72,7 @@ def test_survives_json():
     [
         ((), "must begin with '<blank>'"),
         (("a", "<blank>"), r"Received: \['a', '<blank>'\]"),
+        (("<blank>", "a", 3.5), "must be texts. Received: 3.5 among them"),
         (("<blank>", "a", "b", "a"), "Received 'a' more than once"),
     ],
 )

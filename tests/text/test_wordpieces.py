@@ -105,8 +105,18 @@ def test_refuses_texts_without_words():
 def test_refuses_other_bytes_and_missing_files(tmp_path):
     with pytest.raises(UserError, match="Received 4 bytes"):
         Wordpieces(model=b"junk")
+    with pytest.raises(UserError, match="`model` must"):
+        Wordpieces(model=b"")
     with pytest.raises(UserError, match="no wordpiece model"):
         Wordpieces.load(tmp_path / "absent.model")
+
+
+def test_refuses_pieces_that_are_no_text(wordpieces):
+    for place in (0, 5):
+        piece = wordpieces.vocabulary.pieces[place].encode()
+        model = wordpieces.model.replace(piece, b"\xff" * len(piece), 1)
+        with pytest.raises(UserError, match="must be a SentencePiece model"):
+            Wordpieces(model=model)
 
 
 def test_refuses_models_that_others_trained():

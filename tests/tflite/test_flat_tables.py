@@ -105,3 +105,11 @@ def test_a_vector_that_does_not_end():
     table = Tables(np.frombuffer(bytes(content), np.uint8), np.array([8]))
     with pytest.raises(OutsideError):
         table.vectors(0, 4)
+
+
+def test_vectors_that_share_their_bytes():
+    content = np.zeros(1000, np.uint8)
+    starts, lengths = np.arange(4), np.full(4, 50)
+    flat_tables.Vectors(content, 200 * starts, lengths, 4)
+    with pytest.raises(OutsideError, match="lie in each other"):
+        flat_tables.Vectors(content, 10 * np.arange(40), np.full(40, 50), 4)

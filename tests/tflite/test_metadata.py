@@ -103,6 +103,8 @@ def test_attaching_twice_is_refused():
     ("change", "message"),
     [
         ({"sample_rate": 0}, "`sample_rate` must be positive. Received: sample_rate=0"),
+        ({"sample_rate": 10**8}, r"`sample_rate` must be in \[1, 1000000\]"),
+        ({"block_samples": 2**23}, r"`block_samples` must be in \[1, 4194304\]"),
         ({"block_samples": -1}, "`block_samples` must be positive. Received: block_samples=-1"),
         ({"delegate": "gpu"}, "`delegate` must be one of xnnpack, none. Received: delegate='gpu'"),
     ],

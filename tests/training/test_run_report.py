@@ -160,8 +160,22 @@ def test_a_folder_of_before_the_first_step(folder):
     assert "There was no evaluation yet" in page.text
 
 
-def test_another_folder_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text('{"model": 1')
+def test_numbers_that_no_float_holds(folder):
+    fill(folder)
+    for name in ("metrics.jsonl", "progress.jsonl"):
+        lines = [{"step": 10**400}, {"step": 1, "dev_wer": 10**400, "loss": -(10**400)}]
+        with (folder / name).open("a") as file:
+            file.writelines(f"{json.dumps(line)}\n" for line in lines)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "more": 3}))
+    assert "more" in Page(write_report(folder).read_text()).text
+
+
+@pytest.mark.parametrize(
+    "content", ['{"model": 1', "[" * 100_000, '{"model": [], "tokenizer": {}, "training": {}}']
+)
+def test_another_folder_is_refused(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError, match="is no training folder"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()

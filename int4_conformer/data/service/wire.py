@@ -2,6 +2,8 @@
 
 import json
 import math
+import operator
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -9,12 +11,16 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from int4_conformer.errors import UserError
+from int4_conformer.files import json_value
 
 # A message that claims to be larger is none of ours.
 _MOST_BYTES = 1 << 31
 # Before a message: how long its JSON is.
 _HEAD = struct.Struct("<4sQ")
 _MAGIC = b"i4cb"
+# Types of arrays, as NumPy writes them: numbers and texts, no objects.
+_KIND = re.compile(r"[<>|][biufSU][1-9]\d{0,5}")
+_MOST_AXES = 32
 
 Message = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -49,15 +55,35 @@ def receive(file: BinaryIO) -> tuple[Message, Arrays]:
         raise UserError(
             "What answers there is no data worker of int4-conformer; check the address."
         )
-    content = json.loads(_exactly(file, size))
-    arrays = {}
-    for name, (kind, shape) in content["arrays"].items():
-        dtype = np.dtype(kind)
-        nbytes = math.prod(shape) * dtype.itemsize
-        if dtype.hasobject or not 0 <= nbytes <= _MOST_BYTES:
-            raise UserError("What comes from a data worker is no batch; check the address.")
-        arrays[name] = np.frombuffer(_exactly(file, nbytes), dtype).reshape(shape)
-    return content["message"], arrays
+    content = _exactly(file, size)
+    try:
+        given = json_value(content)
+        message = dict(given["message"])
+        forms = {name: _form(*form) for name, form in given["arrays"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError("What comes from a data worker is no batch; check the address.") from error
+    arrays = {
+        name: np.frombuffer(_exactly(file, math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+        for name, (dtype, shape) in forms.items()
+    }
+    return message, arrays
+
+
+def _form(kind: str, shape: list[int]) -> tuple[np.dtype, list[int]]:
+    """Type and shape of an array.
+
+    Raises:
+        ValueError: there is no such array, or it would be too large.
+        TypeError: likewise.
+    """
+    if not _KIND.fullmatch(kind) or len(shape) > _MOST_AXES:
+        raise ValueError(kind)
+    dtype = np.dtype(kind)
+    if not all(0 <= side <= _MOST_BYTES for side in shape):
+        raise ValueError(shape)
+    if math.prod(shape) * dtype.itemsize > _MOST_BYTES:
+        raise ValueError(shape)
+    return dtype, [operator.index(side) for side in shape]
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:

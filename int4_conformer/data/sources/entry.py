@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import io
 import math
 import os
 import re
@@ -21,6 +22,12 @@ MISSING_AUDIO = "audio files that are missing"
 MISSING_TEXT = "texts that are missing"
 UNREADABLE_AUDIO = "audio files that cannot be decoded"
 DUPLICATE = "ids that are there twice"
+
+# Bytes of a gzipped file: a thousandth of them can unpack to as many.
+MOST_UNPACKED = 2**31
+
+# A thousand years in seconds: what is longer is a mistake, and no number of samples.
+_MOST_SECONDS = 3e10
 
 # Names of splits, as parts of the names of files and folders.
 _SPLITS = ("train", "dev", "test", "valid", "validation", "validated", "invalidated", "other")
@@ -66,6 +73,12 @@ def found(entry: Entry, report: CorpusReport, beside: str) -> Utterance | None:
         )
         return None
     seconds, offset = entry.duration, entry.offset
+    if max(seconds or 0.0, offset or 0.0) > _MOST_SECONDS:
+        report.fault(
+            MALFORMED,
+            f"{entry.where} has a time of more than {_MOST_SECONDS:g} s; write it in seconds.",
+        )
+        return None
     if seconds is None and entry.contents is not None and offset is None:
         # Only decoding tells, which happens later.
         seconds = math.nan
@@ -155,11 +168,17 @@ def lines_of(path: Path) -> list[tuple[int, bytes]]:
     """
     try:
         content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+        if is_packed := content[:2] == b"\x1f\x8b":
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(MOST_UNPACKED + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path} cannot be read ({reason}); check the file.") from error
+    if is_packed and len(content) > MOST_UNPACKED:
+        raise UserError(
+            f"{path} has more than {MOST_UNPACKED:,} bytes when it is unpacked, which may be a "
+            "mistake; if it is none, unpack it yourself."
+        )
     return numbered_lines(content)
 
 

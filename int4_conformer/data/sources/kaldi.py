@@ -198,8 +198,9 @@ def _audio(folder: Path, recording: str, what: str) -> tuple[str, Contents | Non
         return f"{folder / 'wav.scp'}:{recording}", CommandOutput(command=command)
     places = [folder, *folder.parents[:_FOLDERS_ABOVE]]
     paths = [place / what for place in places]
-    path = next((path for path in paths if path.is_file()), paths[0])
-    if not path.is_file() and re.search(r"\.ark:\d+$", what):
+    # Unlike that of Path, this one takes names that are too long.
+    path = next((path for path in paths if os.path.isfile(path)), paths[0])
+    if not os.path.isfile(path) and re.search(r"\.ark:\d+$", what):
         raise UserError(
             f"{folder / 'wav.scp'} names a place in an archive, {what}, which is not read; give "
             "one audio file for each recording."

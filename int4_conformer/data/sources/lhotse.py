@@ -1,9 +1,9 @@
 """Cuts as Lhotse writes them: JSON lines, gzipped mostly, of recordings with their supervisions."""
 
 import gzip
-import json
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,13 @@ from int4_conformer.data.sources.entry import (
 )
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
+from int4_conformer.files import json_value
 
 _UNREAD = "cuts of a kind that is not read"
 # Seconds by which a supervision may miss the ends of its recording and still be all of it.
 _ROUNDING = 0.01
+# Bytes of the line by which a file is known.
+_MOST_LINE = 2**24
 
 
 def cuts_in(folder: Path) -> list[Path]:
@@ -38,8 +41,8 @@ def is_cuts(path: Path) -> bool:
     """Whether the first line of a file is a cut."""
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            first = json.loads(file.readline().removeprefix(b"\xef\xbb\xbf"))
-    except (OSError, EOFError, ValueError, RecursionError):
+            first = json_value(file.readline(_MOST_LINE).removeprefix(b"\xef\xbb\xbf"))
+    except (OSError, EOFError, ValueError, zlib.error):
         return False
     return isinstance(first, dict) and ("supervisions" in first or "tracks" in first)
 
@@ -84,7 +87,7 @@ def _entries(path: Path, split: str, report: CorpusReport, allow_commands: bool)
     known: set[str] = set()
     for where, line in text_lines(path, report):
         try:
-            cut = json.loads(line)
+            cut = json_value(line)
             name, kind = cut["id"], cut.get("type", "MonoCut")
             if name in known:
                 report.fault(
@@ -102,7 +105,7 @@ def _entries(path: Path, split: str, report: CorpusReport, allow_commands: bool)
                 yield _entry(where, cut, supervision, path, split, allow_commands)
         except UserError:
             raise
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             what = f"has no {error}" if isinstance(error, KeyError) else f"is no cut ({error})"
             report.fault(MALFORMED, f"{where} {what}; write the cuts with Lhotse again.")
 

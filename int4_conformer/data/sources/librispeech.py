@@ -87,14 +87,14 @@ def _chapter(transcript: Path, report: CorpusReport) -> Iterator[Utterance]:
         except UnicodeDecodeError:
             report.fault(MALFORMED, f"{where} is not UTF-8 text; save the transcript as UTF-8.")
             continue
-        audio = transcript.with_name(f"{name}.flac")
+        audio = os.path.join(transcript.parent, f"{name}.flac")
         if not text.strip():
             report.fault(MALFORMED, f"{where} has no text; write `ID TRANSCRIPT`.")
             continue
-        if not audio.is_file():
+        if os.path.dirname(audio) != str(transcript.parent) or not os.path.isfile(audio):
             report.fault(
                 MISSING_AUDIO,
-                f"{where} names {audio.name}, which is not beside it; unpack the archive again.",
+                f"{where} names {name}.flac, which is not beside it; unpack the archive again.",
             )
             continue
         try:
@@ -103,7 +103,7 @@ def _chapter(transcript: Path, report: CorpusReport) -> Iterator[Utterance]:
             report.fault(UNREADABLE_AUDIO, f"{where}: {error}")
             continue
         yield Utterance(
-            audio=str(audio),
+            audio=audio,
             text=text.strip(),
             duration=seconds,
             speaker=transcript.parents[1].name,

@@ -1,6 +1,5 @@
 """A corpus as a JSON-lines manifest."""
 
-import json
 import math
 import os
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from int4_conformer.data.sources.contents import Contents
 from int4_conformer.data.sources.entry import MALFORMED, Entry, all_found, lines_of, require_split
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
+from int4_conformer.files import json_value
 from int4_conformer.remote_path import AnyPath, is_remote, path_of
 
 UNKNOWN_KEYS = "keys of lines that mean nothing here"
@@ -97,11 +97,11 @@ def parse_line(
     """
     where = f"Line {number} of {path}"
     try:
-        given = json.loads(line.decode("utf-8"))
+        given = json_value(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise UserError(f"{where} is not UTF-8 text; save the manifest as UTF-8.") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deep")
+    except ValueError as error:
+        reason = getattr(error, "msg", "nested too deep, or a number too long")
         raise UserError(f"{where} is not JSON ({reason}); write one JSON object a line.") from error
     if not isinstance(given, dict):
         raise UserError(f'{where} is not a JSON object; write {{"audio": ..., "text": ...}}.')

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from int4_conformer.data.sources.contents import Contents
 from int4_conformer.data.sources.entry import require_split
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
+from int4_conformer.files import json_value
 from int4_conformer.remote_path import AnyPath, is_remote, path_of
 
 # The list of shards, which a folder has from its beginning on.
@@ -20,6 +20,11 @@ SHARD_LIST = "prepared.json"
 LEFT_OUT = "left_out.jsonl"
 VERSION = 1
 DAMAGED = "shards that are damaged"
+# What has to be in the list, in what it says of a shard, and in an index of one.
+_MOST = 2**53
+_LIST = {"is_complete": bool, "sample_rate": int, "shards": list}
+_SHARD = {"file": str, "split": str, "bytes": int, "index_sha256": str}
+_UTTERANCE = {"id": str, "text": str, "speaker": str, "start": int, "size": int, "samples": int}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,7 +107,7 @@ def read_shard_list(folder: AnyPath) -> dict[str, Any]:
     """
     path = folder / SHARD_LIST
     try:
-        listed = json.loads(path.read_bytes())
+        listed = json_value(path.read_bytes())
         version = listed["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}); copy the folder again.") from error
@@ -110,21 +115,52 @@ def read_shard_list(folder: AnyPath) -> dict[str, Any]:
         raise UserError(
             f"{path} is of version {version}, and this program reads {VERSION}; prepare it again."
         )
+    if not (
+        _holds(listed, _LIST)
+        and listed["sample_rate"] > 0
+        and all(_holds(shard, _SHARD) for shard in listed["shards"])
+    ):
+        raise UserError(f"{path} is damaged; copy the folder again.")
     return listed
+
+
+def _holds(value: Any, kinds: dict[str, type]) -> bool:
+    """Whether a value is an object with fields of these types, numbers as files can have them."""
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name), kind) and (kind is not int or 0 <= value[name] < _MOST)
+        for name, kind in kinds.items()
+    )
+
+
+def _lines(content: bytes, shard_bytes: int) -> list[dict[str, Any]]:
+    """What an index says of utterances.
+
+    Raises:
+        ValueError: it is no index, or of another shard.
+    """
+    value = json_value(content)
+    lines = value.get("utterances") if isinstance(value, dict) else None
+    if not isinstance(lines, list):
+        raise ValueError("no utterances")
+    for line in lines:
+        if not _holds(line, _UTTERANCE) or line["start"] + line["size"] > shard_bytes:
+            raise ValueError("an utterance that the shard does not have")
+    return lines
 
 
 def _utterances(
     folder: AnyPath, shard: dict[str, Any], sample_rate: int, report: CorpusReport
 ) -> Iterator[Utterance]:
     path = folder / shard["file"]
-    index = index_path(path)
     try:
+        index = index_path(path)
         if path.stat().st_size != shard["bytes"]:
             size = path.stat().st_size
             raise UserError(f"{path} has {size:,} bytes, not {shard['bytes']:,}; copy it again.")
         content = index.read_bytes()
         if hashlib.sha256(content).hexdigest() != shard["index_sha256"]:
             raise UserError(f"{index} is not what was written; copy it again.")
+        lines = _lines(content, shard["bytes"])
     except OSError as error:
         name = error.filename or path
         report.fault(DAMAGED, f"{name} cannot be read ({error.strerror}); copy it again.")
@@ -132,7 +168,10 @@ def _utterances(
     except UserError as error:
         report.fault(DAMAGED, str(error))
         return
-    for line in json.loads(content)["utterances"]:
+    except ValueError:
+        report.fault(DAMAGED, f"{path} has no index that can be read; copy both again.")
+        return
+    for line in lines:
         yield Utterance(
             audio=line["id"],
             text=line["text"],

@@ -1,7 +1,6 @@
 """Which layer is quantized how."""
 
 import dataclasses
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from int4_conformer.errors import UserError, did_you_mean
+from int4_conformer.files import json_value
 from int4_conformer.quant.spec.quant_config import QuantConfig
 
 # Short names of the common schemes: their parts without what is usual, the "c" of a scale per
@@ -65,9 +65,10 @@ class Recipe:
         for pattern, _ in self.rules:
             try:
                 re.compile(pattern)
-            except re.error as error:
+            except (re.error, RecursionError, OverflowError) as error:
+                # The last two: brackets too deep, and counts that are too large.
                 raise UserError(
-                    f"Recipe `{self.name}`: {pattern!r} is no regular expression ({error})."
+                    f"Recipe `{self.name}`: {pattern[:200]!r} is no regular expression ({error})."
                 ) from error
 
     @classmethod
@@ -101,7 +102,7 @@ class Recipe:
             UserError: the file cannot be read, or holds no recipe.
         """
         try:
-            config = json.loads(Path(path).read_text())
+            config = json_value(Path(path).read_text())
         except OSError as error:
             raise UserError(
                 f"The recipe {path} cannot be read ({error.strerror}); check the path."

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -211,6 +212,33 @@ def test_a_damaged_folder_is_refused(corpus, tmp_path, file, sentence):
         path.unlink()
         with pytest.raises(UserError, match="cannot be read"):
             read_corpus(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "sentence"),
+    [
+        ("prepared.json", '"shards": [', '"shards": [3, ', r"prepared\.json is damaged"),
+        ("prepared.json", '"sample_rate": 16000', '"sample_rate": 0', r"prepared\.json is damaged"),
+        ("prepared.json", '"bytes": ', '"bytes": -', r"prepared\.json is damaged"),
+        ("prepared.json", '"file": "', '"file": "..', "cannot be read|no index"),
+        ("train-00000-of-00001.json", '"start": ', '"start": 9', "has no index that can be read"),
+        ("train-00000-of-00001.json", '"text": ', '"texts": ', "has no index that can be read"),
+        ("train-00000-of-00001.json", '"utterances": ', '"": ', "has no index that can be read"),
+        ("train-00000-of-00001.json", "{", "[" * 100_000 + "{", "has no index that can be read"),
+    ],
+)
+def test_a_folder_that_was_forged_is_refused(corpus, tmp_path, file, old, new, sentence):
+    """With the right checksum."""
+    prepare(corpus, tmp_path)
+    path, listed = tmp_path / file, tmp_path / "prepared.json"
+    before = path.read_text()
+    assert old in before
+    after = before.replace(old, new)
+    path.write_text(after)
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in (before, after)]
+    listed.write_text(listed.read_text().replace(*digests))
+    with pytest.raises(UserError, match=sentence):
+        read_corpus(tmp_path)
 
 
 def test_a_later_version_is_refused(corpus, tmp_path):

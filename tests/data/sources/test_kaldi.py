@@ -93,6 +93,7 @@ def test_commands_are_run_only_if_allowed(folder):
 FAULTS = {
     "wav.scp": [
         ("ra wavs/a.wav\nrb wavs/gone.wav\n", "Line 2 of .*wav.scp names the audio .*gone.wav"),
+        (f"ra wavs/a.wav\nrb {'b' * 300}\n", "Line 2 of .*wav.scp names the audio file"),
         ("ra wavs/a.wav\nrb\n", "Line 2 of .*wav.scp has an id and nothing else"),
         ("ra wavs/a.wav\nra wavs/b.flac\n", "Line 2 of .*wav.scp has the id ra of an earlier line"),
         ("ra wavs/a.wav\n", "Line 2 of .*text is of rb, for which there is no recording"),

@@ -84,6 +84,10 @@ def _changed(**recording):
             cut("bad", "a.wav", supervisions=[{"start": 0, "duration": -1, "text": "a"}]),
             "are no times",
         ),
+        ("[" * 100_000, "Line 2 of .* is no cut .nested too deep"),
+        (cut("bad", "a.wav", start=10**400), "Line 2 of .* is no cut"),
+        (cut("bad", "a.wav", start=1e300), "has a time of more than 3e.10 s"),
+        (_changed(sources=[[]]), "Line 2 of .* is no"),
         (_changed(transforms=[{"name": "Speed"}]), "the recording of bad is to be transformed"),
         (_changed(sources=[]), "the recording of bad is of 0 files"),
         (_changed(sources=[{"type": "url", "source": "", "channels": [0]}]), "bad is a 'url'"),
@@ -111,6 +115,14 @@ def test_other_line_ends_and_a_byte_order_mark(folder):
     path = written(folder, cut("a", "a.wav"), name="cuts.jsonl")
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\r\n\r\n")
     assert [u.text for u in read_corpus(path)] == ["a"]
+
+
+def test_a_file_that_unpacks_to_more_than_it_should(folder, monkeypatch):
+    path = written(folder, *(cut(str(i), "a.wav") for i in range(50)))
+    monkeypatch.setattr("int4_conformer.data.sources.entry.MOST_UNPACKED", 1000)
+    with pytest.raises(UserError, match="has more than 1,000 bytes when it is unpacked"):
+        read_corpus(path)
+    assert len(read_corpus(written(folder, cut("a", "a.wav"), name="cuts.jsonl"))) == 1
 
 
 def test_a_file_that_is_cut_off(folder):

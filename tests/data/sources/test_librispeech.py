@@ -61,6 +61,15 @@ def test_names_the_mistake(root, tmp_path):
         read_librispeech(root)
 
 
+@pytest.mark.parametrize("name", ["../7/84-7-0001", "/84-7-0001", "a" * 300, "a\0"])
+def test_recordings_lie_beside_their_transcript(root, name):
+    chapter = root / "dev-clean" / "84" / "7"
+    (chapter / "84-7.trans.txt").write_text(f"84-7-0000 A\n{name} B\n")
+    report = CorpusReport("skip")
+    assert [u.text for u in read_librispeech(root, "dev-clean", report)] == ["A"]
+    assert "which is not beside it" in report.first()
+
+
 def test_links_to_folders_are_followed(root, tmp_path):
     elsewhere = tmp_path / "linked"
     elsewhere.mkdir()

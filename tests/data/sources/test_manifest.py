@@ -75,6 +75,10 @@ GOOD = {"audio": "audio/a.wav", "text": "a"}
     ("bad", "message"),
     [
         ("not json", "Line 2 of .* is not JSON"),
+        ("[" * 100_000, "Line 2 of .* is not JSON .nested too deep"),
+        ('{"duration": ' + "1" * 5000 + "}", "Line 2 of .* is not JSON .*a number too long"),
+        ({"audio": "audio/a.wav", "text": "a", "duration": 10**400}, "Line 2 .* more than 3e.10 s"),
+        ({"audio": "audio/a.wav", "text": "a", "offset": 1e300}, "Line 2 .* more than 3e.10 s"),
         ('["a"]', "Line 2 of .* is not a JSON object"),
         ({"text": "a"}, "Line 2 of .* has no key 'audio'"),
         ({"audio": "audio/a.wav"}, "Line 2 of .* has no key 'text'"),

@@ -48,6 +48,8 @@ def test_it_survives_json(recipe):
     [
         ((), "`odd` has no rules"),
         ((("(", W4),), r"`odd`: '\(' is no regular expression"),
+        ((("(" * 5000, W4),), r"`odd`: '\(+' is no regular expression"),
+        ((("a{99999999999}", W4),), "`odd`: .* is no regular expression"),
     ],
 )
 def test_refused_rules(rules, message):
