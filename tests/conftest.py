@@ -27,6 +27,7 @@ LONGEST = (
     "test_recognizer_tflite",
     "test_pairs",
     "test_docs",
+    "test_survival",
 )
 
 
