@@ -1,17 +1,15 @@
 """A corpus on one page: figures, histograms, what was left out, and recordings to listen to."""
 
-import base64
 import itertools
-from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
+from int4_conformer.cli.page_parts import bar_figure, player
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.corpus_summary import QUANTILES, CorpusSummary, quantiles
 from int4_conformer.data.recordings import Recordings
-from int4_conformer.data.sources.contents import flac_file
 from int4_conformer.progress import duration
 from int4_conformer.training.report_page import page, section, table, tile
 
@@ -20,8 +18,6 @@ _BARS = 30
 _SYMBOLS = 40
 # Recordings that can be played: the shortest, the longest, the fastest, the slowest, and others.
 _PLAYED = 8
-_PLAYED_SECONDS = 20
-_WIDTH, _HEIGHT, _AXIS = 360, 130, 18
 # Findings that are listed of each kind.
 _LISTED = 20
 
@@ -79,38 +75,14 @@ def histogram(title: str, values: np.ndarray, unit: str) -> str:
     words = f"median {np.median(values):.3g}, from {values.min():.3g} to {values.max():.3g} {unit}"
     names = [f"{low:.3g} to {high:.3g} {unit}" for low, high in itertools.pairwise(edges)]
     ends = (f"{edges[0]:.3g}", f"{edges[-1]:.3g} {unit}")
-    return _figure(title, words, counts, names, ends)
+    return bar_figure(title, words, counts, names, ends)
 
 
 def bars(title: str, counts: dict[str, int]) -> str:
     """A figure of how often each of some things is there, the most frequent first."""
     names = ["space" if name == " " else name for name in counts]
     ends = (names[0], names[-1]) if names else ("", "")
-    return _figure(title, " ".join(names), np.array(list(counts.values())), names, ends)
-
-
-def _figure(
-    title: str, words: str, counts: np.ndarray, names: Sequence[str], ends: tuple[str, str]
-) -> str:
-    width = _WIDTH / max(1, len(counts))
-    shapes = []
-    for place, (count, name) in enumerate(zip(counts, names, strict=True)):
-        height = _HEIGHT * count / max(1, counts.max())
-        shapes.append(
-            f'<rect x="{place * width:.1f}" y="{_HEIGHT - height:.1f}" width="{0.9 * width:.1f}" '
-            f'height="{height:.1f}" fill="var(--series-1)">'
-            f"<title>{escape(name)}: {count:,}</title></rect>"
-        )
-    text = 'font-size="12" fill="var(--muted)"'
-    base = _HEIGHT + _AXIS - 4
-    return (
-        f'<figure class="card"><h3>{escape(title)}</h3>'
-        f'<svg role="img" aria-label="{escape(f"{title}: {words}")}" '
-        f'viewBox="0 0 {_WIDTH} {_HEIGHT + _AXIS}">{"".join(shapes)}'
-        f'<text x="0" y="{base}" {text}>{escape(ends[0])}</text>'
-        f'<text x="{_WIDTH}" y="{base}" text-anchor="end" {text}>{escape(ends[1])}</text></svg>'
-        f"<figcaption>{escape(words)}</figcaption></figure>"
-    )
+    return bar_figure(title, " ".join(names), np.array(list(counts.values())), names, ends)
 
 
 def _splits(summary: CorpusSummary) -> str:
@@ -165,13 +137,11 @@ def _players(recordings: Recordings) -> str:
     parts = []
     for (place, why), pcm in zip(reasons.items(), recordings.pcm(list(reasons)), strict=True):
         utterance = recordings[place]
-        content = flac_file(pcm[: _PLAYED_SECONDS * SAMPLE_RATE], SAMPLE_RATE)
-        audio = base64.b64encode(content).decode()
         seconds = pcm.size / SAMPLE_RATE
         remark = f"{why} · {seconds:.1f} s · {utterance.split} · {utterance.speaker}"
         parts.append(
             f'<div class="card utterance"><p>{escape(utterance.text)}</p>'
-            f'<audio controls preload="none" src="data:audio/flac;base64,{audio}"></audio>'
+            f"{player(pcm)}"
             f'<p class="muted">{escape(remark.rstrip(" ·"))}<br>{escape(utterance.where)}</p></div>'
         )
     return "\n".join(parts)

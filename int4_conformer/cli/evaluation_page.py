@@ -1,26 +1,25 @@
 """What a recogniser made of a corpus, on one page: errors in their places, and where they are."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
+from int4_conformer.cli.page_parts import player
 from int4_conformer.data.recordings import Recordings
-from int4_conformer.data.sources.contents import flac_file
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.lite.words import Word
-from int4_conformer.text.metrics import WordErrors, alignment
-from int4_conformer.text.normalize import normalize
+from int4_conformer.text.metrics import alignment
+from int4_conformer.text.writing import WORDS, Writing
 from int4_conformer.training import report_alignments
 from int4_conformer.training.report_alignments import AlignedUtterance, percent
 from int4_conformer.training.report_page import page, section, table, tile
 
 # Groups of equal size that utterances are put into by their length, and by their noise.
 _GROUPS = 4
-# Utterances that can be played, and how much of each.
-_PLAYED, _PLAYED_SECONDS = 10, 20
+# Utterances that can be played.
+_PLAYED = 10
 # Steps of the confidence.
 _CONFIDENCES = np.array([0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0])
 # Seconds over which a level is taken.
@@ -67,7 +66,7 @@ def evaluation_page(
             "recording, in dB. Noise makes it small.</p>",
             _grouped(aligned, noise, "dB", "range"),
         ),
-        _confidences(utterances, evaluation.words),
+        _confidences(utterances, evaluation),
         section("To listen to", _players(utterances, aligned)),
     ]
     return page(f"{title} on {corpus}", body)
@@ -88,13 +87,14 @@ def level_range(pcm: np.ndarray) -> float:
 
 
 def calibration(
-    references: Sequence[str], words: Sequence[Sequence[Word]]
+    references: Sequence[str], words: Sequence[Sequence[Word]], writing: Writing = WORDS
 ) -> list[tuple[float, float, int, float, float]]:
     """How often words are right that the model is so sure of.
 
     Args:
         references: what was said in each utterance, normalised.
         words: what was heard in each.
+        writing: how the recogniser writes.
 
     Returns:
         of each range of confidences with a word in it: its ends, how many words, the share of them
@@ -102,7 +102,7 @@ def calibration(
     """
     found = []
     for reference, heard in zip(references, words, strict=True):
-        texts = [normalize(word.text) for word in heard]
+        texts = [writing.words_of(word.text) for word in heard]
         if any(len(text.split()) != 1 for text in texts):
             # What is no word, or several, has no place in the alignment.
             continue
@@ -140,27 +140,19 @@ def _tiles(evaluation: Evaluation, left_out: int) -> str:
 
 def _grouped(aligned: Sequence[AlignedUtterance], values: np.ndarray, unit: str, what: str) -> str:
     """A table of word errors of the utterances with the smallest values, and so on."""
-    rows = []
+    groups = {}
     for places in np.array_split(np.argsort(values, kind="stable"), _GROUPS):
         if places.size:
-            errors = sum((aligned[place].errors for place in places), WordErrors())
             low, high = values[places[0]], values[places[-1]]
-            rows.append(
-                (
-                    f"{low:.1f} to {high:.1f} {unit}",
-                    f"{places.size:,}",
-                    f"{errors.words:,}",
-                    f"{errors.errors:,}",
-                    percent(errors.wer),
-                )
-            )
-    return table((what, "utterances", "words", "errors", "word errors"), rows, "<>>>>")
+            groups[f"{low:.1f} to {high:.1f} {unit}"] = [aligned[place].errors for place in places]
+    return report_alignments.error_table(what, groups)
 
 
-def _confidences(utterances: Recordings, words: Sequence[Sequence[Word]] | None) -> str:
-    if words is None:
+def _confidences(utterances: Recordings, evaluation: Evaluation) -> str:
+    if evaluation.words is None:
         return ""
-    found = calibration([normalize(utterance.text) for utterance in utterances], words)
+    references = [evaluation.writing.words_of(utterance.text) for utterance in utterances]
+    found = calibration(references, evaluation.words, evaluation.writing)
     rows = [
         (f"{low:g} to {high:g}", f"{count:,}", percent(right), percent(mean))
         for low, high, count, right, mean in found
@@ -179,15 +171,13 @@ def _players(utterances: Recordings, aligned: Sequence[AlignedUtterance]) -> str
     places = places[:_PLAYED]
     parts = []
     for place, pcm in zip(places, utterances.pcm(places), strict=True):
-        content = flac_file(pcm[: _PLAYED_SECONDS * SAMPLE_RATE], SAMPLE_RATE)
-        audio = base64.b64encode(content).decode()
         errors = aligned[place].errors.errors
         remark = f"{aligned[place].name} · {pcm.size / SAMPLE_RATE:.1f} s · errors: {errors}"
         heard = " ".join(hypothesis for _, _, hypothesis in aligned[place].pairs if hypothesis)
         parts.append(
             f'<div class="card utterance"><p>{escape(utterances[place].text)}</p>'
             f"<p>{escape(heard) or '(nothing heard)'}</p>"
-            f'<audio controls preload="none" src="data:audio/flac;base64,{audio}"></audio>'
+            f"{player(pcm)}"
             f'<p class="muted">{escape(remark)}</p></div>'
         )
     return "\n".join(parts)

@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from int4_conformer.cli.page_parts import bar_figure
 from int4_conformer.errors import UserError
 from int4_conformer.tables import smaller
 from int4_conformer.tflite import kernel_profile
@@ -48,7 +49,6 @@ def inspection_page(found: Inspection, content: bytes) -> str:
             "<p>How often each code occurs. A code carries as many bits as its entropy says; the "
             "rounding error is what rounding to the nearest code costs on average, beside the "
             "weight itself.</p>",
-            *(_histogram(dtype, of) for dtype, of in _by_dtype(quantized).items()),
             _codes(quantized),
         )
         if quantized
@@ -131,47 +131,19 @@ def _bars(weights: Sequence[Constant]) -> str:
     return f'<svg {_CHART} aria-label="{label}" viewBox="{box}">{"".join(lines)}</svg>'
 
 
-def _by_dtype(quantized: Sequence[Constant]) -> dict[str, list[Constant]]:
-    groups = collections.defaultdict(list)
-    for weight in quantized:
-        groups[weight.dtype].append(weight)
-    return {dtype: groups[dtype] for dtype in _CODES if dtype in groups}
-
-
-def _occurrences(weights: Sequence[Constant], bits: int) -> np.ndarray:
+def _occurrences(weight: Constant) -> np.ndarray:
     """How often each code from -2^(bits - 1) on occurs."""
-    half = 1 << (bits - 1)
-    return sum(
-        np.bincount(weight.values().astype(np.int64).ravel() + half, minlength=2 * half)
-        for weight in weights
-    )
-
-
-def _histogram(dtype: str, weights: Sequence[Constant]) -> str:
-    bits = int(dtype[3:])
-    counts = _occurrences(weights, bits)
-    width, half = _WIDTH / counts.size, counts.size // 2
-    bars = "".join(
-        f'<rect x="{place * width:.2f}" y="{120 - 120 * count / counts.max():.1f}" '
-        f'width="{0.9 * width:.2f}" height="{120 * count / counts.max():.1f}" '
-        f'fill="var(--series-1)"><title>{place - half}: {count:,}</title></rect>'
-        for place, count in enumerate(counts)
-    )
-    text = 'y="136" fill="var(--muted)"'
-    label = f"how often each {dtype} code occurs"
-    return (
-        f'<figure class="card"><h3>{dtype}</h3><svg {_CHART} aria-label="{label}" '
-        f'viewBox="0 0 {_WIDTH} 140">{bars}<text x="0" {text}>{-half}</text>'
-        f'<text x="{_WIDTH}" text-anchor="end" {text}>{half - 1}</text></svg>'
-        f"<figcaption>{counts.sum():,} codes of {len(weights):,} weights carry "
-        f"{entropy(counts):.2f} bits each</figcaption></figure>"
-    )
+    half = 1 << (int(weight.dtype[3:]) - 1)
+    return np.bincount(weight.values().astype(np.int64).ravel() + half, minlength=2 * half)
 
 
 def _codes(quantized: Sequence[Constant]) -> str:
+    """A figure for each type, and a line for each weight."""
+    figures: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     rows = []
     for weight in quantized:
-        counts = _occurrences([weight], int(weight.dtype[3:]))
+        counts = _occurrences(weight)
+        figures[weight.dtype].append(counts)
         # The lowest code never occurs: the ends are +-(2^(bits - 1) - 1).
         ends = (counts[1] + counts[-1]) / counts.sum()
         rows.append(
@@ -186,8 +158,20 @@ def _codes(quantized: Sequence[Constant]) -> str:
         )
     header = ("weight", "type", "shape", "bits carried", "at the ends", "rounding error")
     first, more = rows[:_LISTED], rows[_LISTED:]
-    shown = table(header, first, "<<<>>>")
-    return shown + details(f"{len(more):,} more", table(header, more, "<<<>>>")) if more else shown
+    parts = [_histogram(dtype, figures[dtype]) for dtype in _CODES if dtype in figures]
+    parts.append(table(header, first, "<<<>>>"))
+    if more:
+        parts.append(details(f"{len(more):,} more", table(header, more, "<<<>>>")))
+    return "\n".join(parts)
+
+
+def _histogram(dtype: str, weights: Sequence[np.ndarray]) -> str:
+    counts = sum(weights)
+    codes = range(-(counts.size // 2), counts.size // 2)
+    words = (
+        f"{counts.sum():,} codes of {len(weights):,} weights carry {entropy(counts):.2f} bits each"
+    )
+    return bar_figure(dtype, words, counts, [*map(str, codes)], (str(codes[0]), str(codes[-1])))
 
 
 def _counts(counts: dict[str, int], what: str) -> str:

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -107,18 +107,23 @@ def by_speaker(utterances: Sequence[AlignedUtterance]) -> str:
     worst = sorted(sums, key=lambda speaker: (-sums[speaker].wer, speaker))
     if not worst:
         return ""
-    rows = [
-        (
-            speaker,
-            f"{len(speakers[speaker]):,}",
-            f"{sums[speaker].words:,}",
-            f"{sums[speaker].errors:,}",
-            percent(sums[speaker].wer),
-        )
-        for speaker in worst[:_SPEAKERS]
-    ]
-    header = ("speaker", "utterances", "words", "errors", "word errors")
-    return table(header, rows, "<>>>>") + _left_out(len(worst), _SPEAKERS, "speakers")
+    shown = error_table("speaker", {speaker: speakers[speaker] for speaker in worst[:_SPEAKERS]})
+    return shown + _left_out(len(worst), _SPEAKERS, "speakers")
+
+
+def error_table(what: str, groups: Mapping[str, Sequence[WordErrors]]) -> str:
+    """A table of word errors of groups of utterances.
+
+    Args:
+        what: the groups are told apart by.
+        groups: the errors of each one's utterances, by its name.
+    """
+    rows = []
+    for name, each in groups.items():
+        errors = sum(each, WordErrors())
+        counts = len(each), errors.words, errors.errors
+        rows.append((name, *(f"{count:,}" for count in counts), percent(errors.wer)))
+    return table((what, "utterances", "words", "errors", "word errors"), rows, "<>>>>")
 
 
 def percent(rate: float) -> str:
