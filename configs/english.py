@@ -1,7 +1,7 @@
 """English of any words, from some fourteen hours of speech: six Conformer blocks that stream in
 chunks of 320 ms, in float32; a day on two cores. Integers follow, from its weights.
 
-    python benchmarks/box_corpus.py --data=PATH --output=box.jsonl
+    python benchmarks/accuracy/box_corpus.py --data=PATH --output=box.jsonl
     int4-conformer wordpieces --manifest=box.jsonl --vocab_size=128 --output=pieces.model
     int4-conformer train --config=configs/english.py --manifest=box.jsonl --workdir=runs/english
 """

@@ -1,6 +1,6 @@
 """All corpora in one manifest: what the models in the box are trained on and measured with.
 
-    python benchmarks/box_corpus.py --data=PATH --output=box.jsonl
+    python benchmarks/accuracy/box_corpus.py --data=PATH --output=box.jsonl
     int4-conformer corpus box.jsonl
 
 PATH has a folder for each corpus, with a manifest. Splits of the manifest that is written:
@@ -17,19 +17,16 @@ apart.
 import collections
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags
+from experiments import UNSEEN
 
 from int4_conformer.cli.app import exits
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
-
-sys.path.insert(0, str(Path(__file__).with_name("accuracy")))
-from experiments import UNSEEN
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "Folder of the corpora.", required=True)
