@@ -16,10 +16,10 @@ its first pass):
                tf2onnx, quantized by quantize_dynamic, run by ONNX Runtime
 
 and runs each in a process of its own. The processes take turns, one call each, so that ratios hold
-when the machine's speed drifts. "faster" is the median of the ratios to float32 of the same round;
-"load" is from opening the file to the first result, of 1 s or of a segment; "memory" is the most
-that the process ever held (VmHWM), Python and its libraries included. What the folder has already
-is used as it is.
+when the machine's speed drifts. Bytes are of the first case. "faster" is the median of the ratios
+to float32 of the same round; "load" is from opening the file to the first result, of 1 s or of a
+segment; "memory" is the most that the process ever held (VmHWM), Python and its libraries included.
+What the folder has already is used as it is.
 """
 
 import statistics
@@ -76,7 +76,7 @@ def main(_: list[str]) -> None:
     folder = Path(FLAGS.folder)
     folder.mkdir(parents=True, exist_ok=True)
     for preset in FLAGS.presets:
-        _print_bytes(folder, preset)
+        _print_bytes(folder, preset, FLAGS.cases[0])
         medians = {
             (threads, case): _print_times(folder, preset, case, threads)
             for threads in FLAGS.threads
@@ -86,12 +86,13 @@ def main(_: list[str]) -> None:
         _draw(folder, preset, {case: medians["1", case] for case in FLAGS.cases})
 
 
-def _print_bytes(folder: Path, preset: str) -> None:
-    print(f"\n{preset}, whole utterances, bytes\n")
+def _print_bytes(folder: Path, preset: str, case: str) -> None:
+    what = "whole utterances" if case == WHOLE else f"segments of {case} s"
+    print(f"\n{preset}, {what}, bytes\n")
     print("| file | all | 2 bits | 4 bits | 8 bits | float32 | the rest |")
     print("|---|---|---|---|---|---|---|")
     for kind in FLAGS.kinds:
-        path = file_of(folder, preset, WHOLE, kind)
+        path = file_of(folder, preset, case, kind)
         size = path.stat().st_size
         if kind == ONNX:
             print(f"| {kind} | {size:,} | | | | | |", flush=True)
@@ -138,7 +139,8 @@ def _print_times(folder: Path, preset: str, case: str, threads: str) -> dict[str
 
 def _draw(folder: Path, preset: str, medians: dict[str, dict[str, float]]) -> None:
     """Bars of megabytes and milliseconds."""
-    megabytes = {k: file_of(folder, preset, WHOLE, k).stat().st_size / 1e6 for k in FLAGS.kinds}
+    case = FLAGS.cases[0]
+    megabytes = {k: file_of(folder, preset, case, k).stat().st_size / 1e6 for k in FLAGS.kinds}
     titles = {WHOLE: "10 s of audio, ms", "0.32": "0.32 s, ms", "0.64": "0.64 s of a stream, ms"}
     panels = {"file, MB": megabytes} | {titles[case]: medians[case] for case in medians}
     chart = figure.Figure(figsize=(3.2 * len(panels), 2.6), layout="constrained")
