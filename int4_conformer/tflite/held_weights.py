@@ -5,12 +5,14 @@ name, with its values as they are; where that is not so, the file's metadata say
 is:
 
     {"encoder/up/kernel": {"axis": 1, "exponent": -1},     in another layout, times 2 ** exponent
+     "encoder/depthwise_kernel": {"parts": 2},             in two constants, one below the other
      "encoder/up/bias": {"value": 0.0},                    in no constant: all values are alike
      "predictor/position_vectors": {"values": "AACAPw=="}} in none: float32 in base64
 """
 
 import base64
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +21,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from int4_conformer.tflite import flatbuffer
-from int4_conformer.tflite.tensor_names import Layout, layout_of
+from int4_conformer.tflite.tensor_names import Layout, layout_of, part_name
 
 # As they are.
 _PLAIN = Layout()
@@ -46,6 +48,8 @@ def other_places(
             places[path] = dataclasses.asdict(layout)
         elif weight.size and (weight == weight.flat[0]).all():
             places[path] = {"value": float(weight.flat[0])}
+        elif parts := _parts(path, constants):
+            places[path] = {"parts": len(parts)}
         else:
             content = weight.astype("<f4").tobytes()
             places[path] = {"values": base64.b64encode(content).decode("ascii")}
@@ -81,10 +85,21 @@ class HeldWeights:
         if "values" in place:
             values = np.frombuffer(base64.b64decode(place["values"]), "<f4")
             return values.astype(np.float32).reshape(shape)
+        if "parts" in place:
+            parts = _parts(path, self._constants)
+            if len(parts) != place["parts"] or sum(part.size for part in parts) != math.prod(shape):
+                return None
+            return np.concatenate([part.values().reshape(-1) for part in parts]).reshape(shape)
         constant = self._constants.get(path)
         if constant is None or constant.dtype != "float32" or constant.size != math.prod(shape):
             return None
         return Layout(**place).weight(constant.values(), shape)
+
+
+def _parts(path: str, constants: Mapping[str, flatbuffer.Constant]) -> list[flatbuffer.Constant]:
+    """The constants of a weight that is in several, in order."""
+    found = (constants.get(part_name(path, number)) for number in itertools.count())
+    return list(itertools.takewhile(lambda constant: constant is not None, found))
 
 
 def _by_name(model: schema.ModelT) -> dict[str, flatbuffer.Constant]:

@@ -33,23 +33,39 @@ class Layout:
 
 def name_constants(model: schema.ModelT, weights: Mapping[str, np.ndarray]) -> None:
     """Names float constants after the weights that they hold, in whichever layout, and times the
-    power of two that the converter may have folded into them.
+    power of two that the converter may have folded into them; or after the rows of a weight that
+    they hold, one constant after the other, as `part_name` has it.
 
     Args:
         model: as `flatbuffer.load` gives it; it is changed.
         weights: float32, by path. Of those that are alike, none is named.
     """
-    paths = collections.defaultdict(set)
-    for path, weight in weights.items():
-        for _, layout in _layouts(weight):
-            paths[_fingerprint(layout)].add(path)
+    constants = []
     for subgraph in model.subgraphs:
         for tensor in subgraph.tensors:
             data = model.buffers[tensor.buffer].data
             if tensor.type == schema.TensorType.FLOAT32 and data is not None:
-                alike = paths.get(_fingerprint(np.asarray(data).view(np.float32)), ())
-                if len(alike) == 1:
-                    tensor.name = next(iter(alike)).encode()
+                constants.append((tensor, np.asarray(data).view(np.float32)))
+    paths = collections.defaultdict(set)
+    for path, weight in weights.items():
+        for _, layout in _layouts(weight):
+            paths[_fingerprint(layout)].add(path)
+    in_parts = dict(weights)
+    for tensor, values in constants:
+        alike = paths.get(_fingerprint(values), ())
+        if len(alike) == 1:
+            path = next(iter(alike))
+            tensor.name = path.encode()
+            in_parts.pop(path, None)
+    for path, weight in in_parts.items():
+        for number, tensors in enumerate(_parts(weight, constants)):
+            for tensor in tensors:
+                tensor.name = part_name(path, number).encode()
+
+
+def part_name(path: str, number: int) -> str:
+    """What the constant is called that holds some rows of a weight."""
+    return f"{path}/part_{number}"
 
 
 def layout_of(constant: np.ndarray, weight: np.ndarray) -> Layout | None:
@@ -105,6 +121,32 @@ def _layouts(weight: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     yield 0, weight
     for axis in range(1, weight.ndim):
         yield axis, weight.reshape(np.prod(weight.shape[:axis]), -1).T
+
+
+def _parts(
+    weight: np.ndarray, constants: Sequence[tuple[schema.TensorT, np.ndarray]]
+) -> list[list[schema.TensorT]]:
+    """Constants whose rows are those of a weight, if set below each other, and all that are like
+    them; empty if there are none."""
+    # Values that are all alike are those of any rows.
+    if weight.ndim < 2 or not weight.size or (weight == weight.flat[0]).all():
+        return []
+    row = weight[0].size
+    rest, parts = weight.reshape(-1), []
+    while rest.size:
+        fitting = [
+            (values.size, tensor)
+            for tensor, values in constants
+            if 0 < values.size <= rest.size
+            and values.size % row == 0
+            and np.array_equal(values, rest[: values.size])
+        ]
+        if not fitting:
+            return []
+        size = max(size for size, _ in fitting)
+        parts.append([tensor for other, tensor in fitting if other == size])
+        rest = rest[size:]
+    return parts
 
 
 def _fingerprint(values: np.ndarray) -> tuple[int, bytes]:

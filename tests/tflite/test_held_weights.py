@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from int4_conformer.quant.numerics.weight import quantize_weight
 from int4_conformer.quant.spec.quant_config import QuantConfig
@@ -33,6 +34,27 @@ def test_float_weights_are_read_as_they_were():
         assert held.matrix(path) is None
     assert held.weight("absent", [2]) is None
     assert held.weight("up/kernel", [3]) is None
+
+
+def test_a_weight_in_several_constants_is_read_as_it_was():
+    kernel = RNG.standard_normal([5, 4]).astype(np.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4])])
+    def taps(x):
+        return tf.tanh(x[:2] * kernel[:2]) + tf.tanh(x[2:4] * kernel[2:4]) + x[4:] * kernel[4:]
+
+    model = dense_models.convert(taps)
+    weights = {"kernel": kernel, "other": kernel + 1}
+    name_constants(model, weights)
+    places = other_places(model, weights)
+    assert places["kernel"] == {"parts": 3}
+    assert list(places["other"]) == ["values"]
+    held = HeldWeights(model, places)
+    for path, weight in weights.items():
+        np.testing.assert_array_equal(held.weight(path, weight.shape), weight, err_msg=path)
+    assert held.weight("kernel", [6, 4]) is None
+    # One constant of them was taken away.
+    assert HeldWeights(model, {"kernel": {"parts": 4}}).weight("kernel", [5, 4]) is None
 
 
 def test_the_integers_of_a_static_bias_are_no_weight():
