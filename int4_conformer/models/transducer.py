@@ -196,7 +196,7 @@ class Transducer(keras.Model):
         def train(iterator: Any) -> dict[str, tf.Tensor]:
             # Out of any graph, where batches know their sizes.
             batch = next(iterator)
-            return self.training_step(batch, int(self.optimizer.iterations))
+            return self.training_step(batch, int(self.optimizer.iterations.numpy()))
 
         self.train_function = train
         return train
