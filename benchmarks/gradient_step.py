@@ -2,15 +2,17 @@
 
     python benchmarks/gradient_step.py
 
-on as many cores as there are, in one run; each way has its own model, and is forgotten before the
-next. Steps run as graphs (`--xla` has XLA compile them, which takes minutes for `conformer_l`).
+on as many cores as there are, in one run, each way in a process of its own. Steps run as graphs
+(`--xla` has XLA compile them, which takes minutes for `conformer_l`). The memory is the most that
+the process ever held, TensorFlow and the tracing included.
 """
 
-import gc
+import concurrent.futures
+import multiprocessing
 import statistics
 import time
+from typing import Any
 
-import keras
 from absl import app, flags
 from step_variants import VARIANTS, PeakMemory, training_step
 
@@ -28,28 +30,38 @@ flags.DEFINE_bool("xla", False, "Whether XLA compiles the step.")
 def main(_: list[str]) -> None:
     print(f"{FLAGS.preset}, {FLAGS.rows} x {FLAGS.seconds} s of audio\n")
     print("| variant | s a step | of float32 | peak, GB | traced in, s |\n|---|---|---|---|---|")
-    plain, memory = None, PeakMemory()
-    for variant in FLAGS.variants:
-        memory.reset()
-        times = []
-        start = time.monotonic()
-        step, _ = training_step(
-            FLAGS.preset, variant, rows=FLAGS.rows, seconds=FLAGS.seconds, xla=FLAGS.xla
-        )
-        for _ in range(FLAGS.steps + 1):
-            begun = time.monotonic()
-            step()
-            times.append(time.monotonic() - begun)
-        seconds = statistics.median(times[1:])
-        plain = plain or seconds
-        print(
-            f"| {variant} | {seconds:.2f} | {seconds / plain:.2f}x | {memory.gigabytes():.2f} "
-            f"| {time.monotonic() - start - sum(times[1:]):.0f} |",
-            flush=True,
-        )
-        del step
-        keras.backend.clear_session()
-        gc.collect()
+    plain = None
+    with concurrent.futures.ProcessPoolExecutor(
+        1, multiprocessing.get_context("spawn"), max_tasks_per_child=1
+    ) as pool:
+        for variant in FLAGS.variants:
+            seconds, traced, gigabytes = pool.submit(
+                _measured,
+                FLAGS.steps,
+                name=FLAGS.preset,
+                variant=variant,
+                rows=FLAGS.rows,
+                seconds=FLAGS.seconds,
+                xla=FLAGS.xla,
+            ).result()
+            plain = plain or seconds
+            print(
+                f"| {variant} | {seconds:.2f} | {seconds / plain:.2f}x | {gigabytes:.2f} "
+                f"| {traced:.0f} |",
+                flush=True,
+            )
+
+
+def _measured(steps: int, **settings: Any) -> tuple[float, float, float]:
+    """Seconds of a step, and of what comes before the first; gigabytes."""
+    memory, times, start = PeakMemory(), [], time.monotonic()
+    step, _ = training_step(**settings)
+    for _ in range(steps + 1):
+        begun = time.monotonic()
+        step()
+        times.append(time.monotonic() - begun)
+    before = time.monotonic() - start - sum(times[1:])
+    return statistics.median(times[1:]), before, memory.gigabytes()
 
 
 if __name__ == "__main__":
