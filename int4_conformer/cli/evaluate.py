@@ -111,8 +111,8 @@ def _define_flags(values: flags.FlagValues) -> None:
         "words",
         get_args(Normalizer),
         "What counts as a word: words without case and punctuation; characters, where words have "
-        "no spaces between them; numbers, words with 25 as spoken in English; as_written, with case "
-        "and punctuation.",
+        "no spaces between them; numbers, words with 25 as spoken in English; as_written, words "
+        "with case and punctuation.",
         flag_values=values,
     )
     flags.DEFINE_boolean(
