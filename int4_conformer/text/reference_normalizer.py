@@ -45,6 +45,6 @@ def compared(text: str, normalizer: Normalizer, writing: Writing) -> str:
 
 def _spoken(digits: str) -> str:
     """A number in words; one by one the digits of those that are none to count with, as 007."""
-    if int(digits) <= LARGEST and str(int(digits)) == digits:
+    if len(digits) <= len(str(LARGEST)) and str(int(digits)) == digits:
         return spoken_number(int(digits))
     return " ".join(spoken_number(int(digit)) for digit in digits)

@@ -52,16 +52,12 @@ return found;
 
 
 def nameless(page):
-    """Roles of the controls that a screen reader has no name for."""
+    """Roles of the controls and pictures that a screen reader has no name for."""
     page.call("Accessibility.enable")
     nodes = page.call("Accessibility.getFullAXTree")["nodes"]
-    controls = [
-        node
-        for node in nodes
-        if any(x["name"] == "focusable" and x["value"]["value"] for x in node.get("properties", ()))
-    ]
-    assert len(controls) > 5
-    return [x["role"]["value"] for x in controls if not x.get("name", {}).get("value", "").strip()]
+    named = [node for node in nodes if _is_focusable(node) or node["role"]["value"] == "image"]
+    assert len(named) > 5
+    return [x["role"]["value"] for x in named if not x.get("name", {}).get("value", "").strip()]
 
 
 def controls(page):
@@ -108,3 +104,8 @@ def phone(page):
         yield
     finally:
         page.call("Emulation.clearDeviceMetricsOverride")
+
+
+def _is_focusable(node):
+    properties = {x["name"]: x["value"].get("value") for x in node.get("properties", ())}
+    return properties.get("focusable", False)

@@ -18,6 +18,7 @@ from int4_conformer.text.writing import WORDS, Writing
         ("numbers", "007, 0 and mp3", "zero zero seven zero and mp3"),
         ("numbers", "1,23 or 1234567", "one twenty three or one two three four five six seven"),
         ("numbers", "٣ and ²", "٣ and two"),
+        ("numbers", "1" * 5000, " ".join(["one"] * 5000)),
     ],
 )  # fmt: skip
 def test_what_counts(normalizer, text, expected):
