@@ -2,6 +2,7 @@ import re
 import runpy
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -43,6 +44,15 @@ def test_every_block_says_what_it_is(page):
     assert {block.language for block in found} <= pages.LANGUAGES | SHOWN
     # No program outside of a block, where nothing would run it.
     assert not re.search(r"^    (int4-conformer|python|pytest) ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.svg")), ids=lambda path: path.name)
+def test_drawings_are_small_and_read_aloud(path):
+    assert path.stat().st_size <= 8000
+    texts = {node.tag.rpartition("}")[2]: node.text for node in ElementTree.parse(path).getroot()}
+    assert texts["title"]
+    assert len(texts["desc"]) > 100
+    assert any(f"({path.name})" in page.read_text() for page in PAGES)
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,15 @@ whole, or with --stream in segments, as from a microphone. Lower case, punctuati
 not count: transcripts are normalised on both sides. Of a model that was trained with
 --text=as_written, rates in which they count stand beside ("as written"). Where words have no spaces
 between them, as in Chinese, the character error rate (CER) is the one to read; spaces do not count
-in it.
+in it. --reference_normalizer has something else count as a word, on both sides.
 
 A rate is of the utterances that were recognised. A line of the corpus that is broken therefore
 stops the command, unless --on_error=skip leaves it out and says so. --json has rates as
 fractions, 0.05 for 5%.
 
 --html writes a page: what was said beside what was heard, word errors by speaker, length and
-noise, the most frequent errors, of a .tflite file how sure it was of its words, and recordings to
-listen to.
+noise, the most frequent errors, of a .tflite file how sure it was of its words and how often it was
+right then, and recordings to listen to.
 
 --against=OTHER evaluates another model on the same utterances, and tells by how much MODEL differs
 from it, in points of WER, with the interval in which that lies with 95% (utterances drawn again,
@@ -31,13 +31,19 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from absl import flags
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora
+from int4_conformer.cli.evaluation_figures import (
+    difference,
+    difference_rows,
+    figure_rows,
+    transcript_lines,
+)
 from int4_conformer.cli.evaluation_page import evaluation_page
 from int4_conformer.cli.flag_groups import GIVEN, MACHINE, PRINTED, SEARCHED, group
 from int4_conformer.cli.recognizers import (
@@ -52,13 +58,13 @@ from int4_conformer.data.corpus import Utterances, note_unspellable, read_corpus
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import Recordings
 from int4_conformer.errors import UserError
-from int4_conformer.evaluation.one_by_one import Evaluation, counts, evaluate
-from int4_conformer.evaluation.significance import permutation_test, wer_difference
+from int4_conformer.evaluation.one_by_one import Evaluation, evaluate
 from int4_conformer.files import require_place, write_beside
 from int4_conformer.lite.words import Word
 from int4_conformer.pretrained.registry import model_file
 from int4_conformer.progress import Progress, waiting
 from int4_conformer.search.beam_config import BIAS_SCORE, BeamConfig
+from int4_conformer.text.reference_normalizer import Normalizer
 from int4_conformer.text.vocabulary import Vocabulary
 from int4_conformer.text.writing import WORDS, Writing
 
@@ -98,6 +104,15 @@ def _define_flags(values: flags.FlagValues) -> None:
         None,
         ["best", "last"],
         "Checkpoint of a training folder; the best if there is one.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "reference_normalizer",
+        "words",
+        get_args(Normalizer),
+        "What counts as a word: words without case and punctuation; characters, where words have "
+        "no spaces between them; numbers, words with 25 as spoken in English; as_written, words "
+        "with case and punctuation.",
         flag_values=values,
     )
     flags.DEFINE_boolean(
@@ -144,11 +159,11 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> Result:
         (_check_folder if model.is_dir() else _check_file)(model, values)
     (utterances, evaluation, left_out), *others = [_evaluated(model, values) for model in models]
     figures = evaluation.to_json() | {"left_out": left_out}
-    rows = _rows(evaluation, left_out)
+    rows = figure_rows(evaluation, left_out)
     for _, other, _ in others:
-        compared = _compared(utterances, evaluation, other)
-        figures["against"] = other.to_json() | compared
-        rows |= _compared_rows(values.against, other, compared)
+        found = difference(utterances, evaluation, other)
+        figures["against"] = other.to_json() | found
+        rows |= difference_rows(values.against, other, found)
     if values.html is not None:
         with waiting("writing the page", file=sys.stderr, at_once=False):
             made = evaluation_page(
@@ -157,7 +172,7 @@ def _evaluate(values: flags.FlagValues, arguments: list[str]) -> Result:
         write_beside(values.html, made.encode())
         rows["page"] = values.html
     if values.hypotheses is not None:
-        write_beside(values.hypotheses, _lines(utterances, evaluation).encode())
+        write_beside(values.hypotheses, transcript_lines(utterances, evaluation).encode())
         rows["hypotheses"] = values.hypotheses
     text = "\n".join(f"{name:16}  {value}" for name, value in rows.items())
     return Result(text=text, facts=figures)
@@ -168,6 +183,8 @@ def _evaluated(model: Path, values: flags.FlagValues) -> tuple[Recordings, Evalu
     report = corpora.new_report(values)
     evaluate_model = _evaluate_folder if model.is_dir() else _evaluate_file
     utterances, evaluation = evaluate_model(model, values, report)
+    if values.reference_normalizer != evaluation.normalizer:
+        evaluation = evaluation.scored_by(values.reference_normalizer, utterances)
     return utterances, evaluation, report.left_out
 
 
@@ -323,68 +340,6 @@ def _evaluate_file(
     with Progress(len(utterances), "evaluate") as progress:
         evaluation = evaluate(transcribe, utterances, progress.update, writing=writing)
     return utterances, dataclasses.replace(evaluation, words=tuple(words) or None)
-
-
-def _rows(evaluation: Evaluation, left_out: int) -> dict[str, str]:
-    errors = evaluation.errors
-    return {
-        "utterances": f"{len(evaluation.hypotheses):,}",
-        **({"left out": f"{left_out:,}"} if left_out else {}),
-        "words": f"{errors.words:,}",
-        "WER": f"{100 * errors.wer:.2f}%",
-        "CER": f"{100 * evaluation.characters.cer:.2f}%",
-        **_written_rows(evaluation),
-        "substitutions": f"{errors.substitutions:,}",
-        "deletions": f"{errors.deletions:,}",
-        "insertions": f"{errors.insertions:,}",
-        "real-time factor": f"{evaluation.rtf:.4f}",
-    }
-
-
-def _written_rows(evaluation: Evaluation) -> dict[str, str]:
-    """Rates with case and punctuation."""
-    if evaluation.written is None or evaluation.written_characters is None:
-        return {}
-    return {
-        "WER as written": f"{100 * evaluation.written.wer:.2f}%",
-        "CER as written": f"{100 * evaluation.written_characters.cer:.2f}%",
-    }
-
-
-def _compared(
-    utterances: Utterances, evaluation: Evaluation, other: Evaluation
-) -> dict[str, float | None]:
-    """By how much the WER differs from another's, as fractions; null if there are no words."""
-    errors, words = counts(utterances, evaluation.hypotheses, evaluation.writing)
-    others, _ = counts(utterances, other.hypotheses, other.writing)
-    if not words.sum():
-        return dict.fromkeys(("difference", "low", "high", "p"))
-    found = wer_difference(others, errors, words)
-    return {
-        "difference": found.value,
-        "low": found.low,
-        "high": found.high,
-        "p": permutation_test(others, errors),
-    }
-
-
-def _compared_rows(
-    name: str, other: Evaluation, compared: dict[str, float | None]
-) -> dict[str, str]:
-    rows = {"against": f"{name}, WER {100 * other.errors.wer:.2f}%"}
-    if compared["difference"] is not None:
-        points = [f"{100 * compared[key]:+.2f}" for key in ("difference", "low", "high")]
-        rows["difference"] = f"{points[0]} points ({points[1]} .. {points[2]} with 95%)"
-        rows["by chance"] = f"p = {compared['p']:.2g}"
-    return rows
-
-
-def _lines(utterances: Utterances, evaluation: Evaluation) -> str:
-    write = evaluation.writing.of
-    return "".join(
-        f"{utterance.id}\t{write(utterance.text)}\t{write(hypothesis)}\n"
-        for utterance, hypothesis in zip(utterances, evaluation.hypotheses, strict=True)
-    )
 
 
 COMMAND = app.Command(

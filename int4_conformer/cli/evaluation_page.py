@@ -1,6 +1,7 @@
 """What a recogniser made of a corpus, on one page: errors in their places, and where they are."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
@@ -11,7 +12,7 @@ from int4_conformer.data.recordings import Recordings
 from int4_conformer.evaluation.one_by_one import Evaluation
 from int4_conformer.lite.words import Word
 from int4_conformer.text.metrics import alignment
-from int4_conformer.text.writing import WORDS, Writing
+from int4_conformer.text.writing import WORDS
 from int4_conformer.training import report_alignments
 from int4_conformer.training.report_alignments import AlignedUtterance, percent
 from int4_conformer.training.report_page import page, section, table, tile
@@ -43,18 +44,21 @@ def evaluation_page(
             {
                 "utterance": utterance.id,
                 "speaker": utterance.speaker or None,
-                "reference": evaluation.writing.words_of(utterance.text),
-                "hypothesis": evaluation.writing.words_of(hypothesis),
+                "reference": evaluation.words_of(utterance.text),
+                "hypothesis": evaluation.words_of(hypothesis),
             }
             for utterance, hypothesis in zip(utterances, evaluation.hypotheses, strict=True)
         ]
     )
+    subtitle = f"on {corpus}"
+    if evaluation.normalizer != "words":
+        subtitle += f", by --reference_normalizer={evaluation.normalizer}"
     seconds = utterances.lengths / SAMPLE_RATE
     noise = np.array([level_range(pcm) for pcm in utterances.pcm(range(len(utterances)))])
     wrong = report_alignments.frequent_errors(aligned)
     speakers = report_alignments.by_speaker(aligned)
     body = [
-        f"<header><h1>{escape(title)}</h1><p class='muted'>on {escape(corpus)}</p></header>",
+        f"<header><h1>{escape(title)}</h1><p class='muted'>{escape(subtitle)}</p></header>",
         _tiles(evaluation, left_out),
         section("Said and heard", report_alignments.alignments(aligned)),
         section("Most frequent errors", wrong) if wrong else "",
@@ -87,14 +91,18 @@ def level_range(pcm: np.ndarray) -> float:
 
 
 def calibration(
-    references: Sequence[str], words: Sequence[Sequence[Word]], writing: Writing = WORDS
+    references: Sequence[str],
+    words: Sequence[Sequence[Word]],
+    words_of: Callable[[str], str] = WORDS.words_of,
 ) -> list[tuple[float, float, int, float, float]]:
     """How often words are right that the model is so sure of.
 
+    A word that counts as several, as several characters for example, is right if all of them are.
+
     Args:
-        references: what was said in each utterance, normalised.
+        references: the words that count of what was said in each utterance.
         words: what was heard in each.
-        writing: how the recogniser writes.
+        words_of: what counts of a text.
 
     Returns:
         of each range of confidences with a word in it: its ends, how many words, the share of them
@@ -102,13 +110,14 @@ def calibration(
     """
     found = []
     for reference, heard in zip(references, words, strict=True):
-        texts = [writing.words_of(word.text) for word in heard]
-        if any(len(text.split()) != 1 for text in texts):
-            # What is no word, or several, has no place in the alignment.
-            continue
-        pairs = alignment(reference.split(), texts)
-        right = [kind == "equal" for kind, _, hypothesis in pairs if hypothesis]
-        found += [(word.confidence, x) for word, x in zip(heard, right, strict=True)]
+        parts = [words_of(word.text).split() for word in heard]
+        pairs = alignment(reference.split(), list(itertools.chain(*parts)))
+        right = iter([kind == "equal" for kind, _, hypothesis in pairs if hypothesis])
+        found += [
+            (word.confidence, all(list(itertools.islice(right, len(part)))))
+            for word, part in zip(heard, parts, strict=True)
+            if part
+        ]
     confidences, right = np.array(found, np.float64).reshape(-1, 2).T
     places = np.clip(np.searchsorted(_CONFIDENCES, confidences, "right"), 1, _CONFIDENCES.size - 1)
     return [
@@ -122,6 +131,16 @@ def calibration(
         for place in range(1, _CONFIDENCES.size)
         if (inside := places == place).any()
     ]
+
+
+def calibration_error(found: Sequence[tuple[float, float, int, float, float]]) -> float:
+    """By how much confidence differs from the share of words that are right, on average over words.
+
+    Args:
+        found: what `calibration` returns.
+    """
+    words = sum(count for _, _, count, _, _ in found)
+    return sum(count * abs(right - mean) for _, _, count, right, mean in found) / max(words, 1)
 
 
 def _tiles(evaluation: Evaluation, left_out: int) -> str:
@@ -151,8 +170,8 @@ def _grouped(aligned: Sequence[AlignedUtterance], values: np.ndarray, unit: str,
 def _confidences(utterances: Recordings, evaluation: Evaluation) -> str:
     if evaluation.words is None:
         return ""
-    references = [evaluation.writing.words_of(utterance.text) for utterance in utterances]
-    found = calibration(references, evaluation.words, evaluation.writing)
+    references = [evaluation.words_of(utterance.text) for utterance in utterances]
+    found = calibration(references, evaluation.words, evaluation.words_of)
     rows = [
         (f"{low:g} to {high:g}", f"{count:,}", percent(right), percent(mean))
         for low, high, count, right, mean in found
@@ -162,6 +181,9 @@ def _confidences(utterances: Recordings, evaluation: Evaluation) -> str:
         "<p>Of the words that the model was so sure of, how many were right. That is about its "
         "confidence if it knows what it knows.</p>",
         table(("confidence", "words", "right", "mean confidence"), rows, "<>>>"),
+        "<p>The last two differ by "
+        f"{percent(calibration_error(found))} on average over the words: the expected calibration "
+        "error, best at 0%.</p>",
     )
 
 

@@ -16,6 +16,7 @@ from int4_conformer.text.metrics import (
     character_errors,
     word_errors,
 )
+from int4_conformer.text.reference_normalizer import Normalizer, compared
 from int4_conformer.text.writing import WORDS, Writing
 
 
@@ -31,6 +32,8 @@ class Evaluation:
     rtf: float
     # How the recogniser writes.
     writing: Writing = WORDS
+    # What counts as a word.
+    normalizer: Normalizer = "words"
     # Where it writes case and punctuation: errors in which they count, too.
     written: WordErrors | None = None
     written_characters: CharacterErrors | None = None
@@ -44,9 +47,10 @@ class Evaluation:
         hypotheses: Sequence[str],
         rtf: float,
         writing: Writing = WORDS,
+        normalizer: Normalizer = "words",
     ) -> "Evaluation":
         """Scores hypotheses after normalising both sides."""
-        both = _normalized(utterances, hypotheses, writing)
+        both = _normalized(utterances, hypotheses, writing, normalizer)
         written = None
         if writing.is_cased:
             references = [writing.of(utterance.text) for utterance in utterances]
@@ -57,9 +61,28 @@ class Evaluation:
             hypotheses=tuple(hypotheses),
             rtf=rtf,
             writing=writing,
+            normalizer=normalizer,
             written=written and word_errors(*written),
             written_characters=written and character_errors(*written),
         )
+
+    def words_of(self, text: str) -> str:
+        """The words of a text that count."""
+        return compared(text, self.normalizer, self.writing)
+
+    def scored_by(self, normalizer: Normalizer, utterances: Utterances) -> "Evaluation":
+        """The same hypotheses, of the same utterances, where other words count."""
+        scored = Evaluation.of(utterances, self.hypotheses, self.rtf, self.writing, normalizer)
+        return dataclasses.replace(scored, words=self.words)
+
+    def counts(self, utterances: Utterances) -> tuple[np.ndarray, np.ndarray]:
+        """Word errors and words of each utterance, int64 [utterances], for `significance`."""
+        each = [
+            word_errors([self.words_of(utterance.text)], [self.words_of(hypothesis)])
+            for utterance, hypothesis in zip(utterances, self.hypotheses, strict=True)
+        ]
+        errors, words = [x.errors for x in each], [x.words for x in each]
+        return np.array(errors, np.int64), np.array(words, np.int64)
 
     def to_json(self) -> dict[str, Any]:
         """The figures in a dict that JSON can hold.
@@ -67,12 +90,15 @@ class Evaluation:
         `wer` and `cer` are fractions, 0.05 for 5%, and null if infinite; `substitutions`,
         `deletions` and `insertions` are of `words`, the reference's, and `character_errors` of
         `characters`; `rtf` is seconds of computing per second of audio. `as_written` has the `wer`
-        and `cer` with case and punctuation, of a recogniser that writes them.
+        and `cer` with case and punctuation, of a recogniser that writes them;
+        `reference_normalizer` is what counts as a word, unless that is `words`.
         """
-        written = {}
+        others = {}
         if self.written is not None and self.written_characters is not None:
             rates = {"wer": self.written.wer, "cer": self.written_characters.cer}
-            written["as_written"] = {name: _finite(rate) for name, rate in rates.items()}
+            others["as_written"] = {name: _finite(rate) for name, rate in rates.items()}
+        if self.normalizer != "words":
+            others["reference_normalizer"] = self.normalizer
         return {
             "wer": _finite(self.errors.wer),
             "cer": _finite(self.characters.cer),
@@ -81,7 +107,7 @@ class Evaluation:
             "characters": self.characters.characters,
             "character_errors": self.characters.errors,
             "rtf": self.rtf,
-            **written,
+            **others,
         }
 
 
@@ -115,25 +141,17 @@ def evaluate(
 
 def score(utterances: Utterances, hypotheses: Sequence[str]) -> WordErrors:
     """Word errors after normalising both sides."""
-    return word_errors(*_normalized(utterances, hypotheses, WORDS))
-
-
-def counts(
-    utterances: Utterances,
-    hypotheses: Sequence[str],
-    writing: Writing = WORDS,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Word errors and words of each utterance, int64 [utterances], for `significance`."""
-    pairs = zip(*_normalized(utterances, hypotheses, writing), strict=True)
-    each = [word_errors([reference], [hypothesis]) for reference, hypothesis in pairs]
-    return np.array([x.errors for x in each], np.int64), np.array([x.words for x in each], np.int64)
+    return word_errors(*_normalized(utterances, hypotheses))
 
 
 def _normalized(
-    utterances: Utterances, hypotheses: Sequence[str], writing: Writing
+    utterances: Utterances,
+    hypotheses: Sequence[str],
+    writing: Writing = WORDS,
+    normalizer: Normalizer = "words",
 ) -> tuple[list[str], list[str]]:
-    references = [writing.words_of(utterance.text) for utterance in utterances]
-    return references, list(map(writing.words_of, hypotheses))
+    references = [compared(utterance.text, normalizer, writing) for utterance in utterances]
+    return references, [compared(hypothesis, normalizer, writing) for hypothesis in hypotheses]
 
 
 def _finite(rate: float) -> float | None:

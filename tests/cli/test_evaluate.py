@@ -124,8 +124,22 @@ def test_a_page(folder, tmp_path):
         "To listen to",
     ]
     assert text.count("<audio") == 4
+    assert "the expected calibration error" in text
     # Nothing is loaded.
     assert not re.search(r"(src|href)=.(?!data:)", text)
+
+
+def test_characters_count_as_words(folder, tmp_path):
+    page = tmp_path / "page.html"
+    result = commands.run(
+        *("evaluate", folder / "recognizer.tflite", "--manifest", folder, "--html", page),
+        "--reference_normalizer=characters",
+    )
+    assert result.status == 0, result.err
+    rows = dict(line.rsplit(maxsplit=1) for line in result.out.splitlines())
+    assert rows["WER"] == rows["CER"] == "57.14%"
+    assert rows["normalizer"] == "characters"
+    assert "by --reference_normalizer=characters" in page.read_text()
 
 
 def test_a_file_against_itself(folder):
@@ -303,6 +317,7 @@ def test_refusals(folder, trained, tmp_path):
         ([trained.workdir, "--only", "--bias=a.txt"], "--only is for .tflite files"),
         ([model, "--checkpoint=first"], "flag --checkpoint=first"),
         ([model, "--num_threads=0"], "flag --num_threads=0"),
+        ([model, "--reference_normalizer=whisper"], "flag --reference_normalizer=whisper"),
         ([model, "--split=dev"], "has no split 'dev'; it has 'test'"),
         ([model, f"--json={tmp_path}"], "is a folder; name the file to write"),
         ([model, f"--hypotheses={model}/h"], "h cannot be written"),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from int4_conformer.cli.evaluation_page import calibration, level_range
+from int4_conformer.cli.evaluation_page import calibration, calibration_error, level_range
 from int4_conformer.lite.words import Word
 
 
@@ -17,9 +17,21 @@ def test_calibration():
     assert [row[4] for row in found] == pytest.approx([0.3, 0.965, 0.99])
     # A certain word is in the last range.
     assert calibration(["a"], [words(a=1.0)])[0][:2] == (0.99, 1.0)
-    # What normalises to nothing or to two words cannot be aligned.
-    assert calibration(["a b"], [[Word(text="a-b", start=0, end=0, confidence=0.5)]]) == []
     assert calibration([], []) == []
+
+
+def test_calibration_of_what_counts_as_several_words():
+    heard = [words(**{"a-b": 0.6, "...": 0.6, "c-d": 0.6, "e": 0.6})]
+    assert calibration(["a b c x e"], heard) == [(0.5, 0.7, 3, 2 / 3, pytest.approx(0.6))]
+    by_characters = calibration(["今 天 好"], [words(今天=0.6, 不好=0.6)], " ".join)
+    assert by_characters == [(0.5, 0.7, 2, 0.5, pytest.approx(0.6))]
+
+
+def test_calibration_error():
+    # Three of four words right at 0.9, none of one at 0.4.
+    found = [(0.0, 0.5, 1, 0.0, 0.4), (0.9, 0.95, 4, 0.75, 0.9)]
+    assert calibration_error(found) == pytest.approx((1 * 0.4 + 4 * 0.15) / 5)
+    assert calibration_error([]) == 0
 
 
 @pytest.mark.parametrize("noise", [0, 3, 300])

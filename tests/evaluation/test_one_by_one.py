@@ -58,6 +58,18 @@ def test_characters_are_scored_without_spaces():
     assert evaluation.characters == CharacterErrors(errors=1, characters=7)
 
 
+def test_other_words_count():
+    corpus = utterances("今天天气好。", "Take 2!")
+    evaluation = Evaluation.of(corpus, ["今天天汽好", "take two"], rtf=0.1)
+    assert evaluation.errors == WordErrors(substitutions=2, words=3)
+    scored = evaluation.scored_by("characters", corpus)
+    assert scored.errors == WordErrors(substitutions=2, insertions=2, words=10)
+    assert scored.characters == evaluation.characters
+    assert scored.to_json()["reference_normalizer"] == "characters"
+    errors, words = evaluation.scored_by("numbers", corpus).counts(corpus)
+    assert (errors.tolist(), words.tolist()) == ([1, 0], [1, 2])
+
+
 def test_what_is_written_is_scored_both_ways():
     writing = Writing(text="as_written", locale="tr")
     evaluation = Evaluation.of(utterances("Işık, yak!"), ["ışık yak!"], 0.1, writing)

@@ -146,41 +146,6 @@ def test_what_is_no_recording_is_told(page, tmp_path):
     page.wait("document.querySelector('#error').textContent.includes('exported before')")
 
 
-def test_words_can_be_had_by_keyboard_and_be_read_aloud(page):
-    roles = page.run(
-        """[...document.querySelectorAll("button, input, textarea, canvas, [role]")]
-        .filter((node) => node.checkVisibility())
-        .filter((node) => !(node.ariaLabel || node.labels?.length || node.textContent.trim()))
-        .map((node) => node.outerHTML)"""
-    )
-    assert roles == []
-    assert page.run("document.querySelector('#lines').ariaLive") == "polite"
-    reached = set()
-    for _ in range(12):
-        for kind in ("keyDown", "keyUp"):
-            page.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab",
-                      windowsVirtualKeyCode=9)  # fmt: skip
-        reached.add(page.run("document.activeElement.id || document.activeElement.tagName"))
-    assert {"microphone", "file", "times", "SUMMARY"} <= reached
-
-
-def test_it_fits_a_phone(page, recording):
-    page.call(
-        "Emulation.setDeviceMetricsOverride",
-        width=360, height=740, deviceScaleFactor=2, mobile=True,
-    )  # fmt: skip
-    drop(page, recording)
-    page.wait(f"document.querySelectorAll('#lines p').length === 2 && !({BUSY})")
-    width = page.run("document.documentElement.scrollWidth")
-    heights = page.run(
-        "[...document.querySelectorAll('button, .button')].filter(x => x.checkVisibility())"
-        ".map(x => x.getBoundingClientRect().height)"
-    )
-    page.call("Emulation.clearDeviceMetricsOverride")
-    assert width <= 360
-    assert min(heights) >= 40
-
-
 def test_a_token_is_asked_for(tab):
     page = tab
     with servers.serving(access=Access(token="a-long-secret")) as served:
