@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from int4_conformer.files import json_lines, write_beside
+from int4_conformer.progress import duration
 from int4_conformer.remote_path import AnyPath
 from int4_conformer.training import report_alignments
 from int4_conformer.training.report_alignments import percent
@@ -109,7 +110,7 @@ def _tiles(config: Line, metrics: Sequence[Line], progress: Sequence[Line]) -> s
     if _number(last.get("loss")):
         tiles.append(tile("Training loss", f"{last['loss']:.3g}", "nats an utterance"))
     if _number(last.get("seconds")):
-        tiles.append(tile("Time trained", _duration(last["seconds"])))
+        tiles.append(tile("Time trained", duration(last["seconds"])))
     if _number(last.get("audio_hours_per_hour")):
         speed = last["audio_hours_per_hour"]
         tiles.append(
@@ -280,8 +281,3 @@ def _number(value: Any) -> bool:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     # JSON has whole numbers that no float can hold.
     return is_number and abs(value) <= sys.float_info.max
-
-
-def _duration(seconds: float) -> str:
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -104,7 +104,7 @@ def test_a_page_of_all_that_there_is(folder):
         "400of 500",
         "18.75%",
         "12.50%at step 200",
-        "2 h 2 min",
+        "2 h 01 min",
         "123",
         "Skipped steps1",
     ):
