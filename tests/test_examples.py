@@ -137,7 +137,7 @@ def test_the_notebook_runs(notebook, tmp_path, monkeypatch, capsys):
             if cell["cell_type"] == "code":
                 exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
             if "parameters" in cell["metadata"].get("tags", ()):
-                names["SPEECH"] = PhrasesConfig(utterances=4)
+                names["PHRASES"], names["SPEECH"] = ["stop"], PhrasesConfig(utterances=4)
                 names["TRAINING"] = TrainingConfig(
                     steps=2, warmup=1, batch_seconds=4, buckets=1, evaluate_every=2, xla=False
                 )
