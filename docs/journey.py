@@ -83,13 +83,15 @@ class Shell:
         self._process.stdin.flush()
         printed, succeeded = "", False
         for line in self._process.stdout:
-            if line == f"{_MARK}\n":
+            # What was printed last may have had no line end.
+            before, mark, _ = line.partition(_MARK)
+            printed += before
+            if mark:
                 # The shell's own times, and those of its programs.
                 _, times = self._times.read_text().splitlines()
                 self._processor_seconds = sum(map(_seconds, times.split()))
                 succeeded = True
                 break
-            printed += line
         return Outcome(
             block=block,
             printed=printed,

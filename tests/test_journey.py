@@ -41,7 +41,7 @@ false
 sleep 100 &
 cat
 seq 100
-echo $place in $PWD
+printf '%s in %s' $place $PWD
 ```
 """
 FAILS = """
@@ -83,7 +83,7 @@ def test_the_page_shows_what_was_printed(followed, tmp_path):
     page = journey.report(followed(PAGE), "somewhere.", lambda text: text.replace("here", "there"))
     assert re.findall("^## .*", page, re.MULTILINE) == ["## Set up", "## The rest"]
     assert re.search(r"^\| The rest \| \d s \| \d s \|$", page, re.MULTILINE)
-    assert "$ sleep 100 &\n$ cat\n$ seq 100\n$ echo $place in $PWD\n1\n2\n" in page
+    assert "$ sleep 100 &\n$ cat\n$ seq 100\n$ printf '%s in %s' $place $PWD\n1\n2\n" in page
     assert "\n16\n... 69 lines ...\n86\n" in page
     assert f"\n100\nthere in {tmp_path}/folder\n" in page
 
