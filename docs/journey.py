@@ -11,11 +11,13 @@ it printed was written; blocks that need a model which does not come with the pa
 import dataclasses
 import os
 import platform
+import re
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +32,8 @@ PAGE, OUTPUT = ROOT / "docs" / "tutorial.md", ROOT / "docs" / "tutorial_output.m
 _SET_UP = "it installs"
 # Lines of what a block printed that are shown, at its beginning and at its end.
 _SHOWN = 16
+# Notes of progress, of which a terminal keeps the last one alone.
+_PROGRESS = re.compile(r"( so far\)| left)$")
 # Ends what a block prints.
 _MARK = "=== the block has ended ==="
 
@@ -60,10 +64,12 @@ class Shell:
         # What a newcomer has not set.
         unset = ("PYTHONPATH", "VIRTUAL_ENV", "TF_CPP_MIN_LOG_LEVEL", "MAKEFLAGS", "MAKELEVEL")
         variables = {name: value for name, value in os.environ.items() if name not in unset}
+        # pip warns of this machine's package index.
+        variables |= {"XDG_CACHE_HOME": str(cache), "PIP_QUIET": "1", "LC_ALL": "C.UTF-8"}
         self._process = subprocess.Popen(
             ["bash", "-e"],
             cwd=folder,
-            env=variables | {"XDG_CACHE_HOME": str(cache), "LC_ALL": "C.UTF-8"},
+            env=variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -113,7 +119,8 @@ def follow(page: Path, folder: Path) -> Iterator[Outcome]:
     shell = Shell(folder)
     try:
         for block in blocks(page):
-            if block.is_run or block.reason == _SET_UP:
+            is_shown = block.file is None and block.language not in ("python", "sh")
+            if not is_shown and (block.is_run or block.reason == _SET_UP):
                 outcome = shell.run(block)
                 yield outcome
                 if not outcome.succeeded:
@@ -132,10 +139,13 @@ def report(outcomes: list[Outcome], circumstances: str, shortened: Callable[[str
         processor = duration(sum(outcome.processor_seconds for outcome in here))
         table.append(f"| {step} | {seconds} | {processor} |")
         parts += ["", f"## {step}", *(_told(outcome, shortened) for outcome in here)]
+    introduction = (
+        f"`make tutorial` wrote this page. It followed [the tutorial](tutorial.md) {circumstances}"
+    )
     lines = [
         "# What the tutorial printed",
         "",
-        f"`make tutorial` wrote this page. It followed [the tutorial](tutorial.md) {circumstances}",
+        textwrap.fill(introduction, width=120),
         "",
         "| step | time | of the processor |",
         "|---|---|---|",
@@ -182,8 +192,9 @@ def _told(outcome: Outcome, shortened: Callable[[str], str]) -> str:
     elif outcome.block.language == "python":
         given = "$ python    # the lines of the tutorial\n"
     else:
-        given = "".join(f"$ {line}\n" for line in outcome.block.code.splitlines())
-    lines = shortened(outcome.printed).splitlines()
+        given = f"$ {outcome.block.code}".replace("\n", "\n$ ").removesuffix("$ ")
+        given = given.replace("\\\n$ ", "\\\n> ")
+    lines = [line for line in shortened(outcome.printed).splitlines() if not _PROGRESS.search(line)]
     left_out = len(lines) - 2 * _SHOWN
     if left_out > 1:
         lines[_SHOWN:-_SHOWN] = [f"... {left_out} lines ..."]

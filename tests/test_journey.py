@@ -27,6 +27,10 @@ a $b
 print(open("words.txt").read(), 1 + 1)
 ```
 
+```text
+false
+```
+
 <!-- not run by the tests: it hears a microphone -->
 ```sh
 false
@@ -41,7 +45,9 @@ false
 sleep 100 &
 cat
 seq 100
-printf '%s in %s' $place $PWD
+echo "speak 8/80  5 s left"
+printf \\
+    '%s in %s' $place $PWD
 ```
 """
 FAILS = """
@@ -72,7 +78,7 @@ def test_blocks_are_done_in_one_shell(followed, tmp_path):
     found = followed(PAGE)
     assert all(outcome.succeeded for outcome in found)
     assert [outcome.block.heading for outcome in found] == ["Set up", *3 * ["The rest"]]
-    *numbers, place = found[-1].printed.splitlines()
+    *numbers, _, place = found[-1].printed.splitlines()
     assert numbers == [str(number) for number in range(1, 101)]
     assert place == f"here in {tmp_path}/folder"
     assert found[2].printed == "a $b\n 2\n"
@@ -83,7 +89,8 @@ def test_the_page_shows_what_was_printed(followed, tmp_path):
     page = journey.report(followed(PAGE), "somewhere.", lambda text: text.replace("here", "there"))
     assert re.findall("^## .*", page, re.MULTILINE) == ["## Set up", "## The rest"]
     assert re.search(r"^\| The rest \| \d s \| \d s \|$", page, re.MULTILINE)
-    assert "$ sleep 100 &\n$ cat\n$ seq 100\n$ printf '%s in %s' $place $PWD\n1\n2\n" in page
+    assert "$ sleep 100 &\n$ cat\n$ seq 100\n" in page
+    assert "$ printf \\\n>     '%s in %s' $place $PWD\n1\n2\n" in page
     assert "\n16\n... 69 lines ...\n86\n" in page
     assert f"\n100\nthere in {tmp_path}/folder\n" in page
 
