@@ -9,12 +9,16 @@ DOCS_STAMP := .venv-docs/installed.stamp
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: install demo test test-all test-beam test-io test-wheel fuzz docs lint results reproduce
+.PHONY: install demo tutorial test test-all test-beam test-io test-wheel fuzz docs lint results reproduce
 
 install: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/int4-conformer demo --output build/demo
+
+# The tutorial in a fresh clone and environment, and what it printed: docs/tutorial_output.md.
+tutorial: $(STAMP)
+	$(BIN)/python -m docs.journey
 
 # Two workers, whose work tests/conftest.py divides into groups, the longest first.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder

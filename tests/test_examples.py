@@ -1,5 +1,6 @@
 import datetime
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+
+from int4_conformer.data.sources.phrases import PhrasesConfig
+from int4_conformer.training.training_config import TrainingConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -105,3 +109,41 @@ def test_the_assistant_answers_recordings_aloud(assistant, tmp_path, monkeypatch
     answer, rate = soundfile.read(tmp_path / "a.answer.wav")
     assert rate == 16000
     assert answer.size > 16000
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    """The cells of examples/main_path.ipynb."""
+    return json.loads((ROOT / "examples/main_path.ipynb").read_text())["cells"]
+
+
+def test_the_notebook_holds_no_outputs(notebook):
+    programs = [cell for cell in notebook if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in programs)
+    for cell in programs:
+        compile("".join(cell["source"]), cell["id"], "exec")
+
+
+@pytest.mark.heavy
+def test_the_notebook_runs(notebook, tmp_path, monkeypatch, capsys):
+    from int4_conformer import xla
+    from tests.support import pages, running
+
+    monkeypatch.chdir(tmp_path)
+    pages.small(monkeypatch)
+    names = {}
+    with xla.without_pieces(), running.eagerly():
+        for cell in notebook:
+            if cell["cell_type"] == "code":
+                exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+            if "parameters" in cell["metadata"].get("tags", ()):
+                names["PHRASES"], names["SPEECH"] = ["stop"], PhrasesConfig(utterances=4)
+                names["TRAINING"] = TrainingConfig(
+                    steps=2, warmup=1, batch_seconds=4, buckets=1, evaluate_every=2, xla=False
+                )
+    printed = capsys.readouterr().out
+    assert "train 4 utterances" in printed
+    assert re.search(r"^int4: \d+\.\d% of the words are wrong$", printed, re.MULTILINE)
+    assert re.search(r"^Match\(phrase=", printed, re.MULTILINE)
+    sizes = re.findall(r"^(?:int4|float) (\d+) bytes$", printed, re.MULTILINE)
+    assert int(sizes[0]) < int(sizes[1])

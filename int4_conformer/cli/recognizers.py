@@ -40,9 +40,10 @@ def open_recognizer(path: str | os.PathLike, *, live: bool = False, **settings: 
     """
     with held_back() as stderr, waiting(f"reading {path}", file=stderr, at_once=False):
         recognizer = Recognizer(path, **settings)
-        # Too short to be taken for noise.
+        # It swells, or else the gate would take it for steady noise, and nothing would run.
         times = np.arange(recognizer.sample_rate // 10) / recognizer.sample_rate
-        click = np.float32(0.1 * np.sin(2 * np.pi * 500 * times))
+        swelling = np.geomspace(1e-3, 0.1, times.size)
+        click = np.float32(swelling * np.sin(2 * np.pi * 500 * times))
         if live and recognizer.hears_streams:
             stream = recognizer.stream(recognizer.sample_rate)
             stream.feed(click)

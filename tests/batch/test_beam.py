@@ -13,6 +13,7 @@ beam = pytest.importorskip(
 from apache_beam.io.filesystems import FileSystems  # noqa: E402
 from apache_beam.testing.util import assert_that, equal_to  # noqa: E402
 
+from docs import page_blocks  # noqa: E402
 from int4_conformer.batch import JobSummary, TranscriberConfig  # noqa: E402
 from int4_conformer.batch.audio_inputs import read_inputs  # noqa: E402
 from int4_conformer.batch.beam_files import BeamFiles  # noqa: E402
@@ -24,7 +25,6 @@ from int4_conformer.batch.beam_transform import (  # noqa: E402
 from int4_conformer.batch.job_folder import JobFolder  # noqa: E402
 from int4_conformer.errors import UserError  # noqa: E402
 from tests.batch import kit  # noqa: E402
-from tests.support import page_blocks  # noqa: E402
 
 PROGRAM = kit.ROOT / "export" / "batch" / "transcribe.py"
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"

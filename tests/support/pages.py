@@ -14,10 +14,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from docs.page_blocks import blocks, lines
 from int4_conformer import xla
 from int4_conformer.models import presets
 from tests.support import commands, pairs, running, servers, tiny
-from tests.support.page_blocks import blocks, lines
 
 LANGUAGES = {"python", "sh"}
 PRESETS = {
@@ -32,19 +32,27 @@ _ADDRESS = "localhost:8000"
 _ARPA = "\\data\\\nngram 1={count}\n\n\\1-grams:\n{lines}\n\n\\end\\\n"
 
 
-def run(page: Path, patch):
-    """Runs those in the current folder; `patch` is pytest's."""
+def small(patch):
+    """Has presets the sizes of the tests' recognisers, and XLA compile nothing; what is cached lies
+    in the current folder. `patch` is pytest's."""
     patch.setenv("XDG_CACHE_HOME", str(Path.cwd()))
     for name, sizes in PRESETS.items():
         patch.setitem(presets.PRESETS, name, sizes)
     function = tf.function
     patch.setattr(tf, "function", lambda *args, jit_compile=None, **kw: function(*args, **kw))
+
+
+def run(page: Path, patch):
+    """Runs those in the current folder; `patch` is pytest's."""
+    small(patch)
     names = {"__name__": "__main__"}
     with xla.without_pieces(), contextlib.ExitStack() as stack:
         address = _ADDRESS
         for block in blocks(page):
             content = block.code.replace(_ADDRESS, address)
-            if block.is_run and block.language == "python":
+            if block.file is not None:
+                Path(block.file).write_text(block.code, "utf-8")
+            elif block.is_run and block.language == "python":
                 # Empty lines before it, so that a traceback has the page's line.
                 code = "\n" * (block.line - 1) + content
                 exec(compile(code, page, "exec"), names)
