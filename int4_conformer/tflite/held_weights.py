@@ -99,7 +99,9 @@ class HeldWeights:
 def _parts(path: str, constants: Mapping[str, flatbuffer.Constant]) -> list[flatbuffer.Constant]:
     """The constants of a weight that is in several, in order."""
     found = (constants.get(part_name(path, number)) for number in itertools.count())
-    return list(itertools.takewhile(lambda constant: constant is not None, found))
+    return list(
+        itertools.takewhile(lambda part: part is not None and part.dtype == "float32", found)
+    )
 
 
 def _by_name(model: schema.ModelT) -> dict[str, flatbuffer.Constant]:
