@@ -87,24 +87,27 @@ def _plain(text: str) -> str:
 
 def _seen(text: str) -> str:
     """Composed, without characters that are not seen."""
-    # Before NFKC, which would take the acute accent apart into a space and a combining mark.
-    text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
-    # One that stood between a letter and its accent would have kept them apart.
-    text = "".join(character for character in text if not _is_unseen(character))
-    return unicodedata.normalize("NFKC", text)
+    return unicodedata.normalize("NFKC", _without_unseen(_compatible(text)))
 
 
 def _composed(text: str, locale: str = "") -> str:
     """Lower case, composed, without characters that are not seen."""
-    # Before NFKC, which would take the acute accent apart into a space and a combining mark.
-    text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
+    text = _compatible(text)
     if locale:
         text = text.translate(_DOTLESS)
-    text = text.lower()
-    # One that stood between a letter and its accent would have kept them apart.
-    text = "".join(character for character in text if not _is_unseen(character))
     # Lower case can leave a string that is not composed.
-    return unicodedata.normalize("NFKC", _DOTTED_I.sub("i", text))
+    return unicodedata.normalize("NFKC", _DOTTED_I.sub("i", _without_unseen(text.lower())))
+
+
+def _compatible(text: str) -> str:
+    # Apostrophes before NFKC, which would take the acute accent apart into a space and a combining
+    # mark.
+    return unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
+
+
+def _without_unseen(text: str) -> str:
+    # One that stood between a letter and its accent would have kept them apart.
+    return "".join(character for character in text if not _is_unseen(character))
 
 
 def _spoken(character: str) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from int4_conformer.tflite import flatbuffer
-from int4_conformer.tflite.tensor_names import Layout, layout_of, part_name
+from int4_conformer.tflite.tensor_names import Layout, all_alike, layout_of, part_name
 
 # As they are.
 _PLAIN = Layout()
@@ -46,7 +46,7 @@ def other_places(
             continue
         if layout is not None:
             places[path] = dataclasses.asdict(layout)
-        elif weight.size and (weight == weight.flat[0]).all():
+        elif all_alike(weight):
             places[path] = {"value": float(weight.flat[0])}
         elif parts := _parts(path, constants):
             places[path] = {"parts": len(parts)}

@@ -68,6 +68,11 @@ def part_name(path: str, number: int) -> str:
     return f"{path}/part_{number}"
 
 
+def all_alike(weight: np.ndarray) -> bool:
+    """Whether there are values, and all are the same."""
+    return bool(weight.size and (weight == weight.flat[0]).all())
+
+
 def layout_of(constant: np.ndarray, weight: np.ndarray) -> Layout | None:
     """How a float constant holds a weight, to the bit; None if it does not."""
     values = constant.reshape(-1)
@@ -129,7 +134,7 @@ def _parts(
     """Constants whose rows are those of a weight, if set below each other, and all that are like
     them; empty if there are none."""
     # Values that are all alike are those of any rows.
-    if weight.ndim < 2 or not weight.size or (weight == weight.flat[0]).all():
+    if weight.ndim < 2 or not weight.size or all_alike(weight):
         return []
     row = weight[0].size
     rest, parts = weight.reshape(-1), []
