@@ -1,18 +1,26 @@
 """What commands that take a corpus have in common."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from absl import flags
 
-from int4_conformer.data.corpus import Utterances, hold_out, normalized, read_corpus
+from int4_conformer.data.corpus import (
+    SYNTHETIC,
+    Utterances,
+    hold_out,
+    normalized,
+    read_corpus,
+)
 from int4_conformer.data.corpus_report import ON_ERROR, CorpusReport, OnError
 from int4_conformer.data.input_config import Cache
 from int4_conformer.data.recordings import Recordings, decoded, trainable, with_noise
 from int4_conformer.data.sources.phrases import SpokenPhrase, count_spoken, speak_phrases
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.data.training_audio import training_audio
+from int4_conformer.errors import UserError
 from int4_conformer.progress import Progress, say, waiting
 from int4_conformer.text.writing import Writing
 
@@ -20,6 +28,9 @@ if TYPE_CHECKING:
     # For training alone: a tokenizer may need sentencepiece, which the light runtime lacks.
     from int4_conformer.text.tokenizer import Tokenizer
     from int4_conformer.training.training_config import TrainingConfig
+
+# The split of other speech that is trained on.
+_TRAIN = "train"
 
 
 def define_reading(values: flags.FlagValues, on_error: OnError) -> None:
@@ -106,7 +117,8 @@ def training_set(
     report: CorpusReport,
     cache: Cache,
 ) -> Recordings:
-    """What a training hears: of a corpus what it can be trained on, and noise beside it.
+    """What a training hears: of a corpus what it can be trained on, and beside it other speech and
+    noise, of which nothing is to be heard.
 
     Args:
         utterances: texts normalised.
@@ -117,8 +129,10 @@ def training_set(
         cache: where samples are kept here.
 
     Raises:
-        UserError: as `training_audio` and `trainable`.
+        UserError: as `read_corpus`, `training_audio` and `trainable`.
     """
+    if config.other_speech:
+        utterances = [*utterances, *_without_words(config.other_speech, report)]
     with Progress(len(utterances), "read") as progress:
         recordings = training_audio(
             utterances,
@@ -141,6 +155,18 @@ def training_set(
         with waiting("making noise"):
             recordings = with_noise(recordings, config.noise_share, config.seed)
     return recordings
+
+
+def _without_words(corpus: str, report: CorpusReport) -> list[Utterance]:
+    """The recordings of a corpus, with texts that say that nothing is to be heard."""
+    if corpus == SYNTHETIC:
+        raise UserError(
+            "--other_speech takes recordings, and 'synthetic' is spoken from its texts alone; "
+            "write some with `int4-conformer speak`."
+        )
+    return [
+        dataclasses.replace(utterance, text="") for utterance in read_corpus(corpus, _TRAIN, report)
+    ]
 
 
 def show(report: CorpusReport, file: TextIO | None = None) -> None:

@@ -101,6 +101,11 @@ class TrainingConfig(LossConfig, InputConfig):
         "Part of the training utterances that are noise without a word, made here: silence, fans, "
         "hum, clicks and babble, so that the model says nothing of them; such as 0.05.",
     )
+    other_speech: str = setting(
+        "",
+        "A corpus whose training split is trained on without its words, so that a model for a few "
+        "phrases says nothing of other speech.",
+    )
     spec_augment: bool = setting(True, "Whether SpecAugment masks the features at random.")
     evaluate_every: int = setting(
         1000, "Steps between evaluations on the dev set, each with a checkpoint."
