@@ -17,6 +17,6 @@ def get_config() -> config_dict.ConfigDict:
     config.training.buckets = 2
     config.training.evaluate_every = 1500
     config.optimizer.learning_rate = 3e-3
-    config.optimizer.warmup = 200
+    config.optimizer.warmup = 300
     config.optimizer.average = 50
     return config

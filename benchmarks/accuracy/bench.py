@@ -128,11 +128,15 @@ class Bench:
             f"--warmup={steps // 5}",
             f"--batch_seconds={corpus.batch_seconds}",
             f"--buckets={corpus.buckets}",
-            "--average=100",
+            f"--average={corpus.average}",
         ]
+        rate = corpus.learning_rate
         if variant.from_float:
             float_workdir = self._folder(run.float_run) / "run"
-            given += [f"--init_from={float_workdir}", "--learning_rate=5e-4"]
+            given.append(f"--init_from={float_workdir}")
+            rate = 5e-4
+        if rate is not None:
+            given.append(f"--learning_rate={rate:g}")
         return [*given, *self._train_flags]
 
     def _measured(self, run: Run, name: str, commands: list[str]) -> dict[str, Any]:
@@ -202,7 +206,7 @@ class Bench:
         path = self._manifest(corpus)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_beside(path, CORPORA[corpus].manifest(self._data).encode())
+            write_beside(path, CORPORA[corpus].manifest(self._data, path.parent).encode())
 
 
 def _name(place: str) -> str:

@@ -29,8 +29,6 @@ from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data", None, "Folder of the corpora.", required=True)
-flags.DEFINE_string("output", None, "Manifest to write.", required=True)
 
 # Of which a tenth is held back.
 _WITHOUT_SPLITS = ("coffee_commands", "custom_commands")
@@ -40,14 +38,29 @@ _THINNED = {"librispeech_dev_clean_part": 12, "speechocean762": 6, "wakewords": 
 
 def main(_: list[str]) -> None:
     with exits():
-        manifests = sorted(Path(FLAGS.data).glob("*/manifest.jsonl"))
-        if not manifests:
-            raise UserError(f"There is no corpus with a manifest.jsonl in {FLAGS.data}.")
-        lines = [line for manifest in manifests for line in _lines(manifest)]
+        lines = list(box_lines(Path(FLAGS.data)))
         write_beside(FLAGS.output, "".join(json.dumps(line) + "\n" for line in lines).encode())
-        for split, count in collections.Counter(line["split"] for line in lines).items():
-            hours = sum(line["duration"] for line in lines if line["split"] == split) / 3600
-            print(f"{split:32} {count:6} utterances {hours:6.2f} h")
+        print_splits(lines)
+
+
+def box_lines(data: Path) -> Iterator[dict[str, Any]]:
+    """Lines of a manifest of all corpora.
+
+    Raises:
+        UserError: there is none.
+    """
+    manifests = sorted(data.glob("*/manifest.jsonl"))
+    if not manifests:
+        raise UserError(f"There is no corpus with a manifest.jsonl in {data}.")
+    for manifest in manifests:
+        yield from _lines(manifest)
+
+
+def print_splits(lines: list[dict[str, Any]]) -> None:
+    """Prints how much there is of each split."""
+    for split, count in collections.Counter(line["split"] for line in lines).items():
+        hours = sum(line["duration"] for line in lines if line["split"] == split) / 3600
+        print(f"{split:32} {count:6} utterances {hours:6.2f} h")
 
 
 def _lines(manifest: Path) -> Iterator[dict[str, Any]]:
@@ -78,4 +91,6 @@ def _is_held_back(audio: str) -> bool:
 
 
 if __name__ == "__main__":
+    flags.DEFINE_string("data", None, "Folder of the corpora.", required=True)
+    flags.DEFINE_string("output", None, "Manifest to write.", required=True)
     app.run(main)

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import soundfile
+
+from int4_conformer.audio.audio_files import SAMPLE_RATE
+from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
 
 # The split of all that is trained on; other splits of our manifests are sets to measure on.
@@ -26,8 +30,11 @@ class Part:
     speakers: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
-    def lines(self, data: Path) -> Iterator[dict[str, Any]]:
+    def lines(self, data: Path, _: Path) -> Iterator[dict[str, Any]]:
         """Lines of a manifest that may lie anywhere.
+
+        Args:
+            data: folder of the corpora.
 
         Raises:
             UserError: there is no such folder.
@@ -53,16 +60,47 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SpokenPart:
+    """What the synthetic corpus says of a split, and what it is used for."""
+
+    split: str
+    count: int
+    use: str
+
+    def lines(self, _: Path, output: Path) -> Iterator[dict[str, Any]]:
+        """Lines of a manifest; what is spoken is written.
+
+        Args:
+            output: folder for recordings.
+        """
+        folder = (output / self.split).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, utterance in enumerate(synthetic_corpus(self.split, self.count)):
+            path = folder / f"{number:04}.flac"
+            soundfile.write(path, utterance.samples(), SAMPLE_RATE)
+            yield {
+                "audio": str(path),
+                "text": utterance.text,
+                "duration": utterance.duration,
+                "speaker": utterance.speaker,
+                "split": self.use,
+            }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Corpus:
     """What is trained on and measured on, and how long."""
 
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[Part | SpokenPart, ...]
     # Optimizer steps, and those of a training that starts from float weights.
     steps: int
     steps_from_float: int
     batch_seconds: int
     buckets: int = 2
+    # As `int4-conformer train` has it, if not given.
+    learning_rate: float | None = None
+    average: int = 100
     seeds: tuple[int, ...] = (0, 1, 2)
     # Sets that are measured once, when all choices are made.
     held_back: tuple[str, ...] = ()
@@ -72,9 +110,14 @@ class Corpus:
         """Names of the sets to measure on, in order."""
         return tuple(dict.fromkeys(part.use for part in self.parts if part.use != TRAIN))
 
-    def manifest(self, data: Path) -> str:
-        """A manifest whose splits are `TRAIN` and the sets."""
-        lines = [line for part in self.parts for line in part.lines(data)]
+    def manifest(self, data: Path, output: Path) -> str:
+        """A manifest whose splits are `TRAIN` and the sets.
+
+        Args:
+            data: folder of the corpora.
+            output: folder for recordings that have to be made.
+        """
+        lines = [line for part in self.parts for line in part.lines(data, output)]
         return "".join(json.dumps(line) + "\n" for line in lines)
 
 
@@ -124,6 +167,19 @@ CORPORA = {
         steps=2500,
         steps_from_float=750,
         batch_seconds=96,
+    ),
+    # As `int4-conformer demo` has it.
+    "synthetic": Corpus(
+        title="The demo: digits and commands of one synthesiser, unseen voices",
+        parts=(
+            SpokenPart(split="train", count=5000, use=TRAIN),
+            SpokenPart(split="test", count=300, use="test"),
+        ),
+        steps=1500,
+        steps_from_float=450,
+        batch_seconds=48,
+        learning_rate=3e-3,
+        average=50,
     ),
     "english": Corpus(
         title="Read English",

@@ -101,7 +101,7 @@ def training_config(steps: int) -> TrainingConfig:
         batch_seconds=48,
         buckets=2,
         learning_rate=3e-3,
-        warmup=min(200, steps // 4),
+        warmup=steps // 5,
         average=min(50, steps // 10),
         evaluate_every=steps,
     )

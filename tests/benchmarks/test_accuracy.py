@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from absl import flags
 
+from int4_conformer.data.sources.synthetic import synthetic_corpus
 from int4_conformer.errors import UserError
 from int4_conformer.quant.spec.recipe import Recipe
 
@@ -118,7 +120,7 @@ def test_recipes_are_what_train_takes(modules):
 
 def test_speakers_that_are_left_out_are_measured_on_alone(modules, data):
     corpus = modules["experiments"].CORPORA["fsdd_unseen"]
-    lines = [json.loads(line) for line in corpus.manifest(data).splitlines()]
+    lines = [json.loads(line) for line in corpus.manifest(data, data).splitlines()]
     speakers = {
         split: {line["speaker"] for line in lines if line["split"] == split}
         for split in ("train", "unseen")
@@ -128,9 +130,21 @@ def test_speakers_that_are_left_out_are_measured_on_alone(modules, data):
     assert sum(line["split"] == "unseen" for line in lines) == 2 * 2 * 5
 
 
+def test_what_is_spoken_is_written(modules, tmp_path):
+    part = modules["experiments"].SpokenPart(split="test", count=3, use="heard")
+    lines = list(part.lines(tmp_path / "absent", tmp_path))
+    spoken = synthetic_corpus("test", 3)
+    assert [line["text"] for line in lines] == [utterance.text for utterance in spoken]
+    assert {line["split"] for line in lines} == {"heard"}
+    for line, utterance in zip(lines, spoken, strict=True):
+        samples, rate = soundfile.read(line["audio"], dtype="float32")
+        assert rate == 16000
+        np.testing.assert_allclose(samples, utterance.samples(), atol=2**-15)
+
+
 def test_a_corpus_that_is_not_there(modules, tmp_path):
     with pytest.raises(UserError, match=r"There is no .*/fsdd/manifest.jsonl; give the folder"):
-        modules["experiments"].CORPORA["fsdd"].manifest(tmp_path)
+        modules["experiments"].CORPORA["fsdd"].manifest(tmp_path, tmp_path)
 
 
 def test_a_run_is_made_once_and_says_how(modules, bench, tmp_path):
@@ -219,7 +233,7 @@ def test_the_page_says_what_is_there_and_what_is_not(modules, results):
     assert "| 3 | 13.33% (" in row
     assert "| 4, 4, 4 | +6.67 (" in row
     assert "Not measured yet: float (2 of 3 seeds), ptq_int8, ptq_int4, w4a8_from_float," in page
-    assert page.count("Not measured yet.") == 3
+    assert page.count("Not measured yet.") == len(modules["experiments"].CORPORA) - 1
     short = modules["table"].short_table(results).splitlines()
     assert len(short) == 5
     assert short[2].startswith(

@@ -1,0 +1,81 @@
+"""What the model `commands` of the box is trained on and measured with.
+
+    int4-conformer speak commands --output=spoken --utterances=4000 \\
+        --voices=espeak,hibari,piper,kokoro
+    python benchmarks/accuracy/commands_corpus.py --data=PATH --spoken=spoken --output=FOLDER
+    int4-conformer corpus FOLDER/commands.jsonl
+
+PATH has a folder for each corpus, with a manifest. Writes two manifests:
+
+    commands.jsonl    recordings of commands, and what was spoken; splits as in box_corpus.py
+    others.jsonl      short recordings of other English, for --other_speech: of its training splits
+                      one in so many, and of its development splits `dev`
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+from box_corpus import box_lines, print_splits
+
+from int4_conformer.cli.app import exits
+from int4_conformer.files import json_lines, write_beside
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("data", None, "Folder of the corpora.", required=True)
+flags.DEFINE_string("spoken", None, "Folder that `int4-conformer speak` wrote.", required=True)
+flags.DEFINE_string("output", None, "Folder for the manifests.", required=True)
+
+_COMMANDS = ("an4", "coffee_commands", "custom_commands", "fsdd", "wakewords")
+# Seconds, and one in so many: long recordings cost as much as many commands.
+_LONGEST_OTHER, _OTHERS = 7.0, 2
+# One in so many of what was spoken for development.
+_SPOKEN = 4
+
+
+def main(_: list[str]) -> None:
+    with exits():
+        real = list(box_lines(Path(FLAGS.data)))
+        commands = [line for line in real if _corpus(line) in _COMMANDS]
+        others = [
+            line | {"split": "train" if line["split"] == "train" else "dev"}
+            for line in real
+            if _corpus(line) not in _COMMANDS and line["duration"] <= _LONGEST_OTHER
+        ]
+        manifests = {
+            "commands.jsonl": [*commands, *_spoken(Path(FLAGS.spoken))],
+            "others.jsonl": others[::_OTHERS],
+        }
+        folder = Path(FLAGS.output)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, lines in manifests.items():
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            write_beside(folder / name, text.encode())
+            print(name)
+            print_splits(lines)
+
+
+def _corpus(line: dict[str, Any]) -> str:
+    return line["speaker"].split("/")[0]
+
+
+def _spoken(folder: Path) -> Iterator[dict[str, Any]]:
+    """Lines of what was spoken: its test split is a set of its own."""
+    developing = 0
+    for line in json_lines(folder / "manifest.jsonl"):
+        use = {"train": "train", "test": "spoken"}.get(line["split"], "dev")
+        if use == "dev":
+            developing += 1
+            if developing % _SPOKEN:
+                continue
+        yield line | {
+            "audio": str((folder / line["audio"]).resolve()),
+            "speaker": f"spoken/{line['speaker']}",
+            "split": use,
+        }
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,44 @@
+"""Short commands, digits, letters and dates, in 4-bit integers: sizes are those of english.py, from
+whose weights it begins. It hears bad lines and rooms, too, and nothing of other speech; some two
+hours on one core.
+
+    python benchmarks/accuracy/commands_corpus.py --data=PATH --spoken=spoken --output=corpus
+    int4-conformer train --config=configs/commands.py --manifest=corpus/commands.jsonl \\
+        --other_speech=corpus/others.jsonl --init_from=runs/english --workdir=runs/commands
+"""
+
+from ml_collections import config_dict
+
+from int4_conformer.training.run_config import run_config
+
+
+def get_config() -> config_dict.ConfigDict:
+    config = run_config()
+    config.model.preset = "tiny"
+    config.model.recipe = "w4a8"
+    config.model.tokenizer = "pieces.model"
+    config.model.encoder.dim = 144
+    config.model.encoder.blocks = 6
+    config.model.encoder.chunk = 8
+    config.model.encoder.left_context = 64
+    config.model.encoder.dropout = 0.05
+    config.model.joint.dim = 192
+    config.model.predictor.embedding_dim = 192
+    config.training.steps = 8000
+    config.training.batch_seconds = 48.0
+    config.training.buckets = 4
+    config.training.max_seconds = 10.0
+    config.training.evaluate_every = 1000
+    config.training.noise_share = 0.05
+    config.augmentation.speed_perturbation = "0.9..1.1"
+    config.augmentation.noise = "synthetic"
+    config.augmentation.noise_probability = 0.25
+    config.augmentation.rooms = "synthetic"
+    config.augmentation.room_probability = 0.25
+    config.augmentation.codecs = "telephone"
+    config.augmentation.codec_probability = 0.25
+    config.optimizer.learning_rate = 7e-4
+    config.optimizer.warmup = 200
+    config.optimizer.average = 200
+    config.loss.ctc_weight = 0.3
+    return config
