@@ -48,9 +48,11 @@ MINUTES ?= 60
 fuzz: $(STAMP)
 	$(BIN)/python benchmarks/fuzz.py --minutes=$(MINUTES)
 
-# What bits cost in words: the tables and the picture of the runs that are committed.
+# What bits cost in words, and the models of the package beside others: the tables and the picture
+# of the runs that are committed.
 results: $(STAMP)
 	$(BIN)/python benchmarks/accuracy/table.py
+	$(BIN)/python benchmarks/accuracy/box_table.py
 
 # The digits of that anew, with one seed; DATA holds the corpora.
 DATA ?= ../shared/data

@@ -1,0 +1,150 @@
+"""Tables of what benchmarks/accuracy/compare.py heard.
+
+    python benchmarks/accuracy/box_table.py
+
+writes benchmarks/accuracy/BOX.md, and the table between `<!-- words -->` and `<!-- end -->` of the
+cards of the package's models. Words are compared as `evaluate --reference_normalizer=numbers` does.
+"""
+
+import dataclasses
+import itertools
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+from compare import RESULTS, SETS
+
+from int4_conformer.evaluation.significance import Interval, wer_interval
+from int4_conformer.pretrained.registry import FOLDER, pretrained_models
+from int4_conformer.text.metrics import word_errors
+from int4_conformer.text.reference_normalizer import compared
+from int4_conformer.text.writing import WORDS
+
+PAGE = RESULTS.parents[1] / "BOX.md"
+_OTHERS = {"whisper_tiny": "Whisper tiny.en (75 MB)", "pocketsphinx": "pocketsphinx (38 MB)"}
+_CLOSED = "-closed"
+_HEAD = """\
+# The models of the package beside others
+
+`python benchmarks/accuracy/compare.py --data=PATH --system=NAME` had each system hear the same
+recordings of people, and [results/box](results/box) has what was heard. Word errors with 95%
+intervals from 10,000 draws of utterances. Numbers count as they are spoken, so that "25" is "twenty
+five"; case and punctuation do not count. `make results` makes this page.
+
+`an4` is its development split (speakers kept elsewhere), `fsdd_unseen` all digits of two speakers
+that no training heard, `wakewords` its development split (speakers may be those of training),
+`custom_commands` and `coffee_commands` tenths that were held back; texts of the last were chosen by
+Whisper's agreement with them, which flatters it. In "letters joined", spelled letters in a row are
+one word, as Whisper writes them. With "closed list" a system is given all texts of the set, and
+says one of them.
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Heard:
+    """What a system heard of a set."""
+
+    references: list[str]
+    hypotheses: list[str]
+    rtf: float
+
+    @property
+    def words(self) -> int:
+        return sum(len(_counted(text).split()) for text in self.references)
+
+    def wer(self, *, joined: bool = False) -> Interval:
+        errors, words = [], []
+        for reference, hypothesis in zip(self.references, self.hypotheses, strict=True):
+            pair = [_counted(text) for text in (reference, hypothesis)]
+            if joined:
+                pair = [_joined(text) for text in pair]
+            found = word_errors(pair[:1], pair[1:])
+            errors.append(found.errors)
+            words.append(found.words)
+        return wer_interval(np.array(errors), np.array(words))
+
+
+def _counted(text: str) -> str:
+    return compared(text, "numbers", WORDS)
+
+
+def _joined(text: str) -> str:
+    """Spelled letters in a row as one word."""
+    runs = itertools.groupby(text.split(), key=lambda word: len(word) == 1)
+    return " ".join("".join(run) if spelled else " ".join(run) for spelled, run in runs)
+
+
+def read(results: Path = RESULTS) -> dict[str, dict[str, Heard]]:
+    """Set -> system -> what was heard, in the order of compare.py."""
+    found: dict[str, dict[str, Heard]] = {}
+    for name in SETS:
+        for path in sorted(results.glob(f"{name}-*.json")):
+            facts = json.loads(path.read_text())
+            _, references, hypotheses = zip(*facts["utterances"], strict=True)
+            system = path.stem.removeprefix(f"{name}-")
+            found.setdefault(name, {})[system] = Heard(
+                references=list(references), hypotheses=list(hypotheses), rtf=facts["rtf"]
+            )
+    return found
+
+
+def table(sets: dict[str, dict[str, Heard]], models: list[str], *, joined: bool = False) -> str:
+    """Rows of sets that one of the models has heard, columns of systems."""
+    systems = [name for model in models for name in (model, model + _CLOSED)]
+    systems = [name for name in systems if any(name in heard for heard in sets.values())]
+    titles = [_title(name) for name in systems] + list(_OTHERS.values())
+    rows = [
+        f"| recordings | words | {' | '.join(titles)} |",
+        "|---" * (len(titles) + 2) + "|",
+    ]
+    for name, heard in sets.items():
+        if not any(model in heard for model in models):
+            continue
+        cells = [
+            _percent(heard[system].wer(joined=joined)) if system in heard else ""
+            for system in (*systems, *_OTHERS)
+        ]
+        words = next(iter(heard.values())).words
+        rows.append(f"| {name} | {words:,} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _title(system: str) -> str:
+    name = system.removesuffix(_CLOSED)
+    return f"`{name}`" + (", closed list" if system.endswith(_CLOSED) else "")
+
+
+def _percent(rate: Interval) -> str:
+    return f"{100 * rate.value:.1f}% ({100 * rate.low:.1f} .. {100 * rate.high:.1f})"
+
+
+def page(sets: dict[str, dict[str, Heard]]) -> str:
+    """benchmarks/accuracy/BOX.md."""
+    models = list(pretrained_models())
+    return "\n".join(
+        [
+            _HEAD,
+            *("## Words\n", table(sets, models), ""),
+            *("## Words, letters joined\n", table(sets, models, joined=True), ""),
+        ]
+    )
+
+
+def updated(card: str, sets: dict[str, dict[str, Heard]], model: str) -> str:
+    """A card with its table written anew."""
+    return re.sub(
+        r"(<!-- words -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}{table(sets, [model])}\n{found[2]}",
+        card,
+        flags=re.DOTALL,
+    )
+
+
+if __name__ == "__main__":
+    SETS_HEARD = read()
+    PAGE.write_text(page(SETS_HEARD))
+    for MODEL in pretrained_models():
+        CARD = FOLDER / f"{MODEL}.md"
+        CARD.write_text(updated(CARD.read_text(), SETS_HEARD, MODEL))
+    print(PAGE.read_text())

@@ -1,0 +1,27 @@
+import json
+
+import numpy as np
+
+from int4_conformer.pretrained.recordings import FOLDER, recordings
+
+
+def test_they_are_whole_and_have_a_notice():
+    heard = recordings("commands")
+    assert len(heard) == 12
+    for recording in heard:
+        samples = recording.samples()
+        assert abs(samples.size / 16000 - recording.duration) < 0.05
+        assert np.abs(samples).max() > 0.01
+        assert recording.text
+    lines = map(json.loads, (FOLDER / "manifest.jsonl").read_text().splitlines())
+    named = {line["audio"]: line["corpus"] for line in lines}
+    # Nothing lies there that the manifest does not name.
+    assert {path.name for path in FOLDER.glob("*.opus")} == set(named)
+    notice = (FOLDER / "NOTICE.md").read_text()
+    for file, corpus in named.items():
+        assert file.startswith(f"{corpus}_")
+        assert f"`{corpus}_*`" in notice
+
+
+def test_a_model_that_they_are_not_for():
+    assert recordings("other") == []
