@@ -1,7 +1,7 @@
 """Recordings of people that come with the package, to hear what its models do with them.
 
-`people/manifest.jsonl` names them, their corpus and its licence, and the models that are meant
-for them. No model was trained on one of them.
+`recordings_of_people/manifest.jsonl` names them, their corpus, and the models that are meant for
+them; the notice beside it has their licences. No model was trained on one of them.
 """
 
 from pathlib import Path
@@ -9,15 +9,15 @@ from pathlib import Path
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.files import json_lines
 
-FOLDER = Path(__file__).parent / "people"
+FOLDER = Path(__file__).parent / "recordings_of_people"
 
 
-def recordings(model: str) -> list[Utterance]:
+def clips(model: str) -> list[Utterance]:
     """Those for a model of the package, in the order of the manifest; there may be none.
 
     Example:
 
-        >>> [recording.text for recording in recordings("commands")][0]
+        >>> [clip.text for clip in clips("commands")][0]
         'enter five'
     """
     return [

@@ -2,17 +2,17 @@ import json
 
 import numpy as np
 
-from int4_conformer.pretrained.recordings import FOLDER, recordings
+from int4_conformer.data.sources.clips import FOLDER, clips
 
 
 def test_they_are_whole_and_have_a_notice():
-    heard = recordings("commands")
+    heard = clips("commands")
     assert len(heard) == 12
-    for recording in heard:
-        samples = recording.samples()
-        assert abs(samples.size / 16000 - recording.duration) < 0.05
+    for clip in heard:
+        samples = clip.samples()
+        assert abs(samples.size / 16000 - clip.duration) < 0.05
         assert np.abs(samples).max() > 0.01
-        assert recording.text
+        assert clip.text
     lines = map(json.loads, (FOLDER / "manifest.jsonl").read_text().splitlines())
     named = {line["audio"]: line["corpus"] for line in lines}
     # Nothing lies there that the manifest does not name.
@@ -24,4 +24,4 @@ def test_they_are_whole_and_have_a_notice():
 
 
 def test_a_model_that_they_are_not_for():
-    assert recordings("other") == []
+    assert clips("other") == []
