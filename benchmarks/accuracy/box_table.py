@@ -24,6 +24,8 @@ from int4_conformer.text.writing import WORDS
 PAGE = RESULTS.parents[1] / "BOX.md"
 _OTHERS = {"whisper_tiny": "Whisper tiny.en (75 MB)", "pocketsphinx": "pocketsphinx (38 MB)"}
 _CLOSED = "-closed"
+# Of these sets a model is to hear nothing.
+_OTHER_SPEECH = {"commands": ("kathleen", "speechocean762", "dev_clean_part")}
 _HEAD = """\
 # The models of the package beside others
 
@@ -37,7 +39,7 @@ that no training heard, `wakewords` its development split (speakers may be those
 `custom_commands` and `coffee_commands` tenths that were held back; texts of the last were chosen by
 Whisper's agreement with them, which flatters it. In "letters joined", spelled letters in a row are
 one word, as Whisper writes them. With "closed list" a system is given all texts of the set, and
-says one of them.
+says one of them. "Other speech" is sentences of other words, of which a model should hear nothing.
 """
 
 
@@ -99,7 +101,7 @@ def table(sets: dict[str, dict[str, Heard]], models: list[str], *, joined: bool 
         "|---" * (len(titles) + 2) + "|",
     ]
     for name, heard in sets.items():
-        if not any(model in heard for model in models):
+        if not any(model in heard and not _is_other(model, name) for model in models):
             continue
         cells = [
             _percent(heard[system].wer(joined=joined)) if system in heard else ""
@@ -107,6 +109,25 @@ def table(sets: dict[str, dict[str, Heard]], models: list[str], *, joined: bool 
         ]
         words = next(iter(heard.values())).words
         rows.append(f"| {name} | {words:,} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _is_other(model: str, name: str) -> bool:
+    return name in _OTHER_SPEECH.get(model, ())
+
+
+def other_speech(sets: dict[str, dict[str, Heard]], models: list[str]) -> str:
+    """Rows of models and sets of which they should hear nothing."""
+    rows = ["| model | recordings | utterances | with words | words |", "|---|---|---|---|---|"]
+    for model in models:
+        for name in _OTHER_SPEECH.get(model, ()):
+            if model in sets.get(name, {}):
+                hypotheses = sets[name][model].hypotheses
+                words = sum(len(text.split()) for text in hypotheses)
+                rows.append(
+                    f"| `{model}` | {name} | {len(hypotheses)} | {sum(map(bool, hypotheses))} "
+                    f"| {words} |"
+                )
     return "\n".join(rows)
 
 
@@ -127,15 +148,23 @@ def page(sets: dict[str, dict[str, Heard]]) -> str:
             _HEAD,
             *("## Words\n", table(sets, models), ""),
             *("## Words, letters joined\n", table(sets, models, joined=True), ""),
+            *("## Other speech\n", other_speech(sets, models), ""),
         ]
     )
+
+
+def _of(sets: dict[str, dict[str, Heard]], model: str) -> str:
+    parts = [table(sets, [model])]
+    if any(model in sets.get(name, {}) for name in _OTHER_SPEECH.get(model, ())):
+        parts.append(other_speech(sets, [model]))
+    return "\n\n".join(parts)
 
 
 def updated(card: str, sets: dict[str, dict[str, Heard]], model: str) -> str:
     """A card with its table written anew."""
     return re.sub(
         r"(<!-- words -->\n).*?(<!-- end -->)",
-        lambda found: f"{found[1]}{table(sets, [model])}\n{found[2]}",
+        lambda found: f"{found[1]}{_of(sets, model)}\n{found[2]}",
         card,
         flags=re.DOTALL,
     )

@@ -64,6 +64,18 @@ def test_a_table_has_the_sets_that_its_models_have_heard(modules, results):
     assert updated.endswith("<!-- end -->\nmore\n")
 
 
+def test_other_speech_is_no_error_but_counted(modules, results):
+    heard = {"rtf": 0.1, "utterances": [["1", "good day", "call a"], ["2", "so it is", ""]]}
+    (results / "kathleen-commands.json").write_text(json.dumps(heard))
+    table = modules["box_table"]
+    sets = table.read(results)
+    assert "| kathleen" not in table.table(sets, ["commands"])
+    row = "| `commands` | kathleen | 2 | 1 | 2 |"
+    assert table.other_speech(sets, ["commands"]).splitlines()[2:] == [row]
+    assert row in table.updated("<!-- words -->\n<!-- end -->", sets, "commands")
+    assert row in table.page(sets) or not table.pretrained_models()
+
+
 def test_the_tables_are_those_of_what_was_heard(modules):
     table = modules["box_table"]
     sets = table.read()
