@@ -1,4 +1,5 @@
-"""Recognises speech with a .tflite file that `int4-conformer export` wrote.
+"""Recognises speech with a .tflite file that `int4-conformer export` wrote, or a model that comes
+with the package; without a MODEL, with one of these.
 
 Of audio files it prints the text of one, or a line "file<TAB>text" for each of several. WAV, FLAC,
 Ogg, Opus and MP3 of any rate and channel count are read, to the end of the file, whatever its
@@ -66,7 +67,7 @@ from int4_conformer.files import write_beside
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.words import Recognition
-from int4_conformer.pretrained.registry import model_file
+from int4_conformer.pretrained.registry import model_file, with_usual_model
 from int4_conformer.progress import waiting
 from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.search.grammar import Grammar
@@ -79,8 +80,11 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
     if values.list_devices:
         _list_devices()
         return
-    check(values, arguments)
-    model, *paths = arguments
+    given = with_usual_model(arguments) if arguments or values.microphone else arguments
+    check(values, given)
+    if given != arguments:
+        app.tell(f"The model {given[0]!r} of the package hears; name another in front.")
+    model, *paths = given
     device = None
     if values.microphone:
         device = microphone.choose(microphone.devices(), values.device)
@@ -276,7 +280,7 @@ def _grammar(search: Search) -> Grammar | None:
 
 COMMAND = app.Command(
     name="transcribe",
-    usage="MODEL (FILE... | - | --microphone) [flags]",
+    usage="[MODEL] (FILE... | - | --microphone) [flags]",
     description=__doc__,
     examples=(
         "model.tflite speech.wav --words",

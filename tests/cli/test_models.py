@@ -75,6 +75,31 @@ def test_a_file_of_that_name_is_meant(model, tmp_path):
     assert "commands is not a TFLite model" in commands.refusal("transcribe", "commands", "a.wav")
 
 
+def test_without_a_model_one_of_the_package_hears(model, tmp_path):
+    note = "int4-conformer: The model 'commands' of the package hears; name another in front.\n"
+    one = commands.run("transcribe", CLIPS[0])
+    assert (one.out, one.err) == (f"{TEXTS[0]}\n", note)
+    two = commands.run("transcribe", CLIPS[0], CLIPS[1])
+    assert two.out == f"{CLIPS[0]}\t{TEXTS[0]}\n{CLIPS[1]}\t{TEXTS[1]}\n"
+    # A model that was named is no audio, whatever it is.
+    assert "There is no audio file a.wav" in commands.refusal("transcribe", box.MODEL, "a.wav")
+    assert "model file no.tflite cannot be read" in commands.refusal(
+        "transcribe", "no.tflite", "a.wav"
+    )
+    shutil.copy(box.MODEL, tmp_path / "copy")
+    assert commands.run("transcribe", tmp_path / "copy", CLIPS[0]).out == one.out
+
+
+def test_open_vocabulary_is_heard_where_there_is_a_model_of_it(model, tmp_path, monkeypatch):
+    assert box.put(tmp_path, monkeypatch, name="english").status == 0
+    assert "'english' of the package hears" in commands.run("transcribe", CLIPS[0]).err
+
+
+def test_without_models_one_has_to_be_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    assert "transcribe takes a MODEL and audio FILEs" in commands.refusal("transcribe", CLIPS[0])
+
+
 def test_two_names():
     assert "models takes one NAME or none. Received: 2 arguments" in commands.refusal(
         "models", "commands", "english"

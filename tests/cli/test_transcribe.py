@@ -10,6 +10,7 @@ import soundfile
 from int4_conformer.cli import main
 from int4_conformer.errors import UserError
 from int4_conformer.lite import Recognizer
+from int4_conformer.pretrained import registry
 from tests.support import tflite_models
 
 
@@ -70,7 +71,9 @@ def test_json_is_an_object_a_file(capsys, folder):
     assert 0.9 < first["confidence"] <= 1
 
 
-def test_refusals(capsys, folder):
+def test_refusals(capsys, folder, monkeypatch):
+    # Without a model, one of the package would hear.
+    monkeypatch.setattr(registry, "FOLDER", folder)
     model = folder / "recognizer.tflite"
     for arguments, line in [
         ([], "transcribe takes a MODEL and audio FILEs. Received: 0 arguments"),
