@@ -3,11 +3,12 @@
     make docs        # build/site/index.html
 
 copies them as they lie in the repository, since they also link to programs and configs, adds the
-reference of the public names, made of their docstrings, and has Zensical make a site of that. A
-dead link among them ends it.
+notebook as a page and the reference of the public names, made of their docstrings, and has Zensical
+make a site of that. A dead link among them ends it.
 """
 
 import ast
+import json
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ def main() -> None:
     for file in FILES:
         shutil.copy(ROOT / file, SOURCE / file)
     (SOURCE / "docs" / "api.md").write_text(api())
+    for notebook in (SOURCE / "examples").glob("*.ipynb"):
+        notebook.with_suffix(".md").write_text(notebook_page(notebook))
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     # It prints what is wrong; its own stack trace adds nothing.
     ended = subprocess.run(command, cwd=ROOT, check=False, stderr=subprocess.DEVNULL)
@@ -45,6 +48,15 @@ def api() -> str:
     for package, names in public_names():
         page += [f"## {package}\n", *(f"::: {name}\n" for name in names)]
     return "\n".join(page)
+
+
+def notebook_page(path: Path) -> str:
+    """The cells of a notebook as a page, without what they printed."""
+    cells = json.loads(path.read_text())["cells"]
+    texts = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    return "\n\n".join(
+        f"```python\n{text}\n```" if kind == "code" else text for kind, text in texts
+    )
 
 
 def public_names() -> Iterator[tuple[str, list[str]]]:
