@@ -24,7 +24,7 @@ def get_config() -> config_dict.ConfigDict:
     config.model.encoder.dropout = 0.05
     config.model.joint.dim = 192
     config.model.predictor.embedding_dim = 192
-    config.training.steps = 8000
+    config.training.steps = 6000
     config.training.batch_seconds = 48.0
     config.training.buckets = 4
     config.training.max_seconds = 10.0
@@ -37,7 +37,7 @@ def get_config() -> config_dict.ConfigDict:
     config.augmentation.room_probability = 0.25
     config.augmentation.codecs = "telephone"
     config.augmentation.codec_probability = 0.25
-    config.optimizer.learning_rate = 7e-4
+    config.optimizer.learning_rate = 6e-4
     config.optimizer.warmup = 200
     config.optimizer.average = 200
     config.loss.ctc_weight = 0.3
