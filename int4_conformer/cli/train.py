@@ -4,7 +4,8 @@ The corpus is a JSON-lines manifest, a folder in one of the forms that docs/corp
 word "synthetic"; or, with --phrases, what synthesisers make of a list of phrases, without a single
 recording (docs/phrases.md). Training writes its configuration, checkpoints, metrics and TensorBoard
 scalars to --workdir; the same command resumes it. `int4-conformer evaluate` and `export` take that
-folder.
+folder. With --phrases other settings are usual, for minutes on two cores, and the run ends with its
+recogniser as a file, model.tflite in that folder.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from absl import flags
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora, model_flags
 from int4_conformer.cli.flag_groups import COMMON, GIVEN, LEARNED, MACHINE, group, grouped
+from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.cores import available_cores
@@ -53,6 +55,20 @@ from int4_conformer.training.training_config import TrainingConfig
 # Transcripts shown at the end.
 _SHOWN = 3
 _PHRASE_SPLITS = ("train", "dev")
+# What is usual with --phrases: minutes of training, and a model that hears streams.
+_WITH_PHRASES = {
+    "preset": "cascaded_tiny",
+    "steps": 1200,
+    "batch_seconds": 32.0,
+    "warmup": 200,
+    "learning_rate": 3e-3,
+    "average": 50,
+    "evaluate_every": 400,
+}
+# With --init_from, whose sizes and vocabulary a .tflite file brings.
+_FROM_WEIGHTS = {"preset": None, "steps": 800, "warmup": 100, "learning_rate": 1e-3}
+# Of a run with phrases.
+_FILE = "model.tflite"
 # Fields of `TrainingConfig` that are no advanced flags.
 _LEARNED = (
     *("steps", "batch_seconds", "learning_rate", "warmup", "max_seconds", "evaluate_every"),
@@ -216,7 +232,20 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> Result:
         # What ended the input comes through TensorFlow.
         raise trainer.input.failure or error from None
     corpora.show(trainer.input.left_out)
-    return _outcome(values, dev, evaluation)
+    file = None
+    if values.phrases and not is_remote(values.workdir) and is_chief(strategy):
+        file = _exported(workdir)
+    return _outcome(values, dev, evaluation, file)
+
+
+def _exported(workdir: "Workdir") -> str:  # noqa: F821 (needs TensorFlow)
+    """The recogniser of a run as a file in its folder."""
+    from int4_conformer.export import export_tflite
+
+    file = os.path.join(workdir.path, _FILE)
+    with held_back() as stderr, waiting("exporting", file=stderr):
+        export_tflite(*workdir.load(), file)
+    return file
 
 
 def _serve_batches(
@@ -251,25 +280,35 @@ def _serve_batches(
 
 
 def _take_config(values: flags.FlagValues) -> None:
-    """Gives what a config file sets to the flags that the user has not given.
+    """Gives what a config file sets, or what is usual with phrases, to the flags that the user has
+    not given.
 
     Raises:
         UserError: there is no such file, or it sets what there is not.
     """
-    if values.config is None:
-        return
-    try:
-        given = flags_of(values.config)
-    except OSError as error:
-        path = values["config"].config_filename
-        raise UserError(f"There is no config file {path}; check the path.") from error
+    given = {}
+    if values.config is not None:
+        try:
+            given = flags_of(values.config)
+        except OSError as error:
+            path = values["config"].config_filename
+            raise UserError(f"There is no config file {path}; check the path.") from error
+    if values.phrases or given.get("phrases"):
+        starts = values.init_from or given.get("init_from")
+        given = _WITH_PHRASES | (_FROM_WEIGHTS if starts else {}) | given
     for name, value in given.items():
         if not values[name].present:
             values[name].value = value
 
 
-def _outcome(values: flags.FlagValues, dev: Utterances, evaluation: Evaluation | None) -> Result:
-    """What came out of it, and what to do next."""
+def _outcome(
+    values: flags.FlagValues, dev: Utterances, evaluation: Evaluation | None, file: str | None
+) -> Result:
+    """What came out of it, and what to do next.
+
+    Args:
+        file: the recogniser, if it was exported.
+    """
     lines = []
     if evaluation is not None:
         lines.append(f"dev WER {100 * evaluation.errors.wer:.2f}%")
@@ -278,17 +317,21 @@ def _outcome(values: flags.FlagValues, dev: Utterances, evaluation: Evaluation |
     only = ""
     if values.phrases and values.phrases not in LISTS:
         only = f" --phrases={shlex.quote(values.phrases)} --only --json"
+    lines.append(f"the run is in {values.workdir}")
+    export = (f"{app.PROGRAM} export {shlex.quote(values.workdir)} --output={_FILE}",)
+    if file is not None:
+        lines.append(f"{file}: {os.path.getsize(file):,} bytes")
+        export = ()
+    model = shlex.quote(file or _FILE)
     return Result(
-        text="\n".join([*lines, f"the run is in {values.workdir}"]),
+        text="\n".join(lines),
         facts={
             "workdir": values.workdir,
             "steps": values.steps,
             "dev": None if evaluation is None else evaluation.to_json(),
+            "model": file,
         },
-        next=(
-            f"{app.PROGRAM} export {shlex.quote(values.workdir)} --output=model.tflite",
-            f"{app.PROGRAM} transcribe model.tflite recording.wav{only}",
-        ),
+        next=(*export, f"{app.PROGRAM} transcribe {model} recording.wav{only}"),
     )
 
 
@@ -332,7 +375,7 @@ COMMAND = app.Command(
     description=__doc__,
     examples=(
         "--manifest=corpus/manifest.jsonl --workdir=run --preset=cascaded_tiny",
-        "--phrases=phrases.txt --workdir=run --steps=1500 --batch_seconds=48",
+        "--phrases=phrases.txt --workdir=run",
     ),
     define_flags=_define_flags,
     main=_train,

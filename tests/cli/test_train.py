@@ -3,7 +3,11 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from absl import flags as absl_flags
 
+from int4_conformer.cli import train
+from int4_conformer.training.run_config import run_config
+from int4_conformer.training.training_config import TrainingConfig
 from tests.support import commands, tiny
 
 
@@ -86,6 +90,35 @@ def test_flags_that_must_be_given():
     both = ("--manifest=synthetic", "--phrases=phrases.txt")
     assert "one of them" in commands.refusal("train", "--workdir=run", *both)
     assert "--workdir" in commands.refusal("train", "--manifest=synthetic")
+
+
+def taken(*flags, config=None):
+    """Values of flags as `train` begins with them."""
+    values = absl_flags.FlagValues()
+    train.COMMAND.define_flags(values)
+    absl_flags.DEFINE_string("config", None, "", flag_values=values)
+    values(["train", *flags])
+    values.config = config
+    train.COMMAND.take_config(values)
+    return values
+
+
+def test_what_is_usual_with_phrases():
+    with_corpus = taken("--manifest=synthetic")
+    assert (with_corpus.preset, with_corpus.steps) == (None, TrainingConfig.steps)
+    values = taken("--phrases=commands")
+    assert (values.preset, values.steps, values.batch_seconds) == ("cascaded_tiny", 1200, 32.0)
+    # A file brings its sizes.
+    values = taken("--phrases=commands", "--init_from=model.tflite")
+    assert (values.preset, values.steps, values.batch_seconds) == (None, 800, 32.0)
+    values = taken("--phrases=commands", "--preset=tiny", "--steps=3")
+    assert (values.preset, values.steps, values.average) == ("tiny", 3, 50)
+    config = run_config()
+    config.corpus.phrases = "commands"
+    config.training.steps = 7
+    config.optimizer.average = 9
+    values = taken("--average=5", config=config)
+    assert (values.preset, values.steps, values.average) == ("cascaded_tiny", 7, 5)
 
 
 @pytest.mark.parametrize(
