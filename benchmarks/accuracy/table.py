@@ -36,18 +36,25 @@ _SHORT = ("w4a8", "ptq_int4")
 _HEAD = """\
 # Accuracy
 
-What bits cost in words: `tiny` (1 M parameters), trained and measured as `experiments.py` has it.
-`python benchmarks/accuracy/run.py --data=PATH --output=FOLDER --corpus=CORPUS` makes the runs,
-whose commands, seeds, commits and words are in [results/](results). `make results` makes this page,
-the table of README.md and its picture of them; `make reproduce` makes a part of them anew.
+*How many words do bits cost?*
 
-Word errors are those of the exported `.tflite` file, heard one utterance after the other. "WER" is
-the mean of the seeds, with its 95% interval from 10,000 draws of utterances and seeds. "Less
-float32" is the difference in points to float32 of the same seeds, drawn in pairs: below 0, the row
-is better. With one seed, utterances alone are drawn, and the interval says nothing of other
-trainings; with three, what trainings differ by is taken for a fifth too little. "p" is the exact
-matched-pairs permutation test over utterances, for the trainings as they are. "RTF" is seconds of
-computing per second of audio on one thread, the median of the seeds, on a machine with other work.
+The recogniser is `tiny` (1 M parameters), trained and measured as `experiments.py` has it.
+`python benchmarks/accuracy/run.py --data=PATH --output=FOLDER --corpus=CORPUS` makes the runs.
+Their commands, seeds, commits and words are in [results/](results). From these, `make results`
+makes this page, the table of README.md and its picture; `make reproduce` runs a part of them anew.
+
+Word errors are those of the exported `.tflite` file, heard one utterance after the other. The
+columns:
+
+- "seeds": of how many trainings the row is, one for each random seed.
+- "WER": the mean word error rate of the seeds, with its 95% interval from 10,000 draws of
+  utterances and seeds. With one seed, utterances alone are drawn, and the interval says nothing of
+  other trainings. With three, it takes what trainings differ by for a fifth too little.
+- "less float32": the difference in points to float32 of the same seeds, drawn in pairs. Below 0,
+  the row is better.
+- "p": the exact matched-pairs permutation test over utterances, for the trainings as they are.
+- "RTF": seconds of computing per second of audio on one thread, the median of the seeds, on a
+  machine with other work.
 """
 
 
