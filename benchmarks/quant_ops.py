@@ -5,8 +5,8 @@
 compares `quantize` with `tf.quantization.fake_quant_with_min_max_vars_per_channel`, ranges
 included, for a kernel whose channels are its last axis and for one whose channels are not (there
 that op needs two transposes); and the backends of `int_matmul` with a float32 matmul.
-`--write_table=int4_conformer/quant/products/backends.json` makes the measured times what `auto` chooses by
-on this kind of device. Each as a graph, as a program compiled by XLA, or both.
+`--write_table=int4_conformer/quant/products/backends.json` makes the measured times what `auto`
+chooses by on this kind of device. Each as a graph, as a program compiled by XLA, or both.
 """
 
 import functools
