@@ -1,9 +1,10 @@
 """An assistant without a network: it hears a phrase, acts, and answers aloud.
 
-    python examples/assistant.py model.tflite           # a microphone, and loudspeakers
-    python examples/assistant.py model.tflite a.wav     # a recording; the answer is a.answer.wav
+    python examples/assistant.py commands           # a microphone, and loudspeakers
+    python examples/assistant.py commands a.wav     # a recording; the answer is a.answer.wav
 
-Train the model with --phrases=examples/assistant.txt, which says what may be asked.
+hears with a model of the package. A .tflite file does as well, such as one that was trained with
+--phrases=examples/assistant.txt, which says what may be asked.
 """
 
 import datetime
@@ -16,6 +17,7 @@ import soundfile
 
 from int4_conformer import Recognizer
 from int4_conformer.audio.synthesis.espeak import Voice, synthesize
+from int4_conformer.pretrained import model_file
 from int4_conformer.search import Grammar, Match
 from int4_conformer.text.spoken_numbers import spoken_number
 
@@ -64,7 +66,7 @@ def answers(
 
 
 def main(model: str, *recordings: str) -> None:
-    recognizer, assistant = Recognizer(model), Assistant()
+    recognizer, assistant = Recognizer(model_file(model)), Assistant()
     for recording in recordings:
         samples, rate = soundfile.read(recording, dtype="float32")
         for said, answer in answers(recognizer, assistant, np.array_split(samples, 50), rate):
