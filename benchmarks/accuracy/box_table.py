@@ -7,13 +7,13 @@ cards of the package's models. Words are compared as `evaluate --reference_norma
 """
 
 import dataclasses
-import itertools
 import json
 import re
 from pathlib import Path
 
 import numpy as np
 from compare import RESULTS, SETS
+from spelled import spelled
 
 from int4_conformer.evaluation.significance import Interval, wer_interval
 from int4_conformer.pretrained.registry import FOLDER, pretrained_models
@@ -37,9 +37,10 @@ five"; case and punctuation do not count. `make results` makes this page.
 `an4` is its development split (speakers kept elsewhere), `fsdd_unseen` all digits of two speakers
 that no training heard, `wakewords` its development split (speakers may be those of training),
 `custom_commands` and `coffee_commands` tenths that were held back; texts of the last were chosen by
-Whisper's agreement with them, which flatters it. In "letters joined", spelled letters in a row are
-one word, as Whisper writes them. With "closed list" a system is given all texts of the set, and
-says one of them. "Other speech" is sentences of other words, of which a model should hear nothing.
+Whisper's agreement with them, which flatters it. In "spelled",
+letters and digits count one by one, so that "VADR 3107" is "v a d r three one oh seven". With
+"closed list" a system is given all texts of the set, and says one of them. "Other speech" is
+sentences of other words, of which a model should hear nothing.
 """
 
 
@@ -55,12 +56,12 @@ class Heard:
     def words(self) -> int:
         return sum(len(_counted(text).split()) for text in self.references)
 
-    def wer(self, *, joined: bool = False) -> Interval:
+    def wer(self, *, is_spelled: bool = False) -> Interval:
         errors, words = [], []
         for reference, hypothesis in zip(self.references, self.hypotheses, strict=True):
             pair = [_counted(text) for text in (reference, hypothesis)]
-            if joined:
-                pair = [_joined(text) for text in pair]
+            if is_spelled:
+                pair = [spelled(reference.lower()), spelled(hypothesis)]
             found = word_errors(pair[:1], pair[1:])
             errors.append(found.errors)
             words.append(found.words)
@@ -69,12 +70,6 @@ class Heard:
 
 def _counted(text: str) -> str:
     return compared(text, "numbers", WORDS)
-
-
-def _joined(text: str) -> str:
-    """Spelled letters in a row as one word."""
-    runs = itertools.groupby(text.split(), key=lambda word: len(word) == 1)
-    return " ".join("".join(run) if spelled else " ".join(run) for spelled, run in runs)
 
 
 def read(results: Path = RESULTS) -> dict[str, dict[str, Heard]]:
@@ -91,7 +86,7 @@ def read(results: Path = RESULTS) -> dict[str, dict[str, Heard]]:
     return found
 
 
-def table(sets: dict[str, dict[str, Heard]], models: list[str], *, joined: bool = False) -> str:
+def table(sets: dict[str, dict[str, Heard]], models: list[str], *, is_spelled: bool = False) -> str:
     """Rows of sets that one of the models has heard, columns of systems."""
     systems = [name for model in models for name in (model, model + _CLOSED)]
     systems = [name for name in systems if any(name in heard for heard in sets.values())]
@@ -104,7 +99,7 @@ def table(sets: dict[str, dict[str, Heard]], models: list[str], *, joined: bool 
         if not any(model in heard and not _is_other(model, name) for model in models):
             continue
         cells = [
-            _percent(heard[system].wer(joined=joined)) if system in heard else ""
+            _percent(heard[system].wer(is_spelled=is_spelled)) if system in heard else ""
             for system in (*systems, *_OTHERS)
         ]
         words = next(iter(heard.values())).words
@@ -147,7 +142,7 @@ def page(sets: dict[str, dict[str, Heard]]) -> str:
         [
             _HEAD,
             *("## Words\n", table(sets, models), ""),
-            *("## Words, letters joined\n", table(sets, models, joined=True), ""),
+            *("## Words, spelled\n", table(sets, models, is_spelled=True), ""),
             *("## Other speech\n", other_speech(sets, models), ""),
         ]
     )

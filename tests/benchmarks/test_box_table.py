@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "accuracy"
 @pytest.fixture
 def modules(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
-    names = ("experiments", "box_corpus", "compare", "box_table")
+    names = ("experiments", "box_corpus", "spelled", "compare", "box_table")
     yield {name: importlib.import_module(name) for name in names}
     for name in names:
         sys.modules.pop(name)
@@ -43,9 +43,9 @@ def test_words_are_counted_as_they_are_spoken(modules, results):
     assert heard["commands"].words == 6
     rates = {name: round(6 * heard[name].wer().value) for name in heard}
     assert rates == {"commands": 1, "commands-closed": 0, "whisper_tiny": 3}
-    # Of four words.
-    joined = {name: round(4 * heard[name].wer(joined=True).value) for name in heard}
-    assert joined == {"commands": 1, "commands-closed": 0, "whisper_tiny": 0}
+    # enter 2 5 b m w
+    spelled = {name: round(6 * heard[name].wer(is_spelled=True).value) for name in heard}
+    assert spelled == {"commands": 1, "commands-closed": 0, "whisper_tiny": 0}
 
 
 def test_a_table_has_the_sets_that_its_models_have_heard(modules, results):
