@@ -5,7 +5,7 @@
 takes the texts of a corpus of real speech as the list of phrases, or --phrases, and nothing else of
 it: trains with `int4-conformer train --phrases`, and has the .tflite file that comes of it
 transcribe the recordings, freely and with the list as all that may be said. Prints a row for
-RESULTS.md, with the utterances of which every slot is right, if phrases have slots. A run that is
+RESULTS.md, with the utterances of which the phrase and all of its slots are right. A run that is
 complete is not trained again. What stands behind "--" goes to train: -- --voices=hibari.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import app, flags
 
 from int4_conformer.data.corpus import normalized, read_corpus
+from int4_conformer.errors import UserError
 from int4_conformer.evaluation.one_by_one import evaluate
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.progress import Progress, duration
@@ -57,6 +58,8 @@ def main(arguments: list[str]) -> None:
         [grammar.match(text) for text in texts]
         for texts in ([utterance.text for utterance in test], evaluation.hypotheses)
     )
+    if None in said:
+        raise UserError(f"{listed} lacks {said.count(None)} of the corpus' texts; add them.")
     right = sum(one == other for one, other in zip(said, heard, strict=True))
     cells.append(f"{right} of {len(test)}")
     titles = ("dev WER, synthetic", "WER, people", "closed list", "slots right", "training")

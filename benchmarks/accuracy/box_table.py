@@ -52,16 +52,20 @@ class Heard:
     hypotheses: list[str]
     rtf: float
 
-    @property
-    def words(self) -> int:
-        return sum(len(_counted(text).split()) for text in self.references)
+    def words(self, *, is_spelled: bool = False) -> int:
+        """How many were said."""
+        counted = (self._pair(text, "", is_spelled)[0] for text in self.references)
+        return sum(len(text.split()) for text in counted)
+
+    def _pair(self, reference: str, hypothesis: str, is_spelled: bool) -> list[str]:
+        if is_spelled:
+            return [spelled(reference.lower()), spelled(hypothesis)]
+        return [_counted(reference), _counted(hypothesis)]
 
     def wer(self, *, is_spelled: bool = False) -> Interval:
         errors, words = [], []
         for reference, hypothesis in zip(self.references, self.hypotheses, strict=True):
-            pair = [_counted(text) for text in (reference, hypothesis)]
-            if is_spelled:
-                pair = [spelled(reference.lower()), spelled(hypothesis)]
+            pair = self._pair(reference, hypothesis, is_spelled)
             found = word_errors(pair[:1], pair[1:])
             errors.append(found.errors)
             words.append(found.words)
@@ -99,10 +103,12 @@ def table(sets: dict[str, dict[str, Heard]], models: list[str], *, is_spelled: b
         if not any(model in heard and not _is_other(model, name) for model in models):
             continue
         cells = [
-            _percent(heard[system].wer(is_spelled=is_spelled)) if system in heard else ""
+            _percent(heard[system].wer(is_spelled=is_spelled))
+            if system in heard and not _is_other(system.removesuffix(_CLOSED), name)
+            else ""
             for system in (*systems, *_OTHERS)
         ]
-        words = next(iter(heard.values())).words
+        words = next(iter(heard.values())).words(is_spelled=is_spelled)
         rows.append(f"| {name} | {words:,} | {' | '.join(cells)} |")
     return "\n".join(rows)
 

@@ -8,8 +8,8 @@
 PATH has a folder for each corpus, with a manifest. Writes two manifests:
 
     commands.jsonl    recordings of commands, and what was spoken; splits as in box_corpus.py
-    others.jsonl      short recordings of other English, for --other_speech: of its training splits
-                      one in so many, and of its development splits `dev`
+    others.jsonl      one in two short recordings of the training splits of other English, for
+                      --other_speech
 """
 
 import json
@@ -40,9 +40,11 @@ def main(_: list[str]) -> None:
         real = list(box_lines(Path(FLAGS.data)))
         commands = [line for line in real if _corpus(line) in _COMMANDS]
         others = [
-            line | {"split": "train" if line["split"] == "train" else "dev"}
+            line
             for line in real
-            if _corpus(line) not in _COMMANDS and line["duration"] <= _LONGEST_OTHER
+            if _corpus(line) not in _COMMANDS
+            and line["split"] == "train"
+            and line["duration"] <= _LONGEST_OTHER
         ]
         manifests = {
             "commands.jsonl": [*commands, *_spoken(Path(FLAGS.spoken))],

@@ -5,7 +5,7 @@
 
 No training of ours has heard these recordings; of some corpora, it has heard the same speakers.
 What each system heard becomes a file in benchmarks/accuracy/results/box, and is not heard again;
-benchmarks/accuracy/table.py makes tables of them.
+benchmarks/accuracy/box_table.py makes tables of them.
 
 Systems are `whisper_tiny` (tiny.en, 75 MB; faster-whisper with its own settings on one thread, each
 utterance for itself), `pocketsphinx` (its English model and language model, 38 MB), and models of
@@ -30,6 +30,7 @@ from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli.app import exits
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.sources.utterance import Utterance
+from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.pretrained.registry import model_file
@@ -73,6 +74,8 @@ HELD_BACK = ("train_clean_5_test",)
 
 def main(_: list[str]) -> None:
     with exits():
+        if FLAGS.phrases and set(FLAGS.system) & set(_SYSTEMS):
+            raise UserError(f"--phrases is for our models; leave {', '.join(_SYSTEMS)} out.")
         for name in FLAGS.set or [name for name in SETS if name not in HELD_BACK]:
             utterances = list(recordings(Path(FLAGS.data), name))
             for system in FLAGS.system:
@@ -161,7 +164,7 @@ def _json(heard: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     flags.DEFINE_string("data", None, "Folder of the corpora.", required=True)
-    flags.DEFINE_multi_string("system", None, "Recognisers; several take turns.", required=True)
+    flags.DEFINE_multi_string("system", None, "Recognisers; each hears every set.", required=True)
     flags.DEFINE_multi_enum("set", [], list(SETS), "Sets; all but those held back if not given.")
     flags.DEFINE_boolean("phrases", False, "Give the list of all that may be said, where short.")
     app.run(main)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from int4_conformer.text.tokenizer import Tokenizer
     from int4_conformer.training.training_config import TrainingConfig
 
-# The split of other speech that is trained on.
+# What the splits of other speech begin with that are trained on, such as "train-clean-100".
 _TRAIN = "train"
 
 
@@ -116,6 +116,8 @@ def training_set(
     labels_per_second: float,
     report: CorpusReport,
     cache: Cache,
+    *,
+    allow_commands: bool = False,
 ) -> Recordings:
     """What a training hears: of a corpus what it can be trained on, and beside it other speech and
     noise, of which nothing is to be heard.
@@ -127,12 +129,15 @@ def training_set(
         labels_per_second: most that the model can emit.
         report: is told of what is left out.
         cache: where samples are kept here.
+        allow_commands: whether commands of the other speech may run.
 
     Raises:
-        UserError: as `read_corpus`, `training_audio` and `trainable`.
+        UserError: as `read_corpus`, `training_audio` and `trainable`; or nothing with words is
+            left.
     """
     if config.other_speech:
-        utterances = [*utterances, *_without_words(config.other_speech, report)]
+        others = _without_words(config.other_speech, report, allow_commands)
+        utterances = [*utterances, *others]
     with Progress(len(utterances), "read") as progress:
         recordings = training_audio(
             utterances,
@@ -151,22 +156,34 @@ def training_set(
         labels_per_second=labels_per_second / config.fastest,
         report=report,
     )
+    if not any(utterance.text for utterance in recordings):
+        raise UserError(f"There is no utterance with words to train on. {report.first()}")
     if config.noise_share:
         with waiting("making noise"):
             recordings = with_noise(recordings, config.noise_share, config.seed)
     return recordings
 
 
-def _without_words(corpus: str, report: CorpusReport) -> list[Utterance]:
+def _without_words(corpus: str, report: CorpusReport, allow_commands: bool) -> list[Utterance]:
     """The recordings of a corpus, with texts that say that nothing is to be heard."""
     if corpus == SYNTHETIC:
         raise UserError(
             "--other_speech takes recordings, and 'synthetic' is spoken from its texts alone; "
             "write some with `int4-conformer speak`."
         )
-    return [
-        dataclasses.replace(utterance, text="") for utterance in read_corpus(corpus, _TRAIN, report)
+    found = read_corpus(corpus, None, report, allow_commands=allow_commands)
+    kept = [
+        dataclasses.replace(utterance, text="")
+        for utterance in found
+        if utterance.split.startswith(_TRAIN)
     ]
+    if not kept:
+        splits = ", ".join(sorted({repr(utterance.split) for utterance in found}))
+        raise UserError(
+            f"--other_speech={corpus} has no split whose name begins with {_TRAIN!r}; it has "
+            f"{splits}."
+        )
+    return kept
 
 
 def show(report: CorpusReport, file: TextIO | None = None) -> None:

@@ -111,7 +111,13 @@ def _pipeline(settings: Message, allow_commands: bool) -> "InputPipeline":
         seed=config.seed,
     )
     recordings = corpora.training_set(
-        train, tokenizer, config, settings["labels_per_second"], report, config.cache
+        train,
+        tokenizer,
+        config,
+        settings["labels_per_second"],
+        report,
+        config.cache,
+        allow_commands=allow_commands,
     )
     buckets = [Bucket(**bucket) for bucket in settings["buckets"]]
     return InputPipeline(recordings, tokenizer, buckets, config.input, report)

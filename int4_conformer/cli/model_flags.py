@@ -26,8 +26,8 @@ def define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_string(
             "preset",
             None,
-            f"One of {', '.join(PRESETS)}; if not given, tiny or, with --init_from=MODEL, the "
-            "sizes of that.",
+            f"One of {', '.join(PRESETS)}; if not given, tiny, with --phrases cascaded_tiny, "
+            "and with --init_from=MODEL the sizes of that.",
             flag_values=values,
         )
         flags.DEFINE_string(

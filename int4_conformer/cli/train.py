@@ -4,8 +4,8 @@ The corpus is a JSON-lines manifest, a folder in one of the forms that docs/corp
 word "synthetic"; or, with --phrases, what synthesisers make of a list of phrases, without a single
 recording (docs/phrases.md). Training writes its configuration, checkpoints, metrics and TensorBoard
 scalars to --workdir; the same command resumes it. `int4-conformer evaluate` and `export` take that
-folder. With --phrases other settings are usual, for minutes on two cores, and the run ends with its
-recogniser as a file, model.tflite in that folder.
+folder. With --phrases the usual settings are those of a run of minutes on two cores, which
+docs/phrases.md lists, and it ends with its recogniser as a file, model.tflite in that folder.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from absl import flags
 from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.cli import app, corpora, model_flags
 from int4_conformer.cli.flag_groups import COMMON, GIVEN, LEARNED, MACHINE, group, grouped
-from int4_conformer.cli.library_noise import held_back
+from int4_conformer.cli.phrase_runs import FILE, exported, usual_settings
 from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.cores import available_cores
@@ -55,20 +55,6 @@ from int4_conformer.training.training_config import TrainingConfig
 # Transcripts shown at the end.
 _SHOWN = 3
 _PHRASE_SPLITS = ("train", "dev")
-# What is usual with --phrases: minutes of training, and a model that hears streams.
-_WITH_PHRASES = {
-    "preset": "cascaded_tiny",
-    "steps": 1200,
-    "batch_seconds": 32.0,
-    "warmup": 200,
-    "learning_rate": 3e-3,
-    "average": 50,
-    "evaluate_every": 400,
-}
-# With --init_from, whose sizes and vocabulary a .tflite file brings.
-_FROM_WEIGHTS = {"preset": None, "steps": 800, "warmup": 100, "learning_rate": 1e-3}
-# Of a run with phrases.
-_FILE = "model.tflite"
 # Fields of `TrainingConfig` that are no advanced flags.
 _LEARNED = (
     *("steps", "batch_seconds", "learning_rate", "warmup", "max_seconds", "evaluate_every"),
@@ -172,7 +158,15 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> Result:
     labels_per_second = frames_per_second * model_config.max_symbols_per_frame
     # Workers keep what a training that has some never hears.
     cache = "none" if config.data_service else config.cache
-    train = corpora.training_set(train, tokenizer, config, labels_per_second, report, cache)
+    train = corpora.training_set(
+        train,
+        tokenizer,
+        config,
+        labels_per_second,
+        report,
+        cache,
+        allow_commands=values.allow_commands,
+    )
     dev = corpora.decode(dev, report, title="decode dev")
     note_unspellable(dev, tokenizer.vocabulary, report, start.writing)
 
@@ -233,19 +227,9 @@ def _train(values: flags.FlagValues, arguments: list[str]) -> Result:
         raise trainer.input.failure or error from None
     corpora.show(trainer.input.left_out)
     file = None
-    if values.phrases and not is_remote(values.workdir) and is_chief(strategy):
-        file = _exported(workdir)
+    if values.phrases and is_chief(strategy):
+        file = exported(workdir)
     return _outcome(values, dev, evaluation, file)
-
-
-def _exported(workdir: "Workdir") -> str:  # noqa: F821 (needs TensorFlow)
-    """The recogniser of a run as a file in its folder."""
-    from int4_conformer.export import export_tflite
-
-    file = os.path.join(workdir.path, _FILE)
-    with held_back() as stderr, waiting("exporting", file=stderr):
-        export_tflite(*workdir.load(), file)
-    return file
 
 
 def _serve_batches(
@@ -266,7 +250,9 @@ def _serve_batches(
             "dev_fraction": values.dev_fraction,
             "on_error": values.on_error,
         },
-        "training": config.to_config(),
+        "training": dataclasses.replace(
+            config, other_speech=config.other_speech and os.path.abspath(config.other_speech)
+        ).to_config(),
         "tokenizer": tokenizer.to_config(),
         "labels_per_second": labels_per_second,
         "buckets": [dataclasses.asdict(bucket) for bucket in pipeline.buckets],
@@ -294,8 +280,7 @@ def _take_config(values: flags.FlagValues) -> None:
             path = values["config"].config_filename
             raise UserError(f"There is no config file {path}; check the path.") from error
     if values.phrases or given.get("phrases"):
-        starts = values.init_from or given.get("init_from")
-        given = _WITH_PHRASES | (_FROM_WEIGHTS if starts else {}) | given
+        given = usual_settings(values.init_from) | given
     for name, value in given.items():
         if not values[name].present:
             values[name].value = value
@@ -318,11 +303,11 @@ def _outcome(
     if values.phrases and values.phrases not in LISTS:
         only = f" --phrases={shlex.quote(values.phrases)} --only --json"
     lines.append(f"the run is in {values.workdir}")
-    export = (f"{app.PROGRAM} export {shlex.quote(values.workdir)} --output={_FILE}",)
+    export = (f"{app.PROGRAM} export {shlex.quote(values.workdir)} --output={FILE}",)
     if file is not None:
         lines.append(f"{file}: {os.path.getsize(file):,} bytes")
         export = ()
-    model = shlex.quote(file or _FILE)
+    model = shlex.quote(file or FILE)
     return Result(
         text="\n".join(lines),
         facts={

@@ -103,8 +103,8 @@ class TrainingConfig(LossConfig, InputConfig):
     )
     other_speech: str = setting(
         "",
-        "A corpus whose training split is trained on without its words, so that a model for a few "
-        "phrases says nothing of other speech.",
+        "A corpus whose training splits (`train`, `train-clean-100`) are trained on without their "
+        "words, so that a model for a few phrases says nothing of other speech.",
     )
     spec_augment: bool = setting(True, "Whether SpecAugment masks the features at random.")
     evaluate_every: int = setting(

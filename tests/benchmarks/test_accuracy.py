@@ -279,3 +279,4 @@ def test_the_tables_are_those_of_the_committed_runs(modules):
     assert "<!-- accuracy -->" in readme
     assert table.updated(readme, table.RESULTS) == readme, "run make results"
     assert table.page(table.RESULTS) == table.PAGE.read_text(), "run make results"
+    assert table.demo_trainings(table.RESULTS) == table.DEMO.read_text(), "run make results"

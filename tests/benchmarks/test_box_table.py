@@ -40,7 +40,7 @@ def test_words_are_counted_as_they_are_spoken(modules, results):
     sets = modules["box_table"].read(results)
     assert list(sets) == ["an4", "kathleen"]
     heard = sets["an4"]
-    assert heard["commands"].words == 6
+    assert heard["commands"].words() == 6
     rates = {name: round(6 * heard[name].wer().value) for name in heard}
     assert rates == {"commands": 1, "commands-closed": 0, "whisper_tiny": 3}
     # enter 2 5 b m w

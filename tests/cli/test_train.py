@@ -1,11 +1,13 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from absl import flags as absl_flags
 
-from int4_conformer.cli import train
+from int4_conformer.cli import phrase_runs, train
 from int4_conformer.training.run_config import run_config
 from int4_conformer.training.training_config import TrainingConfig
 from tests.support import commands, tiny
@@ -111,6 +113,8 @@ def test_what_is_usual_with_phrases():
     # A file brings its sizes.
     values = taken("--phrases=commands", "--init_from=model.tflite")
     assert (values.preset, values.steps, values.batch_seconds) == (None, 800, 32.0)
+    values = taken("--phrases=commands", "--init_from=run")
+    assert (values.preset, values.steps) == ("cascaded_tiny", 800)
     values = taken("--phrases=commands", "--preset=tiny", "--steps=3")
     assert (values.preset, values.steps, values.average) == ("tiny", 3, 50)
     config = run_config()
@@ -119,6 +123,20 @@ def test_what_is_usual_with_phrases():
     config.optimizer.average = 9
     values = taken("--average=5", config=config)
     assert (values.preset, values.steps, values.average) == ("cascaded_tiny", 7, 5)
+
+
+def test_the_page_lists_what_is_usual_with_phrases():
+    page = (Path(__file__).parents[2] / "docs" / "phrases.md").read_text()
+    rows = re.findall(r"^\| `--(\w+)` \| `?([^|`]+)`? \| ([^|]+) \|$", page, re.MULTILINE)
+    both = phrase_runs.FROM_NOTHING | phrase_runs.FROM_WEIGHTS
+    del both["preset"]
+    assert {name: value for name, value, _ in rows} == {
+        name: f"{value:g}" if name != "preset" else value
+        for name, value in phrase_runs.FROM_NOTHING.items()
+    }
+    assert {name: value for name, _, value in rows if name != "preset"} == {
+        name: f"{value:g}" for name, value in both.items()
+    }
 
 
 @pytest.mark.parametrize(
