@@ -3,7 +3,7 @@
     python examples/assistant.py commands           # a microphone, and loudspeakers
     python examples/assistant.py commands a.wav     # a recording; the answer is a.answer.wav
 
-hears with a model of the package. A .tflite file does as well, such as one that was trained with
+`commands` is a model of the package. A .tflite file does as well, such as one that was trained with
 --phrases=examples/assistant.txt, which says what may be asked.
 """
 

@@ -24,6 +24,7 @@ _NUMBERS = {
     **_ORDINALS,
     "oh": 0,
 }
+_SCALES = {"hundred": 100, "thousand": 1000}
 _DIGITS = re.compile(r"(\d+)(?:st|nd|rd|th)?")
 _PARTS = re.compile(r"\d+(?:st|nd|rd|th)?|[^\W\d]+")
 
@@ -32,7 +33,7 @@ def spelled(text: str) -> str:
     """Letters and digits one by one, numbers as digits, other words in lower case.
 
     Args:
-        text: as it was heard. Words in capitals are taken for letters.
+        text: as it was heard. Words in capitals are taken for letters, "OK" as well.
 
     Example:
 
@@ -54,20 +55,41 @@ def _numbered(words: list[str]) -> Iterator[str]:
     """The words, numbers among them as digits."""
     place = 0
     while place < len(words):
-        word = words[place]
-        place += 1
-        if found := _DIGITS.fullmatch(word):
+        if found := _DIGITS.fullmatch(words[place]):
             yield found[1]
-            continue
-        if word not in _NUMBERS and word != "hundred":
-            yield word
-            continue
-        value = 1 if word == "hundred" else _NUMBERS[word]
-        following = _NUMBERS.get(words[place], 0) if place < len(words) else 0
-        if value >= 20 and value % 10 == 0 and word not in _ORDINALS and 0 < following < 10:
-            value += following
             place += 1
-        if word == "hundred" or words[place : place + 1] == ["hundred"]:
-            place += word != "hundred"
-            value *= 100
-        yield str(value)
+        elif words[place] in _NUMBERS or words[place] in _SCALES:
+            value, place = _number(words, place)
+            yield str(value)
+        else:
+            yield words[place]
+            place += 1
+
+
+def _number(words: list[str], place: int) -> tuple[int, int]:
+    """The number that begins at a place, and the place behind it: "nine hundred five" is one,
+    "nine five" are two."""
+    total, value, scale = 0, None, None
+    while place < len(words):
+        word = words[place]
+        if word in _SCALES:
+            value = (1 if value is None else value) * _SCALES[word]
+            if word == "thousand":
+                total, value = total + value, 0
+            scale = _SCALES[word]
+        elif word in _NUMBERS and (value is None or _goes_on(value, scale, word)):
+            value = (value or 0) + _NUMBERS[word]
+            if word in _ORDINALS:
+                return total + value, place + 1
+        else:
+            break
+        place += 1
+    return total + (value or 0), place
+
+
+def _goes_on(value: int, scale: int | None, word: str) -> bool:
+    """Whether a word is part of the number before it."""
+    if scale is not None and value % scale == 0:
+        # "Nine hundred oh five" is two numbers.
+        return word != "oh"
+    return value % 100 >= 20 and value % 10 == 0 and 0 < _NUMBERS[word] < 10

@@ -19,7 +19,12 @@ def spelled(monkeypatch):
     [
         ("v a d r thirty one oh seven", "VADR 3107.", "v a d r 3 1 0 7"),
         ("september fifteenth nineteen sixty five", "September 15, 1965.", "september 1 5 1 9 6 5"),
-        ("march twenty third two thousand", "March 23rd, 2 thousand", "march 2 3 2 thousand"),
+        ("march twenty third two thousand", "March 23rd, 2000", "march 2 3 2 0 0 0"),
+        ("two thousand five", "2005", "2 0 0 5"),
+        ("one hundred twenty three", "123", "1 2 3"),
+        ("six hundred and one", "600 and 1", "6 0 0 and 1"),
+        ("nine hundred oh five", "900, 05", "9 0 0 0 5"),
+        ("nine five twenty twenty one ten", "9 5 20 21 10", "9 5 2 0 2 1 1 0"),
         ("w c v y h seventy seven forty four", "WC, VYH, 7744.", "w c v y h 7 7 4 4"),
         ("v q d b forty nine hundred", "VQDB 4900", "v q d b 4 9 0 0"),
         ("one twenty", "120.", "1 2 0"),
