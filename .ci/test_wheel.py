@@ -3,7 +3,8 @@
     make test-wheel
 
 builds the source distribution, and the wheel from it; installs the wheel without extras; and checks
-that it knows its version and transcribes, that no TensorFlow is there, and how large all of it is.
+that it knows its version and transcribes, people with the model that comes with it, that no
+TensorFlow is there, and how large all of it is.
 """
 
 import json
@@ -19,6 +20,8 @@ TOOLS, ENVIRONMENT = BUILD / "tools", BUILD / "environment"
 # The README names it.
 MOST_MEGABYTES = 170
 _KEPT = ROOT / "tests" / "compatibility" / "v0_1"
+# What the model of the package heard of recordings some of which come with it.
+_HEARD = ROOT / "benchmarks" / "accuracy" / "results" / "box" / "an4-commands.json"
 
 
 def main() -> None:
@@ -42,6 +45,14 @@ def main() -> None:
         command = ("transcribe", _KEPT / "cascade.tflite", _KEPT / "clips" / clip, "--json")
         text = json.loads(_run(program, *command))["text"]
         _require(text == found["cascade.tflite"]["text"], f"{clip} is heard as {text!r}")
+    sources = "lib/python*/site-packages/int4_conformer/data/sources"
+    clips = list(ENVIRONMENT.glob(f"{sources}/recordings_of_people/an4_*.opus"))
+    _require(bool(clips), "the wheel holds no recordings of people")
+    measured = json.loads(_HEARD.read_text())["utterances"]
+    heard = {recording: words for recording, _, words in measured}
+    for clip in clips:
+        text = json.loads(_run(program, "transcribe", "commands", clip, "--json"))["text"]
+        _require(text == heard[clip.stem.split("_")[-1]], f"{clip.name} is heard as {text!r}")
     tried = subprocess.run([python, "-c", "import tensorflow"], check=False, capture_output=True)
     _require(b"ModuleNotFoundError" in tried.stderr, "TensorFlow is installed")
 
