@@ -39,7 +39,7 @@ from int4_conformer.progress import Progress
 
 RESULTS = Path(__file__).parent / "results" / "box"
 # Corpora of few texts, whose list a recogniser may be given.
-CLOSED = ("wakewords", "custom_commands")
+CLOSED = ("fsdd_unseen", "wakewords", "custom_commands")
 
 FLAGS = flags.FLAGS
 
