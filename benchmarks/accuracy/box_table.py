@@ -1,4 +1,4 @@
-"""Tables of what benchmarks/accuracy/compare.py heard.
+"""Tables of what benchmarks/accuracy/compare_box.py heard.
 
     python benchmarks/accuracy/box_table.py
 
@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from compare import RESULTS, SETS
+from compare_box import RESULTS, SETS
 from spelled import spelled
 
 from int4_conformer.evaluation.significance import Interval, wer_interval
@@ -29,7 +29,7 @@ _OTHER_SPEECH = {"commands": ("kathleen", "speechocean762", "dev_clean_part")}
 _HEAD = """\
 # The models of the package beside others
 
-`python benchmarks/accuracy/compare.py --data=PATH --system=NAME` had each system hear the same
+`python benchmarks/accuracy/compare_box.py --data=PATH --system=NAME` had each system hear the same
 recordings of people, and [results/box](results/box) has what was heard. Word errors with 95%
 intervals from 10,000 draws of utterances. Numbers count as they are spoken, so that "25" is "twenty
 five"; case and punctuation do not count. `make results` makes this page.
@@ -80,7 +80,7 @@ def _counted(text: str) -> str:
 
 
 def read(results: Path = RESULTS) -> dict[str, dict[str, Heard]]:
-    """Set -> system -> what was heard, in the order of compare.py."""
+    """Set -> system -> what was heard, in the order of compare_box.py."""
     found: dict[str, dict[str, Heard]] = {}
     for name in SETS:
         for path in sorted(results.glob(f"{name}-*.json")):

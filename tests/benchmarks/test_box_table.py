@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "accuracy"
 @pytest.fixture
 def modules(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
-    names = ("experiments", "box_corpus", "spelled", "compare", "box_table")
+    names = ("experiments", "box_corpus", "spelled", "compare_box", "box_table")
     yield {name: importlib.import_module(name) for name in names}
     for name in names:
         sys.modules.pop(name)
@@ -87,7 +87,7 @@ def test_the_tables_are_those_of_what_was_heard(modules):
 
 
 def test_sets_are_what_no_training_has_heard(modules, monkeypatch, tmp_path):
-    compare = modules["compare"]
+    compare = modules["compare_box"]
 
     def utterance(folder, name, speaker):
         return Utterance(

@@ -94,7 +94,7 @@ def test_examples_parse(name, monkeypatch):
             app.run(dataclasses.replace(command, main=main), [app.PROGRAM, *shlex.split(line)])
         assert not exit_info.value.code, example
     # A model, a folder or the like comes first wherever the usage says so, or may.
-    takes_arguments = re.match(r"[A-Z]", command.usage) is not None
+    takes_arguments = re.match(r"\[?[A-Z]", command.usage) is not None
     if not command.usage.startswith("[NAME]"):
         assert all(bool(arguments) == takes_arguments for arguments in seen), seen
 

