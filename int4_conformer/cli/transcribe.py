@@ -62,12 +62,13 @@ from int4_conformer.cli.transcripts import (
     TextForm,
     WordsForm,
 )
+from int4_conformer.cli.usual_model import with_usual_model
 from int4_conformer.errors import UserError
 from int4_conformer.files import write_beside
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.words import Recognition
-from int4_conformer.pretrained.registry import model_file, with_usual_model
+from int4_conformer.pretrained.registry import model_file
 from int4_conformer.progress import waiting
 from int4_conformer.search.beam_config import BeamConfig
 from int4_conformer.search.grammar import Grammar
@@ -80,10 +81,10 @@ def _transcribe(values: flags.FlagValues, arguments: list[str]) -> None:
     if values.list_devices:
         _list_devices()
         return
-    given = with_usual_model(arguments) if arguments or values.microphone else arguments
+    given = with_usual_model(arguments, is_live=values.microphone)
     check(values, given)
     if given != arguments:
-        app.tell(f"The model {given[0]!r} of the package hears; name another in front.")
+        app.tell(f"hearing with the model {given[0]!r}; `transcribe MODEL FILE` takes another.")
     model, *paths = given
     device = None
     if values.microphone:

@@ -18,11 +18,6 @@ FOLDER = Path(__file__).parent
 # The models of the folder together have at most so many bytes: they come with every installation.
 MOST_BYTES = 8_000_000
 
-# Which of them hears where none is named; else the first.
-_USUAL = "english"
-# What a .tflite file has behind its first four bytes.
-_TFLITE = b"TFL3"
-
 # Neither a path nor the name of a file with an ending.
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -105,35 +100,6 @@ def pretrained_model(name: str) -> PretrainedModel:
         f"There is no model {name!r}{did_you_mean(name, models)}; the models that come with the "
         f"package are {', '.join(models)}."
     )
-
-
-def with_usual_model(arguments: list[str]) -> list[str]:
-    """Arguments that begin with a model: one of the package if the first is an audio file, or there
-    is none.
-
-    Without models in the package, they stay as they are; so does what is no file, for it may be a
-    model whose name was misspelled.
-
-    Example:
-
-        >>> with_usual_model(["model.tflite", "speech.wav"])
-        ['model.tflite', 'speech.wav']
-    """
-    models = pretrained_models()
-    if not models or (arguments and (arguments[0] in models or not _is_no_model(arguments[0]))):
-        return arguments
-    return [_USUAL if _USUAL in models else next(iter(models)), *arguments]
-
-
-def _is_no_model(path: str) -> bool:
-    """Whether something is the standard input, or a file and no .tflite file."""
-    if path == "-":
-        return True
-    try:
-        with Path(path).open("rb") as file:
-            return not path.endswith(".tflite") and file.read(8)[4:] != _TFLITE
-    except OSError:
-        return False
 
 
 def named_file(given: str) -> str:

@@ -4,6 +4,7 @@ import shutil
 import pytest
 import soundfile
 
+from int4_conformer.cli.usual_model import with_usual_model
 from int4_conformer.pretrained import registry
 from tests.batch.kit import CLIPS, TEXTS
 from tests.support import box, commands
@@ -75,28 +76,46 @@ def test_a_file_of_that_name_is_meant(model, tmp_path):
     assert "commands is not a TFLite model" in commands.refusal("transcribe", "commands", "a.wav")
 
 
+NOTE = "int4-conformer: hearing with the model 'commands'; `transcribe MODEL FILE` takes another.\n"
+
+
 def test_without_a_model_one_of_the_package_hears(model, tmp_path):
-    note = "int4-conformer: The model 'commands' of the package hears; name another in front.\n"
     one = commands.run("transcribe", CLIPS[0])
-    assert (one.out, one.err) == (f"{TEXTS[0]}\n", note)
+    assert (one.out, one.err) == (f"{TEXTS[0]}\n", NOTE)
     two = commands.run("transcribe", CLIPS[0], CLIPS[1])
     assert two.out == f"{CLIPS[0]}\t{TEXTS[0]}\n{CLIPS[1]}\t{TEXTS[1]}\n"
-    # A model that was named is no audio, whatever it is.
+    absent = commands.run("transcribe", "absent.wav")
+    assert absent.status == 2
+    assert "There is no audio file absent.wav; check the path." in absent.err
+    # What is named first is a model, if it does not look like a recording.
     assert "There is no audio file a.wav" in commands.refusal("transcribe", box.MODEL, "a.wav")
-    assert "model file no.tflite cannot be read" in commands.refusal(
-        "transcribe", "no.tflite", "a.wav"
-    )
-    shutil.copy(box.MODEL, tmp_path / "copy")
-    assert commands.run("transcribe", tmp_path / "copy", CLIPS[0]).out == one.out
+    shutil.copy(CLIPS[0], tmp_path / "model.onnx")
+    assert "is not a TFLite model" in commands.refusal("transcribe", "model.onnx", CLIPS[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["-"], ["commands", "-"]),
+        (["A.WAV", "b.mp3"], ["commands", "A.WAV", "b.mp3"]),
+        (["commands", "a.wav"], ["commands", "a.wav"]),
+        (["run", "a.wav"], ["run", "a.wav"]),
+        ([], []),
+    ],
+)
+def test_which_arguments_begin_with_a_model(model, given, expected):
+    assert with_usual_model(given) == expected
+    assert with_usual_model(given, is_live=True) == (expected or ["commands"])
 
 
 def test_open_vocabulary_is_heard_where_there_is_a_model_of_it(model, tmp_path, monkeypatch):
     assert box.put(tmp_path, monkeypatch, name="english").status == 0
-    assert "'english' of the package hears" in commands.run("transcribe", CLIPS[0]).err
+    assert "hearing with the model 'english'" in commands.run("transcribe", CLIPS[0]).err
 
 
 def test_without_models_one_has_to_be_named(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    assert with_usual_model(["a.wav"], is_live=True) == ["a.wav"]
     assert "transcribe takes a MODEL and audio FILEs" in commands.refusal("transcribe", CLIPS[0])
 
 
