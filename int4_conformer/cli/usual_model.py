@@ -2,14 +2,12 @@
 
 from pathlib import PurePath
 
+from int4_conformer.audio.audio_files import ENDINGS
 from int4_conformer.pretrained.registry import pretrained_models
 
 # Of those of the package; else the first.
 _USUAL = "english"
-_RECORDINGS = {
-    *(".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64"),
-    *(".w64", ".wav", ".wave"),
-}
+_RECORDINGS = ENDINGS | {".rf64", ".wave"}
 
 
 def with_usual_model(arguments: list[str], *, is_live: bool = False) -> list[str]:

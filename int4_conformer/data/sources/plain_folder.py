@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from int4_conformer.audio.audio_files import ENDINGS
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.sources.entry import (
     DUPLICATE,
@@ -16,26 +17,6 @@ from int4_conformer.data.sources.entry import (
 )
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
-
-_AUDIO = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".au",
-        ".snd",
-        ".caf",
-        ".w64",
-        ".sph",
-        ".m4a",
-        ".webm",
-    ]
-)
 
 
 def is_plain_folder(root: Path) -> bool:
@@ -100,7 +81,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _recordings(root: Path) -> Iterator[Path]:
-    yield from sorted(path for path in _files(root) if path.suffix.lower() in _AUDIO)
+    yield from sorted(path for path in _files(root) if path.suffix.lower() in ENDINGS)
 
 
 def _split(root: Path, path: Path) -> str:
