@@ -26,7 +26,7 @@ from experiments import UNSEEN
 
 from int4_conformer.cli.app import exits
 from int4_conformer.errors import UserError
-from int4_conformer.files import write_beside
+from int4_conformer.files import write_json_lines
 
 FLAGS = flags.FLAGS
 
@@ -39,7 +39,7 @@ _THINNED = {"librispeech_dev_clean_part": 12, "speechocean762": 6, "wakewords": 
 def main(_: list[str]) -> None:
     with exits():
         lines = list(box_lines(Path(FLAGS.data)))
-        write_beside(FLAGS.output, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        write_json_lines(FLAGS.output, lines)
         print_splits(lines)
 
 

@@ -8,12 +8,12 @@ cards of the package's models. Words are compared as `evaluate --reference_norma
 
 import dataclasses
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 from compare_box import RESULTS, SETS
 from spelled import spelled
+from table import filled
 
 from int4_conformer.evaluation.significance import Interval, wer_interval
 from int4_conformer.pretrained.registry import FOLDER, pretrained_models
@@ -40,8 +40,7 @@ that no training heard, `wakewords` its development split (speakers may be those
 `wakewords` were watched while a model was trained. Texts of `coffee_commands` are derived, not
 transcribed, and were chosen by Whisper's agreement with them, which flatters it.
 
-In "spelled",
-letters and digits count one by one, so that "VADR 3107" is "v a d r three one oh seven". With
+In "spelled", letters and digits count one by one, so that "VADR 3107" is "v a d r 3 1 0 7". With
 "closed list" a system is given all texts of the set, and says one of them. "Other speech" is
 sentences of other words, of which a model should hear nothing.
 """
@@ -166,12 +165,7 @@ def _of(sets: dict[str, dict[str, Heard]], model: str) -> str:
 
 def updated(card: str, sets: dict[str, dict[str, Heard]], model: str) -> str:
     """A card with its table written anew."""
-    return re.sub(
-        r"(<!-- words -->\n).*?(<!-- end -->)",
-        lambda found: f"{found[1]}{_of(sets, model)}\n{found[2]}",
-        card,
-        flags=re.DOTALL,
-    )
+    return filled(card, "words", _of(sets, model))
 
 
 if __name__ == "__main__":

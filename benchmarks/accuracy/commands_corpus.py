@@ -12,7 +12,6 @@ PATH has a folder for each corpus, with a manifest. Writes two manifests:
                       --other_speech
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from absl import app, flags
 from box_corpus import box_lines, print_splits
 
 from int4_conformer.cli.app import exits
-from int4_conformer.files import json_lines, write_beside
+from int4_conformer.files import json_lines, write_json_lines
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data", None, "Folder of the corpora.", required=True)
@@ -53,8 +52,7 @@ def main(_: list[str]) -> None:
         folder = Path(FLAGS.output)
         folder.mkdir(parents=True, exist_ok=True)
         for name, lines in manifests.items():
-            text = "".join(json.dumps(line) + "\n" for line in lines)
-            write_beside(folder / name, text.encode())
+            write_json_lines(folder / name, lines)
             print(name)
             print_splits(lines)
 

@@ -17,7 +17,6 @@ corpus' own texts, each once.
 
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from int4_conformer.cli.app import exits
 from int4_conformer.data.corpus import read_corpus
 from int4_conformer.data.sources.utterance import Utterance
 from int4_conformer.errors import UserError
+from int4_conformer.evaluation.one_by_one import evaluate
 from int4_conformer.files import write_beside
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.pretrained.registry import model_file
@@ -100,17 +100,11 @@ def recordings(data: Path, name: str) -> Iterator[Utterance]:
 def _heard(system: str, utterances: list[Utterance], title: str) -> dict[str, Any]:
     texts = sorted({utterance.text for utterance in utterances}) if FLAGS.phrases else []
     hear = _SYSTEMS.get(system, _ours)(system, texts)
-    lines, computed = [], 0.0
     with Progress(len(utterances), title) as progress:
-        for done, utterance in enumerate(utterances, 1):
-            samples = utterance.samples(SAMPLE_RATE)
-            begun = time.perf_counter()
-            words = hear(samples)
-            computed += time.perf_counter() - begun
-            lines.append([Path(utterance.audio).stem, utterance.text, words])
-            progress.update(done)
-    seconds = sum(utterance.duration for utterance in utterances)
-    return {"rtf": round(computed / seconds, 5), "utterances": lines}
+        evaluation = evaluate(hear, utterances, progress.update)
+    pairs = zip(utterances, evaluation.hypotheses, strict=True)
+    lines = [[Path(one.audio).stem, one.text, words] for one, words in pairs]
+    return {"rtf": round(evaluation.rtf, 5), "utterances": lines}
 
 
 def _whisper_tiny(_: str, __: list[str]) -> Callable[[np.ndarray], str]:

@@ -231,10 +231,15 @@ def short_table(results: Path) -> str:
 
 def updated(readme: str, results: Path) -> str:
     """README with its table written anew."""
+    return filled(readme, "accuracy", short_table(results))
+
+
+def filled(page: str, name: str, content: str) -> str:
+    """A page with what stands between `<!-- name -->` and `<!-- end -->` written anew."""
     return re.sub(
-        r"(<!-- accuracy -->\n).*?(<!-- end -->)",
-        lambda found: f"{found[1]}{short_table(results)}\n{found[2]}",
-        readme,
+        rf"(<!-- {name} -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}{content}\n{found[2]}",
+        page,
         flags=re.DOTALL,
     )
 
