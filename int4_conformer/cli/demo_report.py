@@ -36,12 +36,11 @@ def table(report: dict[str, Any]) -> str:
         )
     )
     plain = report["trainings"]["float"]
-    seeds = plain["seeds"]
     parts = [
         columns(("tiny", "WER", "bytes", "real-time factor"), rows, "<>>>"),
         f"This run is {report['bytes_float32'] / report['bytes_int4']:.2f} times smaller than "
         f"float32, and {report['speedup']:.2f} times as fast.\n"
-        f"* mean of {seeds} earlier training{'s' * (seeds > 1)} of {plain['steps']:,} steps on "
+        f"{_note(report)} of {plain['steps']:,} steps on "
         f"{plain['utterances']:,} utterances (benchmarks/accuracy)",
         f"spoken:     {report['spoken']}\nrecognised: {report['recognised']}",
     ]
@@ -85,12 +84,17 @@ def draw(report: dict[str, Any], path: Path) -> None:
         axis.set_title(title)
         axis.margins(y=0.15)
         axis.spines[["top", "right"]].set_visible(False)
-    seeds = trainings["float"]["seeds"]
-    axes[1].set_xlabel(f"* mean of {seeds} earlier training{'s' * (seeds > 1)}", fontsize=8)
+    axes[1].set_xlabel(_note(report), fontsize=8)
     partial = path.with_name("partial." + path.name)
     figure.savefig(partial, dpi=150)
     partial.replace(path)
     pyplot.close(figure)
+
+
+def _note(report: dict[str, Any]) -> str:
+    """What the asterisk stands for."""
+    seeds = report["trainings"]["float"]["seeds"]
+    return f"* mean of {seeds} earlier training{'s' * (seeds > 1)}"
 
 
 def _wrapped(title: str) -> str:
