@@ -29,7 +29,10 @@ from int4_conformer.errors import UserError
 SAMPLE_RATE = 16000  # Hz; the rate of every waveform inside the package.
 # Of files that are taken for recordings by their names, whether or not they can be decoded.
 ENDINGS = frozenset(
-    ".aif .aiff .au .caf .flac .m4a .mp3 .oga .ogg .opus .snd .sph .w64 .wav .webm".split()
+    (
+        *(".aif", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus"),
+        *(".snd", ".sph", ".w64", ".wav", ".webm"),
+    )
 )
 
 # Samples per channel that are decoded at once.
