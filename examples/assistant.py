@@ -5,6 +5,8 @@
 
 `commands` is a model of the package. A .tflite file does as well, such as one that was trained with
 --phrases=examples/assistant.txt, which says what may be asked.
+
+It speaks with espeak-ng: pip install espeakng-loader.
 """
 
 import datetime
@@ -16,7 +18,9 @@ import numpy as np
 import soundfile
 
 from int4_conformer import Recognizer
+from int4_conformer.audio import audio_files
 from int4_conformer.audio.synthesis.espeak import Voice, synthesize
+from int4_conformer.errors import UserError
 from int4_conformer.pretrained import model_file
 from int4_conformer.search import Grammar, Match
 from int4_conformer.text.spoken_numbers import spoken_number
@@ -68,8 +72,8 @@ def answers(
 def main(model: str, *recordings: str) -> None:
     recognizer, assistant = Recognizer(model_file(model)), Assistant()
     for recording in recordings:
-        samples, rate = soundfile.read(recording, dtype="float32")
-        for said, answer in answers(recognizer, assistant, np.array_split(samples, 50), rate):
+        samples = audio_files.read(recording, RATE)
+        for said, answer in answers(recognizer, assistant, np.array_split(samples, 50)):
             print(f"{said} -> {answer}")
             soundfile.write(Path(recording).with_suffix(".answer.wav"), spoken(answer), RATE)
     if not recordings:
@@ -89,4 +93,9 @@ def spoken(answer: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) == 1 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except UserError as error:
+        sys.exit(str(error))

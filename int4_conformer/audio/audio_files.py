@@ -97,7 +97,13 @@ def opened(path: str | os.PathLike) -> Iterator["AudioFile"]:
       UserError: the file is missing or no audio.
     """
     if not Path(path).exists():
-        raise UserError(f"There is no audio file {path}; check the path.")
+        advice = "download it first" if "://" in str(path) else "check the path"
+        raise UserError(f"There is no audio file {path}; {advice}.")
+    if Path(path).is_dir():
+        raise UserError(
+            f"{path} is a folder; name an audio file, or have `int4-conformer transcribe_many` hear "
+            "all that are in it."
+        )
     is_pipe = Path(path).is_fifo()
     if not (Path(path).is_file() or is_pipe):
         raise UserError(f"{path} is not a file; name one audio file.")

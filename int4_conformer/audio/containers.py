@@ -110,6 +110,8 @@ def parts(file: BinaryIO, path: str | os.PathLike) -> list[Part]:
 
 def _parts(file: BinaryIO, path: str | os.PathLike) -> Iterable[Part]:
     size = file.seek(0, os.SEEK_END)
+    if not size:
+        raise UserError(f"{path} is empty; record it again or leave it out.")
     start = min(size, _after_id3(file))
     head = _at(file, start, 64)
     # By its name, where nothing has to be corrected: some kinds are told by it.

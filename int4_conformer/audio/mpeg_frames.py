@@ -7,6 +7,7 @@ themselves are certain.
 
 import dataclasses
 import functools
+import io
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -27,6 +28,8 @@ _RATES = {0: (11025, 12000, 8000), 2: (22050, 24000, 16000), 3: (44100, 48000, 3
 # Frames that have to follow each other for a file to begin with them: two bytes that look like the
 # start of one are soon found in anything.
 _CHAIN = 3
+# Bytes that hold as many, however long they are.
+BEGINNING = _CHAIN * 2881 + 4
 # "Xing" and four flags; counts of frames and bytes; what a decoder looks at behind them.
 _TAG_BYTES = 8 + 8 + 24
 _HAS_FRAMES, _HAS_BYTES = 1, 2
@@ -101,6 +104,11 @@ def streams(file: BinaryIO, start: int, size: int) -> Iterator[Stream]:
             current.add(frame, head[:4])
     if current is not None:
         yield current.stream(file, is_cut)
+
+
+def begins(content: bytes) -> bool:
+    """Whether bytes begin with frames that follow each other; they should be `BEGINNING` or more."""
+    return _is_chain(_Bytes(io.BytesIO(content), 0, len(content)), 0, _CHAIN)
 
 
 class _Bytes:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from int4_conformer.audio import mpeg_frames
 from int4_conformer.audio.samples import MAX_CHANNELS, MIX, require_range, to_mono
 from int4_conformer.errors import UserError
 
@@ -101,9 +102,7 @@ class PipedAudio:
             self._ahead = b""
             self._form = self._wav_form()
         elif not is_raw:
-            for place, magic, what in _FOREIGN:
-                if self._ahead[place : place + len(magic)] == magic:
-                    raise UserError(f"{_NAME} is {what}, and WAV or raw PCM is read; {_CONVERT}.")
+            self._refuse_foreign()
 
     @property
     def rate(self) -> int:
@@ -145,6 +144,22 @@ class PipedAudio:
                 f"{_NAME} ends early: its header promises {self._promised / second:.2f} s, "
                 f"{taken / second:.2f} s came."
             )
+
+    def _refuse_foreign(self) -> None:
+        """Refuses what would be heard as noise."""
+        if self._ahead and all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in self._ahead):
+            raise UserError(
+                f"{_NAME} is text, {self._ahead.decode()!r}..., and WAV or raw PCM is read; check "
+                "what the program before it gives."
+            )
+        found = [what for place, magic, what in _FOREIGN if self._ahead.startswith(magic, place)]
+        if self._ahead[:1] == b"\xff":
+            # Samples may begin so, too.
+            self._ahead += self._exactly(mpeg_frames.BEGINNING - len(self._ahead))
+            if mpeg_frames.begins(self._ahead):
+                found = ["an MP3 file"]
+        if found:
+            raise UserError(f"{_NAME} is {found[0]}, and WAV or raw PCM is read; {_CONVERT}.")
 
     def _wav_form(self) -> PcmForm:
         """What the chunks of a WAV file say, up to its samples."""

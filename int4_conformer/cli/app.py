@@ -93,7 +93,11 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
             print(version())
             sys.exit(0)
         arguments = _parsed(command, values, argv)
-        # An empty value is what the shell makes of a variable that is not set.
+        # An empty one is what the shell makes of a variable that is not set; so below.
+        if "" in arguments:
+            raise UserError(
+                f"An argument of {command.name} is empty; is a variable of the shell not set?"
+            )
         if missing := [
             f"--{name}" for name in command.required if values[name].value in (None, "")
         ]:

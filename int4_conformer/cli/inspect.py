@@ -26,6 +26,7 @@ from absl import flags
 from int4_conformer.cli import app
 from int4_conformer.cli.flag_groups import GIVEN, PRINTED, group
 from int4_conformer.cli.inspection_page import inspection_page
+from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError, did_you_mean
@@ -73,7 +74,7 @@ def _define_flags(values: flags.FlagValues) -> None:
 def _inspect(values: flags.FlagValues, arguments: list[str]) -> Result:
     if len(arguments) != 1:
         raise UserError(
-            f"inspect takes one FILE, WORKDIR or PRESET. Received: {len(arguments)} arguments"
+            f"inspect takes one FILE, NAME, WORKDIR or PRESET. Received: {len(arguments)} arguments"
         )
     (model,) = arguments
     if model not in PRESETS:
@@ -101,7 +102,7 @@ def _inspect(values: flags.FlagValues, arguments: list[str]) -> Result:
         found = inspection.inspect_tflite(model)
     if values.html is None:
         return Result(text=found.table(), facts=found.to_json())
-    with waiting("writing the page", file=sys.stderr, at_once=False):
+    with held_back() as stderr, waiting("writing the page", file=stderr, at_once=False):
         made = inspection_page(found, Path(model).read_bytes())
     write_beside(values.html, made.encode())
     return Result(text=f"{found.table()}\npage: {values.html}", facts=found.to_json())

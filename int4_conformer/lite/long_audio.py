@@ -105,7 +105,7 @@ def require_one_utterance(search: TimeSynchronousSearch, longest_seconds: float)
     if isinstance(search.bias, ClosedList):
         raise UserError(
             f"A closed list holds what one utterance may be, and {most}; hear it utterance by "
-            "utterance, with `Recognizer.listen` or from the standard input."
+            "utterance, with `transcribe --stream` or `Recognizer.listen`."
         )
     if search.config.n_best > 1:
         raise UserError(

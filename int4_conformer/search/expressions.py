@@ -9,7 +9,7 @@ from int4_conformer.text.normalize import normalize
 from int4_conformer.text.spoken_numbers import LARGEST, spoken_number
 
 _TOKEN = re.compile(r"\s*(\{\s*(?:[A-Za-z_]\w*\s*:)?|[()\[\]}|+]|[^\s()\[\]{}|+]+)")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_RANGE = re.compile(r"(\w+)\.\.(\w+)")
 _MOST_NUMBERS = 10_000
 # Brackets in brackets.
 _MOST_NESTED = 50
@@ -84,8 +84,8 @@ def parsed(expression: str) -> Node:
     """What an expression says.
 
     Raises:
-        UserError: it is not closed, is nested too deep, has an empty range or a number that is too
-            large, or says nothing.
+        UserError: it is not closed, is nested too deep, has an empty slot or range or a number
+            that is too large, or says nothing.
     """
     return _Parser(expression).parsed()
 
@@ -133,10 +133,14 @@ class _Parser:
         if token.startswith("{"):
             name = token[1:].rstrip(":").strip()
             part = self._closed("}")
+            if not self._says_something(part):
+                raise self._error(f"the slot {token + '}'!r} has no word")
             return Slot(name, part) if name else part
         if token == "+":
             raise self._error("'+' repeats nothing")
         if numbers := _RANGE.fullmatch(token):
+            if not all(map(str.isdecimal, numbers.groups())):
+                raise self._error(f"{token!r} is no range of numbers, such as 1..60")
             return self._range(self._number(numbers[1]), self._number(numbers[2]))
         if token.isdecimal():
             return Number(self._number(token))

@@ -12,6 +12,7 @@ It is a symbol of its own in the automaton, 0, the blank's place.
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,8 @@ from int4_conformer.text.vocabulary import WORD_BOUNDARY, Vocabulary
 BOUNDARY = 0
 # States: in a word that matches nothing, and at the start of a word.
 INSIDE, START = 0, 1
+# What only the notation of `search.grammar` has: a slot, a choice, a name.
+_GRAMMAR = re.compile(r"[{|]|\w\s*=")
 
 _Automaton = TypeVar("_Automaton", bound="PhraseAutomaton")
 
@@ -58,11 +61,16 @@ class PhraseAutomaton:
             score: bonus for each token, in nats.
 
         Raises:
-            UserError: `score` is no positive number, no phrase holds a word, or one has a symbol
-                that the tokenizer does not know.
+            UserError: `score` is no positive number, no phrase holds a word, one is a grammar, or
+                one has a symbol that the tokenizer does not know.
         """
         require_finite(score=score)
         require_positive(score=score)
+        for phrase in filter(_GRAMMAR.search, phrases):
+            raise UserError(
+                f"The phrase {phrase!r} is a grammar, which only a closed list may hold; add --only "
+                "(only=True in Python), or write out what it says."
+            )
         texts = sorted({tokenizer.writing.of(phrase) for phrase in phrases} - {""})
         if not texts:
             raise UserError(f"The list of phrases holds no word. Received: {len(phrases)} phrases")
@@ -89,13 +97,16 @@ def read_phrases(path: str | os.PathLike) -> list[str]:
     """The phrases of a file, one a line; empty lines are none.
 
     Raises:
-        UserError: it cannot be read as text, or holds no phrase.
+        UserError: there is none, it cannot be read as text, or holds no phrase.
     """
     try:
         lines = Path(path).read_text("utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise UserError(f"There is no list of phrases {path}; check the path.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"The list of phrases {path} cannot be read as text; give a file with a phrase a line."
+            f"The list of phrases {path} cannot be read as UTF-8 text; give a file with a phrase "
+            "a line."
         ) from error
     phrases = [line.strip() for line in lines if line.strip()]
     if not phrases:

@@ -118,7 +118,7 @@ def _unanswered(request: Request, error: HTTPException) -> Response:
             404, "not_found", "There is nothing at this path; look at its spelling."
         )
     elif error.status_code == 405:
-        message = f"{request.method} is not for this path; GET and POST are for one each."
+        message = f"{request.method} is not for this path; send {error.headers['Allow']}."
         refusal = RefusedError(405, "method_not_allowed", message, error.headers)
     else:
         message = f"The request cannot be read: {error.detail}"

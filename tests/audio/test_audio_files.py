@@ -173,9 +173,9 @@ def test_resamples_to_the_rate_asked_for(tmp_path):
     ("content", "message"),
     [
         ("missing", r"no audio file .*a\.wav"),
-        ("folder", r"a\.wav is not a file"),
+        ("folder", r"a\.wav is a folder; name an audio file, or have `int4-conformer"),
         ("text", r"a\.wav is not audio: it is text, 'not audio'"),
-        ("nothing", r"a\.wav cannot be decoded as audio"),
+        ("nothing", r"a\.wav is empty"),
         ("no samples", r"a\.wav holds no audio samples"),
     ],
 )
@@ -191,6 +191,11 @@ def test_names_the_mistake(tmp_path, function, content, message):
         soundfile.write(path, np.zeros(0, np.float32), 16000)
     with pytest.raises(UserError, match=message):
         function(path)
+
+
+def test_addresses_are_not_read():
+    with pytest.raises(UserError, match=r"no audio file http://a\.org/b\.wav; download it first"):
+        audio_files.read("http://a.org/b.wav")
 
 
 @pytest.mark.parametrize("form", ["WAV", "OGG", "MP3"])

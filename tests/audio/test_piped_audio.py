@@ -7,6 +7,7 @@ import soundfile
 
 from int4_conformer.audio.piped_audio import PcmForm, PipedAudio
 from int4_conformer.errors import UserError
+from tests.support.odd_files import mp3
 
 SAMPLES = (0.5 * np.sin(np.arange(3000) / 7)).astype(np.float32)
 
@@ -80,6 +81,13 @@ def test_what_follows_the_samples_is_not_heard():
     assert (len(samples), notes) == (len(SAMPLES), [])
 
 
+@pytest.mark.parametrize("step", [7, None])
+def test_samples_may_begin_as_mp3_does(step):
+    content = mp3()[:4] + (32767 * SAMPLES).astype("<i2").tobytes()
+    samples, _, _ = heard(content, step)
+    np.testing.assert_array_equal(samples, np.frombuffer(content, "<i2") / np.float32(32768))
+
+
 def test_early_ends_are_told():
     assert heard(wav()[:-3000])[2] == [
         "Standard input ends early: its header promises 0.19 s, 0.09 s came."
@@ -117,6 +125,8 @@ def test_channels_that_cancel_each_other_are_told_once():
         (wav()[:44], "holds no audio samples"),
         (b"fLaC" + bytes(99), "is a FLAC file, and WAV or raw PCM is read; convert it on the way"),
         (b"\0\0\0\x18ftypM4A " + bytes(99), "is an MP4 or M4A file"),
+        (mp3(), "is an MP3 file"),
+        (b"<!doctype html>" + bytes(99), "is text, '<!doctype ht'..., and WAV or raw PCM is read"),
         (wav(subtype="ULAW"), "encoding that is not read from a pipe (tag 7, 8 bits)"),
         (wav().replace(struct.pack("<I", 16000), struct.pack("<I", 1)), "1 channels at 1 Hz"),
         (b"RIFF\0\0\0\0WAVEdata\0\0\0\0" + bytes(99), "a WAV header without a format"),

@@ -84,7 +84,7 @@ def test_what_is_wrong_with_a_file_is_in_its_row(transcriber, tmp_path):
     for path, sentence in [
         (tmp_path / "absent.wav", f"There is no audio file {tmp_path}/absent.wav; check the path."),
         (tmp_path / "page.wav", f"{tmp_path}/page.wav is not audio"),
-        (tmp_path, f"{tmp_path} is not a file"),
+        (tmp_path, f"{tmp_path} is a folder"),
     ]:
         found = row(transcriber, path)
         assert found.keys() == {"audio", "error"}

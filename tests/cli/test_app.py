@@ -206,6 +206,7 @@ LISTED = f"{HELP} lists its flags."
         (["--nowords=yes"], f"--nowords=yes does not take an argument; {LISTED}"),
         (["--manifest"], "The flag --manifest needs a value; write --manifest=VALUE."),
         ([], f"try needs --manifest and --budget; {HELP} says what to give."),
+        (["a.wav", ""], "An argument of try is empty; is a variable of the shell not set?"),
         (["--budget=3", "--manifest="], f"try needs --manifest; {HELP} says what to give."),
         (
             ["--flagfile=absent"],

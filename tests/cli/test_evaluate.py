@@ -274,7 +274,7 @@ def test_refused_searches(trained, tmp_path):
         (["--beam=4", "--lm_weight=-1"], "`lm_weight` must not be negative"),
         (["--beam=4", "--lm=absent.arpa"], "There is no language model absent.arpa"),
         (["--beam=4", f"--lm={tmp_path}/noise.arpa"], "noise.arpa is no ARPA file"),
-        (["--beam=4", "--bias=absent.txt"], "absent.txt cannot be read as text"),
+        (["--beam=4", "--bias=absent.txt"], "There is no list of phrases absent.txt"),
         (
             ["--beam=4", f"--bias={tmp_path}/empty.txt"],
             "empty.txt is empty; give a file with a phrase",

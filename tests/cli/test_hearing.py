@@ -228,7 +228,7 @@ def test_refusals(talk, tmp_path, microphone):
         ([talk, twin, "--srt", "--output_dir=a"], "would have their subtitles in talk.*"),
         ([talk, "--srt", f"--output_dir={talk}"], "is a file; name a folder"),
         (["--microphone", "--device=kitchen"], "There is no microphone 'kitchen'"),
-        ([talk, "--phrases=absent.txt"], "absent.txt cannot be read as text"),
+        ([talk, "--phrases=absent.txt"], "There is no list of phrases absent.txt"),
         ([talk, "--beam=4"], "exported before it had other searches than the greedy one"),
     ]:
         assert complaint in commands.refusal("transcribe", MODEL, *arguments)

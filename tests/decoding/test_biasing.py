@@ -151,8 +151,13 @@ def test_refusals(tmp_path):
         PhraseBias.of(["", " ! "], LETTERS, 1.0)
     with pytest.raises(UserError, match="symbol 'x' of the text 'ax' is not in the vocabulary"):
         PhraseBias.of(["ax"], LETTERS, 1.0)
-    with pytest.raises(UserError, match=r"absent\.txt cannot be read as text"):
+    for grammar in ("a = b", "(a | b)", "a {letter: b}"):
+        with pytest.raises(UserError, match=r"is a grammar, which only a closed list may hold"):
+            PhraseBias.of(["ab", grammar], LETTERS, 1.0)
+    with pytest.raises(UserError, match=r"There is no list of phrases .*absent\.txt"):
         PhraseBias.read(tmp_path / "absent.txt", LETTERS, 1.0)
+    with pytest.raises(UserError, match=r"cannot be read as UTF-8 text"):
+        PhraseBias.read(tmp_path, LETTERS, 1.0)
     (tmp_path / "phrases.txt").write_text("AB\n\nca\n")
     read = PhraseBias.read(tmp_path / "phrases.txt", LETTERS, 1.0)
     np.testing.assert_array_equal(read.added, PhraseBias.of(["ab", "ca"], LETTERS, 1.0).added)

@@ -190,7 +190,7 @@ def test_searches_of_long_recordings(exported, monkeypatch):
             assert found.text == stream.finish().text
     for search, message in [
         ({"beam": BEAM}, r"Alternatives \(n_best\) are of one utterance, and this is longer than"),
-        ({"phrases": PHRASES, "only": True}, "A closed list holds what one utterance may be"),
+        ({"phrases": PHRASES, "only": True}, "utterance by utterance, with `transcribe --stream`"),
     ]:
         with pytest.raises(UserError, match=message):
             recognizer.recognize(samples, **search)

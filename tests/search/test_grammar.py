@@ -107,6 +107,8 @@ def test_before_the_first_word_nothing_was_said():
         (["+ stop"], "'\\+' repeats nothing"),
         (["[ ]"], "it has no word"),
         (["!!"], "it has no word"),
+        (["turn {way:} it"], r"the slot '\{way:\}' has no word"),
+        (["{minutes:one..ten}"], r"'one\.\.ten' is no range of numbers, such as 1\.\.60"),
         (["{9..3}"], r"9\.\.3 is no range"),
         (["9" * 5000], "numbers are spelled from 0 to 999,999"),
         (["{1.." + "9" * 5000 + "}"], "numbers are spelled from 0 to 999,999"),

@@ -319,7 +319,9 @@ def test_paths_that_there_are_not(served):
         assert error(client.get("/v1/models/../../etc/passwd")) == (404, "not_found")
         assert error(client.get("/page/index.html")) == (404, "not_found")
         assert error(client.get("/v1/models/%2e%2e%2f")) == (404, "model_not_found")
-        assert error(client.get("/v1/audio/transcriptions")) == (405, "method_not_allowed")
+        answer = client.get("/v1/audio/transcriptions")
+        assert error(answer) == (405, "method_not_allowed")
+        assert "GET is not for this path; send POST." in answer.text
         answer = client.post("/v1/models/x:predict", content=b"{}")
         assert answer.status_code == 404
         assert "There is no model 'x'" in answer.json()["error"]
