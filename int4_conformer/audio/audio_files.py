@@ -101,8 +101,8 @@ def opened(path: str | os.PathLike) -> Iterator["AudioFile"]:
         raise UserError(f"There is no audio file {path}; {advice}.")
     if Path(path).is_dir():
         raise UserError(
-            f"{path} is a folder; name an audio file, or have `int4-conformer transcribe_many` hear "
-            "all that are in it."
+            f"{path} is a folder; name an audio file, or have `int4-conformer transcribe_many` "
+            "hear all that are in it."
         )
     is_pipe = Path(path).is_fifo()
     if not (Path(path).is_file() or is_pipe):

@@ -107,7 +107,7 @@ def streams(file: BinaryIO, start: int, size: int) -> Iterator[Stream]:
 
 
 def begins(content: bytes) -> bool:
-    """Whether bytes begin with frames that follow each other; they should be `BEGINNING` or more."""
+    """Whether bytes, `BEGINNING` or all that there are, begin with frames, one after another."""
     return _is_chain(_Bytes(io.BytesIO(content), 0, len(content)), 0, _CHAIN)
 
 

@@ -17,6 +17,7 @@ from absl import flags
 from int4_conformer.cli import app, flag_texts
 from int4_conformer.cli.extras import extra_of
 from int4_conformer.errors import UserError, did_you_mean
+from int4_conformer.pretrained.registry import pretrained_models
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,17 +92,18 @@ def _commands() -> list[_Completed]:
     # Only here: the program's list has this command, too.
     from int4_conformer.cli.main import COMMANDS
 
+    words = {"completion": tuple(_SCRIPTS), "models": tuple(pretrained_models())}
     found = [
         _Completed(
             name=name,
             summary=summary,
             flags=_flags_of(module),
-            words=tuple(_SCRIPTS) if name == "completion" else (),
+            words=words.get(name, ()),
         )
         for name, (module, summary) in COMMANDS.items()
     ]
-    words = tuple(COMMANDS)
-    return [*found, _Completed(name="help", summary="explains a command", flags=(), words=words)]
+    names = tuple(COMMANDS)
+    return [*found, _Completed(name="help", summary="explains a command", flags=(), words=names)]
 
 
 def _flags_of(module: str) -> tuple[_Flag, ...]:
@@ -128,7 +130,10 @@ def _bash(commands: list[_Completed]) -> str:
             elif flag.takes_value and not flag.is_file:
                 valued.append(f"    {command.name}:--{flag.name}) return ;;")
     names = " ".join(command.name for command in commands)
-    return _BASH.format(names=names, cases="\n".join(cases), valued="\n".join(valued))
+    worded = " ".join(command.name for command in commands if command.words)
+    return _BASH.format(
+        names=names, worded=worded, cases="\n".join(cases), valued="\n".join(valued)
+    )
 
 
 # What is typed is taken from the line, since bash parts words at "=" and zsh does not.
@@ -162,7 +167,7 @@ _int4_conformer() {{
   case "$command" in
 {cases}
   esac
-  if [[ "$typed" == -* || "$command" == help || "$command" == completion ]]; then
+  if [[ "$typed" == -* || " {worded} " == *" $command "* ]]; then
     COMPREPLY=($(compgen -W "$words" -- "$typed"))
     [[ "${{COMPREPLY[0]}}" == *= ]] && compopt -o nospace 2> /dev/null
   else

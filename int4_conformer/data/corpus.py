@@ -107,7 +107,11 @@ def format_of(path: str | os.PathLike) -> Format:
         if special.holds(path):
             return special
     if is_remote(path):
-        if not _PREPARED.holds(path_of(path)):
+        try:
+            is_prepared = _PREPARED.holds(path_of(path))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+        if not is_prepared:
             raise UserError(
                 f"{path} holds no prepared corpus; prepare one on this machine (`int4-conformer "
                 "prepare`) and copy its folder there."

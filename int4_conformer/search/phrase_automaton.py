@@ -68,8 +68,8 @@ class PhraseAutomaton:
         require_positive(score=score)
         for phrase in filter(_GRAMMAR.search, phrases):
             raise UserError(
-                f"The phrase {phrase!r} is a grammar, which only a closed list may hold; add --only "
-                "(only=True in Python), or write out what it says."
+                f"The phrase {phrase!r} is a grammar, which only a closed list may hold; add "
+                "--only (only=True in Python), or write out what it says."
             )
         texts = sorted({tokenizer.writing.of(phrase) for phrase in phrases} - {""})
         if not texts:

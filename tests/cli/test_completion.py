@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from int4_conformer.pretrained.registry import pretrained_models
 from tests.support import commands
 
 # Runs the function that the script has defined as bash would for what is typed.
@@ -51,6 +52,7 @@ def completed(script, tmp_path):
         ("--v", ["--version"]),
         ("help insp", ["inspect"]),
         ("completion z", ["zsh"]),
+        ("models c", [name for name in pretrained_models() if name.startswith("c")]),
         ("export run --for", ["--format="]),
         ("export run --format=", ["tflite", "saved_model"]),
         ("export run --format=s", ["saved_model"]),

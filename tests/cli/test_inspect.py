@@ -109,7 +109,6 @@ def test_refusals(capsys, path, tmp_path):
         ([path, path], "inspect takes one FILE, NAME, WORKDIR or PRESET. Received: 2 arguments"),
         (["tinny"], "There is no file, folder or preset 'tinny' (did you mean tiny?); the preset"),
         (["tinny", "--recipe=w8a8"], "preset 'tinny' (did you mean tiny?)"),
-        ([""], "There is no file, folder or preset ''; the presets are tiny, "),
         ([tmp_path / "absent"], f"absent'; the presets are {', '.join(PRESETS)}."),
         ([tmp_path], "is a folder; give a .tflite file."),
         ([path, "--vocab_size=30"], "are for presets (tiny, conformer_s, "),

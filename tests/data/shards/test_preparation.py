@@ -253,6 +253,8 @@ def test_a_folder_in_the_cloud_is_read(corpus, tmp_path):
     prepare(corpus, tmp_path / "out", shards=2)
     with pytest.raises(UserError, match=r"ram://bucket/shards holds no prepared corpus; prepare"):
         read_corpus("ram://bucket/shards")
+    with pytest.raises(UserError, match=r"http://a/b cannot be read \(File system scheme 'http'"):
+        read_corpus("http://a/b")
     tf.io.gfile.makedirs("ram://bucket/shards")
     for file in (tmp_path / "out").iterdir():
         tf.io.gfile.copy(str(file), f"ram://bucket/shards/{file.name}", overwrite=True)
