@@ -11,6 +11,7 @@ from ai_edge_litert import interpreter as litert
 from int4_conformer import interface
 from int4_conformer.errors import UserError
 from int4_conformer.lite.file_network import Run
+from int4_conformer.pretrained.registry import pretrained_models
 from int4_conformer.tflite import flatbuffer, validation
 from int4_conformer.tflite import metadata as metadata_lib
 
@@ -61,6 +62,11 @@ class RecognizerFile:
 
     def __init__(self, path: str | os.PathLike, num_threads: int = 1) -> None:
         self._source = str(path)
+        if not os.path.lexists(path) and self._source in pretrained_models():
+            raise UserError(
+                f"There is no model file {path}; the model of the package is "
+                f"Recognizer.from_preset({self._source!r})."
+            )
         content = flatbuffer.read_file(path)
         self.metadata = metadata_lib.read(content, self._source)
         validation.require_valid(content, self._source)

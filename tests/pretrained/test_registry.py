@@ -71,6 +71,8 @@ def test_unknown_names(put):
         r"There is no model 'comands' \(did you mean commands\?\); the models that come with the "
         r"package are commands\."
     )
+    with pytest.raises(UserError, match=r"is Recognizer\.from_preset\('commands'\)\."):
+        Recognizer("commands")
     for call in (model_file, pretrained_model, Recognizer.from_preset):
         with pytest.raises(UserError, match=message):
             call("comands")
