@@ -128,10 +128,11 @@ def _of_run(folder: Path) -> Result:
             f"settings: {', '.join(changed) or 'the defaults'}",
         ]
     )
+    quoted = shlex.quote(str(folder))
     return Result(
         text=text,
         facts={"folder": str(folder), **config, "checkpoints": checkpoints},
-        next=(f"{app.PROGRAM} export {shlex.quote(str(folder))} --output=model.tflite",),
+        next=(f"{app.PROGRAM} export {quoted} --output=model.tflite",) if kept else (),
     )
 
 

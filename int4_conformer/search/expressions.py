@@ -138,6 +138,8 @@ class _Parser:
             return Slot(name, part) if name else part
         if token == "+":
             raise self._error("'+' repeats nothing")
+        if token == "=":
+            raise self._error("before '=' stands a name, of letters, digits and _ alone")
         if numbers := _RANGE.fullmatch(token):
             if not all(map(str.isdecimal, numbers.groups())):
                 raise self._error(f"{token!r} is no range of numbers, such as 1..60")

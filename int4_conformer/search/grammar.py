@@ -32,7 +32,7 @@ from int4_conformer.search.expressions import (
 from int4_conformer.search.matcher import Matcher
 from int4_conformer.text.normalize import normalize
 
-_NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(.*)")
+_NAMED = re.compile(r"([A-Za-z_]\w*)\s*=\s*(.*)")
 # How often `draw` repeats what may be said any number of times.
 _MOST_REPEATS = 8
 # And how often it tries to draw more than nothing.
@@ -72,16 +72,19 @@ class Grammar:
         """The grammar of expressions.
 
         Raises:
-            UserError: an expression is not closed, a range is empty, or nothing may be said.
+            UserError: `lines` is a string, an expression is not closed, a range is empty, or
+                nothing may be said.
         """
+        if isinstance(lines, str):
+            raise UserError(
+                f"`lines` must be a list of expressions. Received the string {lines!r}."
+            )
         names, phrases = [], []
-        for line in lines:
-            if not line.strip():
-                continue
+        # As a file has them, they end in "\n".
+        for line in filter(None, map(str.strip, lines)):
             named = _NAMED.fullmatch(line)
-            expression = named[2] if named else line
-            names.append(named[1] if named else line.strip())
-            phrases.append(parsed(expression))
+            names.append(named[1] if named else line)
+            phrases.append(parsed(named[2] if named else line))
         if not phrases:
             raise UserError(f"The grammar has no phrase. Received: {len(lines)} lines")
         return cls(names=tuple(names), phrases=tuple(phrases))

@@ -100,7 +100,9 @@ def test_a_training_folder(trained, tmp_path):
     assert facts["model"]["vocab_size"] == 4
     assert facts["checkpoints"]["last"][-1] == 4
     shutil.rmtree(folder / "checkpoints")
-    assert "\ncheckpoints: none yet\n" in commands.run("inspect", folder).out
+    begun = commands.run("inspect", folder)
+    assert "\ncheckpoints: none yet\n" in begun.out
+    assert "next:" not in begun.err
 
 
 def test_refusals(capsys, path, tmp_path):

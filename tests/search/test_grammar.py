@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from int4_conformer.errors import UserError
 from int4_conformer.search.closed_list import ClosedList
-from int4_conformer.search.grammar import Grammar
+from int4_conformer.search.grammar import Grammar, Match
 from int4_conformer.search.scorer import NOTHING
 from int4_conformer.text.graphemes import Graphemes
 from int4_conformer.text.spelling import Spelling
@@ -93,6 +93,10 @@ def test_a_list_allows_its_phrases_alone(phrases):
         assert {text for text in every if allows(closed, text, spelling)} == texts
 
 
+def test_lines_may_end_as_those_of_a_file_do():
+    assert Grammar.of(["way = go {1..3}\n", "\n"]).match("go two") == Match(phrase="way", slots={})
+
+
 def test_before_the_first_word_nothing_was_said():
     closed = ClosedList(["stop"], LETTERS)
     assert closed.final(closed.start) == 0
@@ -107,6 +111,8 @@ def test_before_the_first_word_nothing_was_said():
         (["+ stop"], "'\\+' repeats nothing"),
         (["[ ]"], "it has no word"),
         (["!!"], "it has no word"),
+        ("stop", "must be a list of expressions. Received the string 'stop'"),
+        (["light-on = light"], "before '=' stands a name, of letters, digits and _ alone"),
         (["turn {way:} it"], r"the slot '\{way:\}' has no word"),
         (["{minutes:one..ten}"], r"'one\.\.ten' is no range of numbers, such as 1\.\.60"),
         (["{9..3}"], r"9\.\.3 is no range"),

@@ -80,7 +80,7 @@ def test_a_corpus_of_phrases(tmp_path, monkeypatch):
     assert soundfile.info(dev.audio).samplerate == 16000
     with pytest.raises(UserError, match="has no split 'all'"):
         read_corpus(f"phrases:{path}", "all")
-    with pytest.raises(UserError, match=r"absent\.txt cannot be read"):
+    with pytest.raises(UserError, match=r"There is no list of phrases absent\.txt"):
         read_corpus("phrases:absent.txt")
 
 
