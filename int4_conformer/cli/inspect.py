@@ -181,7 +181,7 @@ def _of_preset(name: str, vocab_size: int | None, recipe_name: str | None) -> Re
             f"{name}, {config.vocab_size:,} symbols",
             columns(header, [*rows, total, ratios], "<" + ">" * (len(header) - 1)),
             "mixed: the encoder of the first pass in 4 bits, all else in 8\n"
-            "A .tflite file adds the filters of its front end (0.08 MB) and, for each way to call\n"
+            "A .tflite file adds the filters of its front end (0.02 MB) and, for each way to call\n"
             "it, operators, names and zero points; `int4-conformer inspect FILE` counts them.",
             columns(
                 ("pass", "frame", "sees before", "sees after", "mean latency", "longest latency"),

@@ -1,4 +1,4 @@
-"""Parts texts into a recogniser's tokens, to make a language model of.
+"""Splits texts into a recogniser's tokens, to make a language model from.
 
 WORKDIR is a folder that `int4-conformer train` wrote. Each line of the FILEs, or of the standard
 input, is normalised as transcripts are and printed as its tokens between spaces, "▁" for a space.
