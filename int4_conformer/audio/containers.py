@@ -296,7 +296,8 @@ def _au(file: BinaryIO, start: int, size: int) -> Part:
 
 
 def _nist(file: BinaryIO, source: str | SplicedFile) -> Part:
-    found = re.search(rb"sample_count -i (\d+)", _at(file, 0, 1024))
+    # A number of more digits is no length.
+    found = re.search(rb"sample_count -i (\d{1,18})\b", _at(file, 0, 1024))
     return Part(source=source, promised_frames=int(found[1]) if found else None)
 
 

@@ -30,13 +30,15 @@ class TranscriberConfig:
     """How recordings are heard, and searched for words."""
 
     channel: str = setting(MIX, "mix, left, right or a number from 1 on.")
-    gate: bool = setting(True, "Whether silence and steady noise have no words.")
+    gate: bool = setting(True, "Whether silence and steady noise are kept from the model.")
     part_seconds: float | None = setting(
-        None, "Seconds of the parts at most that a recording of over 40 s is cut into."
+        None, "Longest part, in seconds, when a recording of over 40 s is cut into parts."
     )
     phrases: tuple[str, ...] = setting((), "Phrases to prefer.")
     only: bool = setting(False, "Whether nothing but the phrases may be said.")
-    bonus: float = setting(BIAS_SCORE, "Added for each token of a preferred phrase, in nats.")
+    bonus: float = setting(
+        BIAS_SCORE, "Added to the score for each token of a preferred phrase, in nats."
+    )
     beam: BeamConfig | None = setting(None, "How wide to search; None is greedy search.")
     lm: str | None = setting(None, "ARPA file of a language model.")
 

@@ -230,7 +230,7 @@ def _define_config(values: flags.FlagValues, argv: Sequence[str]) -> None:
     config_flags.DEFINE_config_file(
         "config",
         None,
-        "Python file whose get_config() gives settings; flags stand above them.",
+        "Python file whose get_config() gives settings; flags have precedence.",
         flag_values=values,
         sys_argv=list(argv),
     )

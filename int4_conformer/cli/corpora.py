@@ -39,8 +39,8 @@ def define_reading(values: flags.FlagValues, on_error: OnError) -> None:
         "on_error",
         on_error,
         ON_ERROR,
-        "What a line that is malformed or audio that cannot be decoded does: skip leaves it out "
-        "and says so, stop ends the command with its name.",
+        "What happens at a malformed line or at audio that cannot be decoded: skip leaves it out "
+        "and says so, stop ends the command and names it.",
         flag_values=values,
     )
     flags.DEFINE_boolean(

@@ -1,4 +1,4 @@
-"""Tells what a corpus holds: form, hours, speakers, lengths, symbols, and what is wrong with it.
+"""Shows what a corpus holds: form, hours, speakers, lengths, symbols, and what is wrong with it.
 
 PATH is whatever train takes as --manifest. All audio is decoded, as training does, to find what
 would be left out and why; nothing is written but the page of --html, which has histograms and a few

@@ -1,10 +1,10 @@
-"""Makes batches for trainings on other machines, or knows who does.
+"""Makes batches for trainings on other machines.
 
-With --serve it is the dispatcher, which trainings and workers are told of; with
---dispatcher=HOST:PORT a worker, of which there may be any number. A training that is given
---data_service=HOST:PORT then has its audio decoded and augmented by the workers. They read the
-corpus at the path that the training has it at, and answer anybody who reaches their port: let that
-be your own machines alone (docs/corpora.md).
+With --serve it is the dispatcher, which brings trainings and workers together; with
+--dispatcher=HOST:PORT it is a worker, of which there may be any number. A training that is given
+the dispatcher as --data_service=HOST:PORT has its audio decoded and augmented by the workers. They
+read the corpus at the path that the training was given, and answer anybody who reaches their port,
+so use them only on a network of your own (docs/corpora.md).
 """
 
 import threading
@@ -42,7 +42,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_integer(
             "port",
             0,
-            "Port to listen on; 0: 5050 of a dispatcher, any free one of a worker.",
+            "Port to listen on; 0 is 5050 for a dispatcher, any free one for a worker.",
             lower_bound=0,
             upper_bound=65535,
             flag_values=values,

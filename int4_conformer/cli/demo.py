@@ -1,11 +1,11 @@
 """Trains a small recogniser in 4 bits, exports it, and compares it with float32.
 
 The corpus is synthesised on the fly, spoken digits and commands; the voices of the test are not
-those of the training. A training in float32, and its file quantized afterwards, would take as long
-again: their word errors are those of trainings that were made before (benchmarks/accuracy). Then
-the models that come with the package hear recordings of people. Prints tables, and writes
-report.json, report.png and two models to --output: the one that was trained, and one in float32 to
-compare sizes and times with.
+those of the training. Beside its word errors stand those of a training in float32, and of its file
+quantized afterwards. These would take as long again, so they come from trainings that were made
+before (benchmarks/accuracy). Then the models that come with the package hear recordings of people.
+Prints tables, and writes report.json, report.png and two models to --output: the one that was
+trained, and one in float32 to compare sizes and times with.
 """
 
 import json

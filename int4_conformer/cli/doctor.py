@@ -1,9 +1,8 @@
-"""Tells what this machine has for recognising and training, and what is missing.
+"""Shows what this machine has for recognising and training, and what is missing.
 
-Versions, the CPU, the kernel that LiteRT multiplies 4-bit weights with (a small product is run),
-parts of the package that are optional, room on the disk, and microphones. --measure starts
-TensorFlow as well, for the devices that it sees and the time of each backend of its integer
-products.
+It lists versions, the CPU, the kernel that LiteRT multiplies 4-bit weights with (a small product is
+run), optional parts of the package, room on the disk, and microphones. --measure also starts
+TensorFlow, to list the devices that it sees and the time of each backend of its integer products.
 
 The exit status is 0 if words can be recognised here at full speed, and 1 if something is missing
 for that.

@@ -3,27 +3,26 @@
 MODEL is a folder that `int4-conformer train` wrote, whose utterances are recognised in batches, or
 a .tflite file that `int4-conformer export` wrote, which hears them one by one, as a device would:
 whole, or with --stream in segments, as from a microphone. Lower case, punctuation and the like do
-not count: transcripts are normalised on both sides. Of a model that was trained with
---text=as_written, rates in which they count stand beside ("as written"). Where words have no spaces
-between them, as in Chinese, the character error rate (CER) is the one to read; spaces do not count
-in it. --reference_normalizer has something else count as a word, on both sides.
+not count: transcripts are normalised on both sides. For a model that was trained with
+--text=as_written, the rates in which they do count are printed as well ("as written"). Where words
+have no spaces between them, as in Chinese, read the character error rate (CER), in which spaces do
+not count. --reference_normalizer changes what counts as a word, on both sides.
 
-A rate is of the utterances that were recognised. A line of the corpus that is broken therefore
-stops the command, unless --on_error=skip leaves it out and says so. --json has rates as
-fractions, 0.05 for 5%.
+Only utterances that were recognised count. A broken line of the corpus therefore stops the command,
+unless --on_error=skip leaves it out and says so. --json has rates as fractions, 0.05 for 5%.
 
---html writes a page: what was said beside what was heard, word errors by speaker, length and
-noise, the most frequent errors, of a .tflite file how sure it was of its words and how often it was
-right then, and recordings to listen to.
+--html writes a page: what was said beside what was heard, word errors by speaker, length and noise,
+the most frequent errors, and recordings to listen to. For a .tflite file it also shows how sure the
+model was of its words, and how often it was right then.
 
---against=OTHER evaluates another model on the same utterances, and tells by how much MODEL differs
-from it, in points of WER, with the interval in which that lies with 95% (utterances drawn again,
-10,000 times), and the probability that two recognisers that are alike would differ as much.
+--against=OTHER evaluates another model on the same utterances. It prints by how much MODEL differs
+from it, in points of WER, with a 95% interval (from 10,000 draws of the utterances), and the
+probability that two recognisers that are alike would differ as much.
 
-With --beam words are searched for by a beam instead of greedily, which may ask a language model
-over the model's tokens (--lm, an ARPA file; `int4-conformer tokens` writes the texts to make one
-of) and prefer the phrases of a list (--bias, one a line). Of a .tflite file, --lm and --bias have
-a beam of the usual size by themselves, and --only lets nothing but the phrases be said.
+--beam searches for words with a beam instead of greedily. A beam may ask a language model over the
+model's tokens (--lm, an ARPA file, made of texts that `int4-conformer tokens` writes) and prefer
+the phrases of a list (--bias, one a line). With a .tflite file, --lm and --bias use a beam of the
+usual size without being told, and with --only nothing but the phrases may be said.
 """
 
 import dataclasses
@@ -87,7 +86,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_string(
             "against",
             None,
-            "Another model, to be compared with on the same words.",
+            "Another model to compare with, on the same words.",
             flag_values=values,
         )
     with group(values, PRINTED):
@@ -136,7 +135,7 @@ def _define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_float(
             "bias_score",
             BIAS_SCORE,
-            "Added for each token of such a phrase, in nats.",
+            "Added to the score for each token of such a phrase, in nats.",
             flag_values=values,
         )
     with group(values, MACHINE):

@@ -1,13 +1,13 @@
 """Lists what a .tflite file, a training folder or a preset holds.
 
-Of a file, or a model of `int4-conformer models`: what each of its bytes is for, and its constants,
+For a file, or a model of `int4-conformer models`: what each of its bytes is for, and its constants,
 the largest first; the checksum of a recogniser that `int4-conformer export` wrote is verified.
 --html writes a page of it: bytes by weight, how often each code occurs and what rounding costs, and
 which kernels run on this machine.
 
-Of a folder that `int4-conformer train` wrote: the model, its checkpoints, and the settings.
+For a folder that `int4-conformer train` wrote: the model, its checkpoints, and the settings.
 
-Of a preset, such as conformer_s: parameters by part; bytes of the weights at float32, int8 and
+For a preset, such as conformer_s: parameters by part; bytes of the weights at float32, int8 and
 int4, mixed as in arXiv 2203.15952 (the encoder of the first pass in 4 bits, all else in 8), and by
 --recipe; and, for each pass, what a frame sees of the audio, and how long it waits for it. This
 needs TensorFlow.
@@ -55,18 +55,18 @@ def _define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_integer(
             "vocab_size",
             None,
-            "Of a preset, output symbols; 1024 if not given, or as the preset's source has.",
+            "For a preset, output symbols; 1024 if not given, or as the preset's source has.",
             lower_bound=2,
             flag_values=values,
         )
         flags.DEFINE_string(
-            "recipe", None, "Of a preset, one more recipe to count bytes for.", flag_values=values
+            "recipe", None, "For a preset, one more recipe to count bytes for.", flag_values=values
         )
     with group(values, PRINTED):
         flags.DEFINE_string(
             "html",
             None,
-            "Of a file, page of its bytes, codes and kernels to write.",
+            "For a file, page of its bytes, codes and kernels to write.",
             flag_values=values,
         )
 
@@ -183,7 +183,7 @@ def _of_preset(name: str, vocab_size: int | None, recipe_name: str | None) -> Re
             f"{name}, {config.vocab_size:,} symbols",
             columns(header, [*rows, total, ratios], "<" + ">" * (len(header) - 1)),
             "mixed: the encoder of the first pass in 4 bits, all else in 8\n"
-            "A .tflite file adds the filters of its front end (0.08 MB) and, for each way to call\n"
+            "A .tflite file adds the filters of its front end (0.02 MB) and, for each way to call\n"
             "it, operators, names and zero points; `int4-conformer inspect FILE` counts them.",
             columns(
                 ("pass", "frame", "sees before", "sees after", "mean latency", "longest latency"),

@@ -24,12 +24,12 @@ GROUPS = {
         "demo": ("int4_conformer.cli.demo", "trains, exports and tries a small recogniser"),
         "corpus": (
             "int4_conformer.cli.corpus",
-            "tells what a corpus holds, and what is wrong with it",
+            "shows what a corpus holds, and what is wrong with it",
         ),
         "speak": ("int4_conformer.cli.speak", "makes a corpus of phrases, spoken by synthesisers"),
         "prepare": (
             "int4_conformer.cli.prepare",
-            "makes a corpus a folder of shards for training",
+            "makes shards of a large corpus, for training",
         ),
         "wordpieces": ("int4_conformer.cli.wordpieces", "trains a vocabulary of word pieces"),
         "train": (
@@ -38,11 +38,11 @@ GROUPS = {
         ),
         "data_worker": (
             "int4_conformer.cli.data_worker",
-            "makes batches for trainings elsewhere",
+            "makes batches for a training on another machine",
         ),
         "report": (
             "int4_conformer.cli.report",
-            "writes a page of curves and word errors of a run",
+            "writes a page of a run's curves and word errors",
         ),
     },
     "to measure one": {
@@ -52,7 +52,7 @@ GROUPS = {
         ),
         "tokens": (
             "int4_conformer.cli.tokens",
-            "parts texts into tokens, for a language model",
+            "splits texts into tokens, for a language model",
         ),
         "suggest": (
             "int4_conformer.cli.suggest",
@@ -76,7 +76,7 @@ GROUPS = {
     "about this program": {
         "doctor": (
             "int4_conformer.cli.doctor",
-            "tells what this machine has, and what is missing",
+            "shows what this machine has, and what is missing",
         ),
         "completion": (
             "int4_conformer.cli.completion",

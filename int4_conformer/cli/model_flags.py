@@ -40,9 +40,9 @@ def define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_string(
             "tokenizer",
             None,
-            "graphemes, a file that `int4-conformer wordpieces` wrote, or WORKDIR of a run, whose "
-            "is taken; if not given, that of --init_from=MODEL or, with --phrases, "
-            "--init_from=WORKDIR, else graphemes.",
+            "graphemes (single characters), a file that `int4-conformer wordpieces` wrote, or "
+            "WORKDIR of a run, to take over its tokenizer; if not given, that of --init_from=MODEL "
+            "or, with --phrases, --init_from=WORKDIR, else graphemes.",
             flag_values=values,
         )
         flags.DEFINE_string(
@@ -63,12 +63,15 @@ def define_flags(values: flags.FlagValues) -> None:
             )
     app.define_fields(JointConfig, values, ["tied"])
     flags.DEFINE_string(
-        "init_mapping", None, "JSON file: from their names to ours.", flag_values=values
+        "init_mapping",
+        None,
+        "JSON file that maps the names of weights in --init_from to ours (docs/models.md).",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "init_may_miss",
         "",
-        "Regular expression of our weights that need not be among them.",
+        "Regular expression: our weights that --init_from need not have.",
         flag_values=values,
     )
 

@@ -1,7 +1,7 @@
 """Lists the trained recognisers that come with the package, or prints the card of one.
 
 A name of the list stands wherever a command takes a MODEL: `int4-conformer transcribe NAME
-speech.wav`. A file or folder of that name is meant before the model.
+speech.wav`. If a file or folder has that name, it is taken instead.
 
 The card says what a model was trained on, how well it hears, and what it cannot do.
 """

@@ -58,7 +58,7 @@ def define_beam(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "beam",
         None,
-        f"Searches with a beam. {help_of(BeamConfig, 'beam_size')}",
+        f"Searches with a beam of this size. {help_of(BeamConfig, 'beam_size')}",
         lower_bound=1,
         flag_values=values,
     )
@@ -71,7 +71,7 @@ def define_part_seconds(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "part_seconds",
         None,
-        "Seconds of the parts at most that a recording of over 40 s is cut into; if not given, "
+        "Longest part, in seconds, when a recording of over 40 s is cut into parts; if not given, "
         f"{PART_SECONDS:g} for a model that hears whole utterances only, and no parts for others.",
         lower_bound=least,
         upper_bound=most,

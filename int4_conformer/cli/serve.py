@@ -1,4 +1,4 @@
-"""Serves a .tflite file that `int4-conformer export` wrote, over HTTP and WebSockets.
+"""Serves a .tflite file, or a model that comes with the package, over HTTP and WebSockets.
 
 POST /v1/audio/transcriptions takes recordings as OpenAI's clients send them, /v1/stream hears live
 audio in a WebSocket, POST /v1/models/NAME:predict takes requests of TF Serving, and / is a page
@@ -60,7 +60,10 @@ def _define_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_boolean("log_words", False, "Log what was said, too.", flag_values=values)
     flags.DEFINE_boolean(
-        "gate", True, "Whether silence and steady noise have no words.", flag_values=values
+        "gate",
+        True,
+        "Whether silence and steady noise are kept from the model.",
+        flag_values=values,
     )
     app.define_fields(Limits, values)
 

@@ -1,4 +1,4 @@
-"""Makes a corpus of texts: has phrases spoken by many voices.
+"""Makes a corpus of phrases, spoken by many synthetic voices.
 
 FILE holds a phrase a line, or a small grammar, "set a timer for {minutes:1..60} minutes"
 (docs/phrases.md); `commands` and `everyday` are lists that come with the package. Writes FLAC files

@@ -1,10 +1,10 @@
 """Suggests which layers of a trained recogniser to quantize to how many bits.
 
-WORKDIR is a folder that `int4-conformer train` wrote, best of a run with --recipe=float. With
-everything else in float, each layer is quantized alone by each of --schemes, and the error that
-this makes in the logits is measured on utterances of a corpus. Starting from the first scheme
-everywhere, the layers where a byte more removes most error then get a larger one, until the error
-of all layers together is within --tolerance or the bytes of all weights reach --budget_mb.
+WORKDIR is a folder that `int4-conformer train` wrote, preferably with --recipe=float. Each layer is
+quantized by each of --schemes while all others stay in float, and the error that this makes in the
+logits is measured on utterances of a corpus. The search starts with the first scheme everywhere. It
+gives larger schemes to the layers where each further byte removes most error, until the error of
+all layers together is within --tolerance or the bytes of all weights reach --budget_mb.
 
 Prints a line per layer, the worst first. --output takes the recipe, a JSON file that
 `int4-conformer train` and `export` accept as their --recipe.

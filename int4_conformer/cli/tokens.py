@@ -1,10 +1,10 @@
-"""Parts texts into a recogniser's tokens, to make a language model of.
+"""Splits texts into a recogniser's tokens, to make a language model from.
 
 WORKDIR is a folder that `int4-conformer train` wrote. Each line of the FILEs, or of the standard
 input, is normalised as transcripts are and printed as its tokens between spaces, "▁" for a space.
-Of these, lmplz (of KenLM) or any program that writes ARPA files makes a language model, for --lm of
-`int4-conformer evaluate` and `transcribe`. Lines with symbols that the recogniser does not know are
-left out.
+From these, lmplz (of KenLM) or any other program that writes ARPA files makes a language model, for
+--lm of `int4-conformer evaluate` and `transcribe`. Lines with symbols that the recogniser does not
+know are left out.
 """
 
 import fileinput

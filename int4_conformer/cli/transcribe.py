@@ -1,26 +1,25 @@
 """Recognises speech with a .tflite file that `int4-conformer export` wrote, or a model that comes
 with the package; without a MODEL, with one of these.
 
-Of audio files it prints the text of one, or a line "file<TAB>text" for each of several. WAV, FLAC,
-Ogg, Opus and MP3 of any rate and channel count are read, to the end of the file, whatever its
-header says. Of several channels the mean is heard, or the loudest where they cancel each other;
---channel=left, =right or a number takes one. A file that cannot be read is told on stderr, and the
-others are recognised; then the exit status is 2. What is odd about a file, such as that it ends
-early, is told there, too.
+For one audio file it prints the text, for several a line "file<TAB>text" each. WAV, FLAC, Ogg, Opus
+and MP3 of any rate and channel count are read, to the end of the file, whatever its header says.
+Several channels are averaged, or the loudest is taken where they cancel each other; --channel=left,
+=right or a number takes one. If a file cannot be read, stderr says so, the others are recognised,
+and the exit status is 2. What is odd about a file, such as that it ends early, is also on stderr.
 
-A file may be of any length. A model that hears streams hears a long one as a stream; for one that
-hears whole utterances only it is cut, in pauses where there are any, and that is told on stderr.
+A file may be of any length. A model that hears streams hears a long one as a stream. For a model
+that hears whole utterances only, the file is cut, in pauses where there are any; stderr says so.
 
-With --microphone it hears a microphone until Ctrl-C, with - in place of a file the standard input,
-WAV or raw PCM, as it comes. It prints a line when an utterance has ended, which silence tells. On a
-terminal its words are shown while they come, dim as long as they may be corrected. --stream hears
-files likewise; where there is no terminal, the words so far are a line "seconds<TAB>words" whenever
-they change. A model that hears whole utterances only gets those that silence parts.
+With --microphone it hears a microphone until Ctrl-C; with - in place of a file, the standard input,
+WAV or raw PCM, as it comes. Silence ends an utterance, whose line is then printed. On a terminal
+its words are shown while they come, dim as long as they may be corrected. --stream hears files in
+the same way. Where there is no terminal, --stream prints a line "seconds<TAB>words" whenever the
+words change. A model that hears whole utterances only hears each one when silence has ended it.
 
-The form is one of: text; --words, a line "start<TAB>end<TAB>confidence<TAB>word" for each word,
-times in seconds, behind "file<TAB>" of several files; --json, an object a file, or with --stream,
---microphone and - an object a line whenever words change; --srt or --vtt, subtitles. The confidence
-of a word, 0 to 1, is the geometric mean of its tokens' probabilities.
+The output is one of: text; --words, a line "start<TAB>end<TAB>confidence<TAB>word" for each word,
+times in seconds, with "file<TAB>" before it for several files; --json, an object for each file, or
+with --stream, --microphone and -, an object whenever words change; --srt or --vtt, subtitles. The
+confidence of a word, 0 to 1, is the geometric mean of its tokens' probabilities.
 
 --phrases takes a file of phrases to prefer, one a line; with --only nothing else may be said, and
 they may be small grammars, "turn (on | off) the [kitchen] light", "{minutes:1..60} minutes". --lm

@@ -55,7 +55,7 @@ def define_flags(values: flags.FlagValues) -> None:
         flags.DEFINE_float(
             "bonus",
             BIAS_SCORE,
-            "Added for each token of a preferred phrase, in nats.",
+            "Added to the score for each token of a preferred phrase, in nats.",
             flag_values=values,
         )
         define_beam(values)
@@ -74,11 +74,11 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "endpoint_after",
         EndpointConfig.after_words,
-        "Seconds of silence that end an utterance of what is heard live.",
+        "Seconds of silence that end an utterance of live speech.",
         lower_bound=0.1,
         flag_values=values,
     )
-    boolean("gate", "Whether silence and steady noise have no words.", default=True)
+    boolean("gate", "Whether silence and steady noise are kept from the model.", default=True)
     define_part_seconds(values)
     flags.DEFINE_integer(
         "raw_rate",

@@ -4,10 +4,10 @@ An INPUT is a JSON-lines manifest (.jsonl, with the keys audio or audio_filepath
 and duration), a table (.tsv or .csv, one of whose columns holds paths), a list (.txt, a path a
 line), a folder, a glob in quotes ("calls/**/*.flac") or an audio file.
 
-The folder gets shards, files of an object a line: audio, duration, text, confidence and words with
-their times; or audio and error, a sentence, of a file that cannot be recognised, which stops
-nothing. summary.json counts them. Stopped or killed, the same command goes on where it was, and
-each file is in the transcripts once; with further INPUTs it recognises what is new in them.
+The folder gets shards, files with an object on each line: audio, duration, text, confidence and
+words with their times. A file that cannot be recognised stops nothing: its object has audio and
+error, a sentence. summary.json counts them. After a stop or a crash the same command goes on where
+it was, and each file is in the transcripts once. With further INPUTs it recognises what is new.
 
 The exit status is 0 when all was done, whatever could not be recognised, and 2 when nothing could.
 """
@@ -48,7 +48,9 @@ def define_flags(values: flags.FlagValues) -> None:
 
     with group(values, PRINTED):
         text("output", "Folder for the transcripts.")
-        flags.DEFINE_enum("format", FORMATS[0], FORMATS, "Of the transcripts.", flag_values=values)
+        flags.DEFINE_enum(
+            "format", FORMATS[0], FORMATS, "Format of the transcripts.", flag_values=values
+        )
     with group(values, GIVEN):
         text("column", "Column of a table that holds paths; if not given, audio, path or file.")
         text(

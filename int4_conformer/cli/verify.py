@@ -14,7 +14,7 @@ value; 1e-5 is allowed. Codes of activations that rounding puts on the other sid
 counted ("at a border") and taken from the file for what follows. Behind loops such codes cannot be
 seen: "calls off" counts the calls that show them, in which outputs may be off by up to 0.1.
 
-The exit status is 0 if nothing differs, 1 if something does, and 2 if the question makes no sense,
+The exit status is 0 if nothing differs, 1 if something does, and 2 if there is nothing to compare,
 as for a file of another folder.
 """
 

@@ -1,7 +1,7 @@
 """Trains a vocabulary of word pieces on the transcripts of a corpus.
 
-`int4-conformer train --tokenizer=FILE` then uses it in place of single characters; give that the
-same --text, --markers and --locale.
+`int4-conformer train --tokenizer=FILE` then uses it in place of single characters. Give both
+commands the same --text, --markers and --locale.
 """
 
 import shlex

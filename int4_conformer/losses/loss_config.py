@@ -25,7 +25,7 @@ class LossConfig:
         "reported.",
     )
     label_smoothing: float = setting(
-        0.0, "Share of each label's score that goes to all symbols but the blank alike."
+        0.0, "Share of each label's score that is spread evenly over all symbols but the blank."
     )
     ctc_weight: float = setting(
         0.0,

@@ -19,28 +19,28 @@ BIAS_SCORE = 0.5
 class BeamConfig:
     """How wide to search, and what else to ask than the model."""
 
-    beam_size: int = setting(8, "Hypotheses of an utterance; 1 is greedy search.")
+    beam_size: int = setting(8, "Hypotheses that the search keeps; 1 is greedy search.")
     n_best: int = setting(1, "Hypotheses that are returned, the best first.")
     threshold: float = setting(
         12.0,
-        "Hypotheses that are so much less probable than the best are dropped, in nats; infinite "
-        "keeps all that the beam holds. Fewer hypotheses take fewer rounds.",
+        "Hypotheses that are less probable than the best by more than this, in nats, are dropped; "
+        "infinite keeps all that the beam holds. Fewer hypotheses take fewer rounds.",
     )
     full_sum: bool = setting(
         False,
         "Whether hypotheses are ranked in the end by the sum over all their alignments, also over "
-        "those that the search dropped. Then no best hypothesis is below greedy search's.",
+        "those that the search dropped. Then the best is never less probable than greedy search's.",
     )
     lm_weight: float = setting(0.3, "Factor of the language model's log-probabilities.")
     lm_candidates: int = setting(
         16,
-        "Labels of each hypothesis that the language model is asked about, the likeliest by the "
-        "model and the biases, at least `beam_size`; other labels do not follow.",
+        "How many labels may follow each hypothesis when a language model is asked: the likeliest "
+        "by the model and the biases; at least `beam_size`.",
     )
     insertion_bonus: float = setting(
         0.0,
-        "Added for each label when there is a language model, which by itself prefers short "
-        "texts, in nats.",
+        "Added to the score for each label, in nats, when there is a language model, which by "
+        "itself prefers short texts.",
     )
 
     def __post_init__(self) -> None:

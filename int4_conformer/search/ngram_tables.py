@@ -176,8 +176,13 @@ def _histories(
 def _require_tokens(path: str | os.PathLike, known: int) -> None:
     """Refuses a file most of whose words are no tokens."""
     with Path(path).open(encoding="utf-8", errors="replace") as file:
-        counts = (re.fullmatch(r"ngram\s+1\s*=\s*(\d+)\s*", line) for line in file)
-        words = int(next(filter(None, counts))[1])
+        counts = (re.fullmatch(r"ngram\s+1\s*=\s*(\d{1,18})\s*", line) for line in file)
+        count = next(filter(None, counts), None)
+    if count is None:
+        raise UserError(
+            f'{path} does not say how many words it has; it needs a line "ngram 1=COUNT".'
+        )
+    words = int(count[1])
     # The marks of a text's begin and end and of unknown words are no tokens.
     if known == 0 or known < (words - 3) / 2:
         raise UserError(

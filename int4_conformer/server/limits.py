@@ -11,25 +11,31 @@ class Limits:
     """What is more, is refused."""
 
     workers: int = setting(
-        2, "Recognisers, each with an interpreter of its own: so many files are heard at once."
+        2, "Recognisers, each with an interpreter of its own; as many files are heard at once."
     )
     num_threads: int = setting(1, "CPU threads of each recogniser.")
-    connections: int = setting(1000, "Connections at once.")
-    requests: int = setting(256, "Requests at once that are read, wait or are answered.")
-    queue: int = setting(128, "Requests that wait for a recogniser.")
-    streams: int = setting(64, "WebSockets at once.")
-    body_megabytes: float = setting(25.0, "Of a request's body, in millions of bytes.")
+    connections: int = setting(1000, "Most connections at once.")
+    requests: int = setting(256, "Most requests at once: being read, waiting or being answered.")
+    queue: int = setting(128, "Most requests that wait for a recogniser.")
+    streams: int = setting(64, "Most WebSockets at once.")
+    body_megabytes: float = setting(25.0, "Largest body of a request, in millions of bytes.")
     bodies_megabytes: float = setting(
-        1000.0, "Of the bodies of all requests at once: they lie in memory or on disk."
+        1000.0,
+        "Most of the bodies of all requests together, in millions of bytes; they lie in memory or "
+        "on disk.",
     )
-    audio_seconds: float = setting(1800.0, "Of a recording, and of all rows of a request.")
-    stream_seconds: float = setting(3600.0, "Of the audio of a WebSocket.")
+    audio_seconds: float = setting(
+        1800.0, "Longest recording; of a request with several rows, all of them together."
+    )
+    stream_seconds: float = setting(3600.0, "Longest audio of a WebSocket.")
     read_seconds: float = setting(
-        30.0, "Within which a request has to be there, and what is sent has to be taken."
+        30.0, "Longest wait for a request to arrive, and for a client to take its answer."
     )
-    idle_seconds: float = setting(30.0, "That a WebSocket may send nothing.")
-    answer_seconds: float = setting(300.0, "Within which a request is answered.")
-    drain_seconds: float = setting(30.0, "For what was accepted, once the server was told to end.")
+    idle_seconds: float = setting(30.0, "Longest time that a WebSocket may send nothing.")
+    answer_seconds: float = setting(300.0, "Longest time until a request is answered.")
+    drain_seconds: float = setting(
+        30.0, "Longest time for what was accepted, once the server was told to end."
+    )
 
     def __post_init__(self) -> None:
         counts = ("workers", "num_threads", "connections", "requests", "streams")

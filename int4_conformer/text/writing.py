@@ -38,7 +38,9 @@ class Writing:
         "takes each for a word, in lower case.",
     )
     locale: str = setting(
-        "", "Whose rules of case hold: `tr` or `az`, where the lower case of I is ı; '': any other."
+        "",
+        "Language whose rules of case hold: `tr` or `az`, where the lower case of I is ı; '': any "
+        "other.",
     )
 
     def __post_init__(self) -> None:

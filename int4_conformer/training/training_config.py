@@ -37,9 +37,9 @@ class TrainingConfig(LossConfig, InputConfig):
     optimizer: Optimizer = setting(
         "adamw",
         "`adamw` (arXiv 1711.05101), `adafactor` (arXiv 1804.04235: less memory; its learning rate "
-        "is relative to each weight's size, 10 to 30 times that of AdamW, and at most one by the "
-        "root of the steps so far) or `lion` (arXiv 2302.06675: the least memory; a learning rate "
-        "3 to 10 times lower, a weight decay as many times higher).",
+        "is relative to each weight's size, 10 to 30 times that of AdamW, and at most 1 divided by "
+        "the root of the steps so far) or `lion` (arXiv 2302.06675: the least memory; a learning "
+        "rate 3 to 10 times lower, a weight decay as many times higher).",
     )
     learning_rate: float = setting(2e-3, "Highest learning rate, reached after the warm-up.")
     schedule: Schedule = setting(
@@ -47,7 +47,7 @@ class TrainingConfig(LossConfig, InputConfig):
         "How the learning rate goes on after the warm-up: `cosine` and `linear` take it down to a "
         "hundredth at the last step; `tri_stage` holds it for half of the steps, and takes it down "
         "exponentially (arXiv 1904.08779); `transformer` divides it by the root of the steps "
-        "(arXiv 1706.03762); `constant` leaves it. The last two do not ask how many steps come.",
+        "(arXiv 1706.03762); `constant` leaves it. The last two do not depend on `steps`.",
     )
     warmup: int = setting(500, "Steps until the highest learning rate.")
     weight_decay: float = setting(1e-3, "Decoupled decay of all weights.")
@@ -67,7 +67,7 @@ class TrainingConfig(LossConfig, InputConfig):
     quantize_after: float = setting(
         0.0,
         "Part of the steps that are taken in float before layers are quantized, such as 0.5. "
-        "Evaluations are of the integers all along: those of the float weights, until then.",
+        "Evaluations compute in integers from the start, with the float weights quantized.",
     )
     stochastic_depth: float = setting(
         0.0,

@@ -1,5 +1,6 @@
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -124,6 +125,10 @@ def test_refusals(tmp_path, monkeypatch):
     whole = write(tmp_path / "whole.arpa", random_tables(0, 2)).read_text("utf-8")
     noise.write_text(whole[: len(whole) // 2], "utf-8")
     with pytest.raises(UserError, match=r"noise\.arpa is no ARPA file"):
+        NGram.read(noise, VOCABULARY)
+    # What kaldilm takes.
+    noise.write_text(re.sub(r"(ngram 1=\d+)", r"\1=6", whole), "utf-8")
+    with pytest.raises(UserError, match=r'does not say how many words it has; .* "ngram 1=COUNT"'):
         NGram.read(noise, VOCABULARY)
     words = {(word,): (-1.0, 0.0) for word in ["<s>", "a", *map(str, range(19))]}
     with pytest.raises(UserError, match=r"knows 1 of the model's tokens among 21 words; make it"):

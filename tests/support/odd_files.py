@@ -7,6 +7,7 @@ the start, in order, without a gap, to the end.
 import dataclasses
 import functools
 import io
+import re
 import struct
 from collections.abc import Callable
 
@@ -111,6 +112,13 @@ def caf(length):
 def rf64(length):
     content = encoded("RF64", "PCM_16")
     return replaced(content, content.index(b"ds64") + 16, "<q", length)
+
+
+def nist(count):
+    """The clip as NIST SPHERE, with a header of that many samples."""
+    content = encoded("NIST", "PCM_16")
+    header = re.sub(rb"(?<=sample_count -i )\d+", count.encode(), content[:1024])
+    return header[:1024] + content[1024:]
 
 
 def flac(samples, seconds=SECONDS):
@@ -251,6 +259,8 @@ _LYING = (
     Case(name="pipe.caf", content=lambda: caf(-1)),
     Case(name="pipe.rf64", content=lambda: rf64(0)),
     Case(name="negative.rf64", content=lambda: rf64(-(2**62))),
+    Case(name="too_long.nist", content=lambda: nist("32000"), note=EARLY.format(2)),
+    Case(name="endless.nist", content=lambda: nist("9" * 400)),
     Case(name="pipe.flac", content=lambda: flac(0)),
     Case(name="killed.wav", content=lambda: wav(8000)),
     Case(name="killed.flac", content=lambda: flac(4000)),

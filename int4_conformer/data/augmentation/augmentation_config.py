@@ -30,7 +30,7 @@ class AugmentationConfig:
         "them, such as 0.9,1.0,1.1, or all of a range, such as 0.9..1.1. Pitch goes with it.",
     )
     volume_db: float = setting(
-        0.0, "Recordings are made louder or softer by up to so many dB, and never clip of it."
+        0.0, "Recordings are made louder or softer by up to this many dB, without clipping."
     )
     noise: str = setting(
         "",

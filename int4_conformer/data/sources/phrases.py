@@ -57,15 +57,15 @@ class PhrasesConfig:
 
     voices: str = setting(
         "espeak",
-        "Synthesisers, with commas between them: espeak, hibari, kokoro, piper; each speaks as "
-        "much.",
+        "Synthesisers, with commas between them: espeak, hibari, kokoro, piper; each speaks an "
+        "equal share.",
     )
     utterances: int = setting(
         2000,
-        "Utterances to train on; a twentieth as many, but 20 to 400, are for development, and as "
-        "many for testing, of other speakers.",
+        "Utterances to train on. A twentieth as many, at least 20 and at most 400, are for "
+        "development, and as many again for testing, by other speakers.",
     )
-    speech_seed: int = setting(0, "Another one draws other texts and speakers.")
+    speech_seed: int = setting(0, "Seed; another one draws other texts and speakers.")
 
     def __post_init__(self) -> None:
         require_positive(utterances=self.utterances)
