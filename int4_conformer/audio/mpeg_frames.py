@@ -28,8 +28,8 @@ _RATES = {0: (11025, 12000, 8000), 2: (22050, 24000, 16000), 3: (44100, 48000, 3
 # Frames that have to follow each other for a file to begin with them: two bytes that look like the
 # start of one are soon found in anything.
 _CHAIN = 3
-# Bytes that hold as many, however long they are.
-BEGINNING = _CHAIN * 2881 + 4
+# Bytes that hold as many, however long: the longest has 2881, layer II of 160 kbit/s at 8 kHz.
+BEGINNING = _CHAIN * 2881
 # "Xing" and four flags; counts of frames and bytes; what a decoder looks at behind them.
 _TAG_BYTES = 8 + 8 + 24
 _HAS_FRAMES, _HAS_BYTES = 1, 2

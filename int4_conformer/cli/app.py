@@ -93,7 +93,7 @@ def run(command: Command, argv: Sequence[str] | None = None) -> NoReturn:
             print(version())
             sys.exit(0)
         arguments = _parsed(command, values, argv)
-        # An empty one is what the shell makes of a variable that is not set; so below.
+        # An empty argument or value is what the shell makes of a variable that is not set.
         if "" in arguments:
             raise UserError(
                 f"An argument of {command.name} is empty; is a variable of the shell not set?"

@@ -118,7 +118,8 @@ def _unanswered(request: Request, error: HTTPException) -> Response:
             404, "not_found", "There is nothing at this path; look at its spelling."
         )
     elif error.status_code == 405:
-        message = f"{request.method} is not for this path; send {error.headers['Allow']}."
+        allowed = error.headers["Allow"].replace(", ", " or ")
+        message = f"{request.method} is not for this path; send {allowed}."
         refusal = RefusedError(405, "method_not_allowed", message, error.headers)
     else:
         message = f"The request cannot be read: {error.detail}"
