@@ -64,7 +64,8 @@ class Mutator:
         # Bytes that are no JSON any more go no further than its parser.
         if self.is_json and rng.random() < 0.8:
             for _ in range(_few(rng)):
-                content = _with_json_changed(content, rng)
+                # What was repeated in what was repeated takes this process' own memory.
+                content = _with_json_changed(content[:MOST_BYTES], rng)
         else:
             for _ in range(_few(rng)):
                 content = self._changed(bytearray(content), rng)

@@ -131,14 +131,20 @@ class Wordpieces:
         """Ids of a text, the likeliest segmentation.
 
         Raises:
-          UserError: a symbol of the text is not in the model.
+          UserError: a symbol of the text is not in the model, or the model is one of whole words
+            and lacks one.
         """
         ids = self._processor.encode(text)
         if 0 in ids:
             symbols = self.vocabulary.ids
-            unknown = next(s for s in text if s.replace(" ", WORD_BOUNDARY) not in symbols)
+            unknown = [s for s in text if s.replace(" ", WORD_BOUNDARY) not in symbols]
+            if not unknown:
+                raise UserError(
+                    f"The text {text!r} has a word that is not in the vocabulary, which parts no "
+                    "words; take wordpieces of the type `unigram` or `bpe`."
+                )
             raise UserError(
-                f"The symbol {unknown!r} of the text {text!r} is not in the vocabulary; "
+                f"The symbol {unknown[0]!r} of the text {text!r} is not in the vocabulary; "
                 "normalize the text or train the wordpieces on this corpus."
             )
         return ids

@@ -3,6 +3,7 @@ import json
 
 import pytest
 import tensorflow as tf
+from sentencepiece.sentencepiece_model_pb2 import ModelProto, TrainerSpec
 
 from int4_conformer.errors import UserError
 from int4_conformer.text.tokenizer import tokenizer_from_config
@@ -60,6 +61,15 @@ def test_graph_works_inside_a_dataset(wordpieces):
 def test_names_the_unknown_symbol_and_the_text(wordpieces):
     with pytest.raises(UserError, match="symbol 'é' of the text 'the café'"):
         wordpieces.encode("the café")
+
+
+def test_a_model_of_whole_words_names_the_text_that_has_another(wordpieces):
+    model = ModelProto()
+    model.ParseFromString(wordpieces.model)
+    model.trainer_spec.model_type = TrainerSpec.WORD
+    words = Wordpieces(model=model.SerializeToString())
+    with pytest.raises(UserError, match="The text 'oooo' has a word that is not in the vocabulary"):
+        words.encode("oooo")
 
 
 @pytest.mark.parametrize("text", ["the café", "<blank>"])
