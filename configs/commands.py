@@ -1,8 +1,7 @@
 """Short commands, digits, letters and dates, in 4-bit integers: sizes are those of english.py, from
-whose weights it begins. It hears bad lines and rooms, too, and nothing of other speech; some two
-hours on one core.
+whose weights it may begin. It hears bad lines and rooms, too, and nothing of other speech; some two
+hours on one core. benchmarks/accuracy/commands_corpus.py says how the corpus is made.
 
-    python benchmarks/accuracy/commands_corpus.py --data=PATH --spoken=spoken --output=corpus
     int4-conformer train --config=configs/commands.py --manifest=corpus/commands.jsonl \\
         --other_speech=corpus/others.jsonl --init_from=runs/english --workdir=runs/commands
 """
@@ -30,14 +29,15 @@ def get_config() -> config_dict.ConfigDict:
     config.training.max_seconds = 10.0
     config.training.evaluate_every = 1000
     config.training.noise_share = 0.05
-    config.augmentation.speed_perturbation = "0.9..1.1"
+    config.augmentation.speed_perturbation = "0.85..1.2"
     config.augmentation.noise = "synthetic"
     config.augmentation.noise_probability = 0.25
     config.augmentation.rooms = "synthetic"
     config.augmentation.room_probability = 0.25
     config.augmentation.codecs = "telephone"
     config.augmentation.codec_probability = 0.25
-    config.optimizer.learning_rate = 6e-4
+    config.augmentation.low_pass_probability = 0.25
+    config.optimizer.learning_rate = 5e-4
     config.optimizer.warmup = 200
     config.optimizer.average = 200
     config.loss.ctc_weight = 0.3

@@ -24,6 +24,8 @@ FROM_NOTHING = {
     "warmup": 200,
     "average": 50,
     "evaluate_every": 400,
+    # Synthesisers speak as loud as each other; people and their microphones do not.
+    "volume_db": 20.0,
 }
 # Where it begins with weights.
 FROM_WEIGHTS = {"steps": 800, "learning_rate": 1e-3, "warmup": 100}
