@@ -47,4 +47,5 @@ def test_what_is_refused(tmp_path, content, flags, line):
     phrases.write_text(content)
     assert line in commands.refusal("speak", phrases, f"--output={tmp_path / 'made'}", *flags)
     assert not (tmp_path / "made").exists()
-    assert "cannot be read" in commands.refusal("speak", "absent.txt", f"--output={tmp_path / 'm'}")
+    refusal = commands.refusal("speak", "absent.txt", f"--output={tmp_path / 'm'}")
+    assert "There is no list of phrases absent.txt" in refusal

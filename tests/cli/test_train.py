@@ -72,7 +72,7 @@ def test_a_finished_run_is_left_alone(trained):
         (["--warmup=-1"], "`warmup` must not be negative. Received: warmup=-1"),
         (["--max_seconds=0.1"], "There is no utterance to train on. 4 utterances longer"),
         (["--manifest=absent"], "There is no corpus absent; give a manifest"),
-        (["--manifest=", "--phrases=absent"], "The list of phrases absent cannot be read"),
+        (["--manifest=", "--phrases=absent"], "There is no list of phrases absent; check the path"),
         (["--manifest=", "--phrases=commands", "--voices=a"], "There are no voices 'a'"),
         (
             ["--manifest=", "--phrases=commands", "--data_service=localhost:5050"],

@@ -134,7 +134,7 @@ def test_openais_client_gets_our_sentence(client):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "cannot be decoded"),
+        (b"", "is empty; record it again"),
         (b"\x00" * 5000, "cannot be decoded"),
         (b"<html>", "web page"),
         (b"ID3\x04\x00\x00\x00\x00\x00\x00" + b"\x00" * 100, "no MP3 frame"),

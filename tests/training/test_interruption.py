@@ -9,9 +9,11 @@ from int4_conformer.training import interruption
 from int4_conformer.training.interruption import Interruption
 
 PROGRAM = """
-import hashlib
+import hashlib, signal
 from int4_conformer.training.interruption import Interruption
 
+# A program in the background of a script begins with Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Interruption():
     print("begun", flush=True)
     # As a step that is compiled: minutes in which Python runs no handler.
@@ -26,9 +28,13 @@ def interrupted_twice():
 
 def test_a_second_signal_ends_no_program_that_goes_on(monkeypatch):
     monkeypatch.setattr(interruption, "_GRACE_SECONDS", 0.1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     stops = Interruption()
-    with pytest.raises(KeyboardInterrupt), stops:
-        interrupted_twice()
+    try:
+        with pytest.raises(KeyboardInterrupt), stops:
+            interrupted_twice()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stops.exit_status == 130
     time.sleep(0.2)
 
