@@ -30,6 +30,7 @@ def get_config() -> config_dict.ConfigDict:
     config.training.evaluate_every = 1000
     config.training.noise_share = 0.05
     config.augmentation.speed_perturbation = "0.85..1.2"
+    config.augmentation.volume_db = 20.0
     config.augmentation.noise = "synthetic"
     config.augmentation.noise_probability = 0.25
     config.augmentation.rooms = "synthetic"
