@@ -63,6 +63,7 @@ _BATCH_SECONDS = 60.0
 _EFFECTS = {
     "nothing": {},
     "speed": {"speed_perturbation": "0.9,1.1"},
+    "pauses": {"pause_seconds": 2.0, "pause_probability": 1.0},
     "volume": {"volume_db": 6.0},
     "noise, synthetic": {"noise": "synthetic", "noise_probability": 1.0},
     "rooms, synthetic": {"rooms": "synthetic", "room_probability": 1.0},
@@ -189,7 +190,7 @@ def _pipeline(corpus: Any, cache: str, folder: str, **settings: Any) -> InputPip
     tokenizer = Graphemes.from_texts([utterance.text for utterance in corpus])
     config = InputConfig(cache=cache, **settings)
     buckets = make_buckets(
-        recordings, tokenizer, count=2, seconds_per_batch=_BATCH_SECONDS, slowest=config.slowest
+        recordings, tokenizer, count=2, seconds_per_batch=_BATCH_SECONDS, augmentation=config
     )
     return InputPipeline(recordings, tokenizer, buckets, config)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from int4_conformer.audio.audio_files import SAMPLE_RATE
+from int4_conformer.data.augmentation.augmentation_config import AugmentationConfig
 from int4_conformer.data.corpus import Utterances
 from int4_conformer.data.corpus_report import CorpusReport
 from int4_conformer.data.recordings import Recordings, decoded
@@ -42,7 +43,7 @@ def make_buckets(
     batch_size: int | None = None,
     seconds_per_batch: float | None = None,
     max_seconds: float | None = None,
-    slowest: float = 1.0,
+    augmentation: AugmentationConfig | None = None,
 ) -> tuple[Bucket, ...]:
     """Buckets with bounds at quantiles of the recordings' lengths, shortest first.
 
@@ -53,8 +54,8 @@ def make_buckets(
       batch_size: rows of every batch; or
       seconds_per_batch: padded audio of a batch, so that short utterances come in more rows.
       max_seconds: leave out longer utterances, which pipelines then drop.
-      slowest: the least speed that recordings are played at (`AugmentationConfig.speeds`), which
-        makes them as much longer.
+      augmentation: what makes recordings longer, if anything does: the least speed that they are
+        played at, and pauses.
 
     Raises:
       UserError: not exactly one of `batch_size` and `seconds_per_batch` is given, a text has a
@@ -72,7 +73,10 @@ def make_buckets(
     if not recordings:
         raise UserError(f"There is no utterance to make buckets of (max_seconds={max_seconds}).")
     labels = label_lengths(recordings, tokenizer)
-    lengths = stretched(recordings.lengths, slowest)
+    lengths = recordings.lengths
+    if augmentation is not None:
+        pauses = augmentation.pauses(np.random.default_rng(0), len(recordings))
+        lengths = stretched(lengths, augmentation.slowest) + pauses.sum(axis=1)
     buckets: dict[int, Bucket] = {}
     for bound in np.quantile(lengths, np.arange(1, count + 1) / count, method="higher"):
         samples = -(-int(bound) // _SAMPLES_MULTIPLE) * _SAMPLES_MULTIPLE

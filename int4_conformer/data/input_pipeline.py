@@ -39,13 +39,25 @@ class BatchService(Protocol):
         """What `InputPipeline.batch` gives for each batch of its plan, from `start` on."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Played:
+    """How an epoch's utterances are heard."""
+
+    # float64 [utterances].
+    speeds: np.ndarray
+    # Samples before and behind them, int64 [utterances, 2].
+    pauses: np.ndarray
+    # That each is in, int [utterances].
+    buckets: np.ndarray
+
+
 class InputPipeline:
     """Makes the batches of a training (`data.batches` says what a batch is).
 
     Utterances are shuffled anew every epoch and repeated for ever; those that fit in no bucket are
     left out. Each batch has the shape of the smallest bucket that its utterances fit, at the speed
-    that they are played at. A recording that cannot be decoded when it has its turn, or is not as
-    long as was known before, is silence without a word then.
+    and with the pauses that they are heard with. A recording that cannot be decoded when it has its
+    turn, or is not as long as was known before, is silence without a word then.
 
     Args:
         utterances: the corpus; decoded here, and held in memory, unless it is `Recordings`.
@@ -83,7 +95,7 @@ class InputPipeline:
         self._config = config or InputConfig()
         self._augmenter = Augmenter(self._config, self._config.seed)
         # Of an epoch; a bucket that fills slowly has utterances of earlier ones.
-        self._speeds = functools.lru_cache(maxsize=4)(self._drawn_speeds)
+        self._played = functools.lru_cache(maxsize=4)(self._drawn)
         # Decoding, resampling and Fourier transforms release the interpreter's lock.
         self._pool = concurrent.futures.ThreadPoolExecutor(available_cores())
         self._service: BatchService | None = None
@@ -180,9 +192,11 @@ class InputPipeline:
             pcm = self._corpus.recordings.drawn(place)
         except UserError as error:
             return self._silence(place, bucket), error
+        played = self._played(epoch)
         samples = self._augmenter(
             pcm / np.float32(INT16_SCALE),
-            speed=float(self._speeds(epoch)[place]),
+            speed=float(played.speeds[place]),
+            pauses=tuple(played.pauses[place].tolist()),
             batch=planned.number,
             row=row,
         )
@@ -207,21 +221,24 @@ class InputPipeline:
                 f"{sentence}"
             )
 
-    def _drawn_speeds(self, epoch: int) -> np.ndarray:
-        """At which each utterance is played, float64 [utterances]; as it is what would be too
-        long."""
-        corpus = self._corpus
-        rng = np.random.default_rng([self._config.seed, epoch, 1])
-        speeds = self._config.speeds(rng, len(corpus.recordings))
-        found = bucket_of(
-            stretched(corpus.recordings.lengths, speeds), corpus.label_counts, self.buckets
-        )
-        return np.where(found < 0, 1.0, speeds)
+    def _drawn(self, epoch: int) -> _Played:
+        """What would be too long has no pauses, or else its own speed."""
+        lengths = self._corpus.recordings.lengths
+        seed, count = self._config.seed, len(lengths)
+        speeds = self._config.speeds(np.random.default_rng([seed, epoch, 1]), count)
+        pauses = self._config.pauses(np.random.default_rng([seed, epoch, 2]), count)
+        longer = stretched(lengths, speeds)
+        pauses = np.where(self._fits(longer + pauses.sum(axis=1))[:, None], pauses, 0)
+        speeds = np.where(self._fits(longer), speeds, 1.0)
+        lengths = stretched(lengths, speeds) + pauses.sum(axis=1)
+        return _Played(speeds=speeds, pauses=pauses, buckets=self._bucket_of(lengths))
+
+    def _fits(self, lengths: np.ndarray) -> np.ndarray:
+        return self._bucket_of(lengths) >= 0
+
+    def _bucket_of(self, lengths: np.ndarray) -> np.ndarray:
+        return bucket_of(lengths, self._corpus.label_counts, self.buckets)
 
     def _buckets_in(self, epoch: int) -> np.ndarray:
         """Of each utterance in an epoch, int [utterances]."""
-        corpus = self._corpus
-        if self._config.slowest == self._config.fastest == 1.0:
-            return corpus.bucket_of
-        lengths = stretched(corpus.recordings.lengths, self._speeds(epoch))
-        return bucket_of(lengths, corpus.label_counts, self.buckets)
+        return self._played(epoch).buckets

@@ -391,7 +391,7 @@ class Trainer:
             count=config.buckets,
             seconds_per_batch=config.batch_seconds,
             max_seconds=config.max_seconds,
-            slowest=config.slowest,
+            augmentation=config,
         )
         return [
             dataclasses.replace(bucket, batch_size=-(-bucket.batch_size // parts) * parts)

@@ -198,6 +198,33 @@ def test_noise_and_rooms_of_a_folder(tmp_path):
         Augmenter(AugmentationConfig(noise=str(tmp_path / "none")), 0)
 
 
+def test_pauses_are_as_soft_as_the_recording_is_where_it_is_softest():
+    rng = np.random.default_rng(0)
+    given = 1e-3 * rng.standard_normal(16000).astype(np.float32)
+    given[4000:12000] += speech(8000)
+    augmenter = Augmenter(AugmentationConfig(), 0)
+    heard = augmenter(given, speed=1.0, pauses=(8000, 4000), batch=0, row=0)
+    assert heard.dtype == np.float32
+    np.testing.assert_array_equal(heard[8000:-4000], given)
+    for pause in (heard[:8000], heard[-4000:]):
+        assert np.std(pause) == pytest.approx(1e-3, rel=0.2)
+    again = augmenter(given, speed=1.0, pauses=(8000, 4000), batch=0, row=1)
+    assert not np.array_equal(heard, again)
+    nothing = augmenter(np.zeros(100, np.float32), speed=1.0, pauses=(0, 50), batch=0, row=0)
+    np.testing.assert_array_equal(nothing, np.zeros(150))
+
+
+@given(SEEDS, st.integers(1, 100), st.sampled_from([0.0, 0.01, 2.0]), st.floats(0, 1))
+def test_pauses_are_as_long_and_as_many_as_asked_for(seed, count, seconds, probability):
+    config = AugmentationConfig(pause_seconds=seconds, pause_probability=probability)
+    pauses = config.pauses(np.random.default_rng(seed), count)
+    assert pauses.shape == (count, 2)
+    assert pauses.min() >= 0
+    assert pauses.sum(axis=1).max() <= seconds * 16000
+    if not probability:
+        assert not pauses.any()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -209,6 +236,8 @@ def test_noise_and_rooms_of_a_folder(tmp_path):
         ({"codecs": "mp3,tape"}, "codecs='mp3,tape'"),
         ({"noise_probability": 1.5}, "noise_probability=1.5"),
         ({"volume_db": -1.0}, "volume_db=-1.0"),
+        ({"pause_seconds": -1.0}, r"in \[0, 30\]. Received: pause_seconds=-1.0"),
+        ({"pause_probability": 2.0}, "pause_probability=2.0"),
     ],
 )
 def test_names_what_it_refuses(settings, message):

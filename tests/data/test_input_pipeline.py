@@ -90,7 +90,7 @@ def arrays(dataset, count):
 
 
 def test_augmented_batches_fit_go_on_anywhere_and_are_shared_out(utterances):
-    buckets = make_buckets(utterances, GRAPHEMES, count=3, batch_size=4, slowest=0.8)
+    buckets = make_buckets(utterances, GRAPHEMES, count=3, batch_size=4, augmentation=AUGMENTED)
     pipeline = InputPipeline(utterances, GRAPHEMES, buckets, AUGMENTED)
     whole = arrays(pipeline.dataset(), 24)
     speeds, counts = [], collections.Counter()
@@ -108,6 +108,33 @@ def test_augmented_batches_fit_go_on_anywhere_and_are_shared_out(utterances):
     for batch, half in zip(whole[17:], arrays(part, 7), strict=True):
         for name, values in batch.items():
             np.testing.assert_array_equal(half[name], values[2:])
+
+
+def test_pauses_come_before_and_behind_and_are_drawn_anew(utterances):
+    config = InputConfig(pause_seconds=0.5, pause_probability=0.5)
+    buckets = make_buckets(utterances, GRAPHEMES, count=3, batch_size=4, augmentation=config)
+    pipeline = InputPipeline(utterances, GRAPHEMES, buckets, config)
+    pauses = collections.defaultdict(set)
+    for batch in arrays(pipeline.dataset(), 24):
+        for place, length, pcm in zip(
+            batch["index"], batch["pcm_length"], batch["pcm"], strict=True
+        ):
+            samples = utterances[place].samples()
+            starts = np.flatnonzero(pcm[: length - samples.size + 1] == samples[0])
+            (before,) = (
+                int(start)
+                for start in starts
+                if np.array_equal(pcm[start : start + samples.size], samples)
+            )
+            pauses[int(place)].add((before, int(length) - samples.size - before))
+    drawn = [pause for found in pauses.values() for pause in found]
+    whole = [sum(pause) / 16000 for pause in drawn if any(pause)]
+    assert set(pauses) == set(range(23))
+    assert 0.2 < len(whole) / len(drawn) < 0.9
+    assert max(whole) <= 0.5
+    assert np.mean(whole) == pytest.approx(0.25, abs=0.1)
+    assert min(before for before, _ in drawn) == min(after for _, after in drawn) == 0
+    assert sum(len(found) > 1 for found in pauses.values()) > 10
 
 
 def test_what_breaks_meanwhile_is_silence_and_counted(tmp_path):

@@ -41,7 +41,13 @@ def dispatcher():
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
     utterances = batched.corpus(tmp_path_factory.mktemp("audio"))
-    buckets = make_buckets(utterances, GRAPHEMES, count=2, batch_size=4, slowest=0.9)
+    buckets = make_buckets(
+        utterances,
+        GRAPHEMES,
+        count=2,
+        batch_size=4,
+        augmentation=InputConfig(speed_perturbation="0.9"),
+    )
     config = InputConfig(speed_perturbation="0.9,1.0,1.1", noise="synthetic")
     return InputPipeline(utterances, GRAPHEMES, buckets, config)
 

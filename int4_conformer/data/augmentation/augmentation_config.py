@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from int4_conformer.audio.audio_files import SAMPLE_RATE
 from int4_conformer.errors import UserError, require_in, require_not_negative
 from int4_conformer.fields import setting
 
@@ -29,6 +30,12 @@ class AugmentationConfig:
         "Speeds that recordings are played at, drawn anew each epoch: some with commas between "
         "them, such as 0.9,1.0,1.1, or all of a range, such as 0.9..1.1. Pitch goes with it.",
     )
+    pause_seconds: float = setting(
+        0.0,
+        "Up to this many seconds of the recording's own silence before and behind it, together, "
+        "drawn anew each epoch: microphones are on before anyone speaks.",
+    )
+    pause_probability: float = setting(0.5, "Share of the recordings that get such pauses.")
     volume_db: float = setting(
         0.0, "Recordings are made louder or softer by up to this many dB, without clipping."
     )
@@ -65,9 +72,11 @@ class AugmentationConfig:
         if self.speed_perturbation:
             require_in("[0.5, 2]", speed_perturbation=self.slowest)
             require_in("[0.5, 2]", speed_perturbation=self.fastest)
+        require_in("[0, 30]", pause_seconds=self.pause_seconds)
         require_not_negative(volume_db=self.volume_db)
         require_in(
             "[0, 1]",
+            pause_probability=self.pause_probability,
             noise_probability=self.noise_probability,
             room_probability=self.room_probability,
             codec_probability=self.codec_probability,
@@ -100,6 +109,14 @@ class AugmentationConfig:
             return rng.uniform(*self._speeds, count)
         return rng.choice(np.array(self._speeds), count)
 
+    def pauses(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draws pauses before and behind as many recordings, int64 [count, 2], in samples."""
+        most = int(self.pause_seconds * SAMPLE_RATE)
+        both = rng.integers(most, size=count, endpoint=True)
+        both *= rng.random(count) < self.pause_probability
+        before = (both * rng.random(count)).astype(np.int64)
+        return np.stack([before, both - before], axis=1)
+
     @property
     def snr_range(self) -> tuple[float, float]:
         """Of the noise, in dB."""
@@ -119,7 +136,7 @@ class AugmentationConfig:
 
     @property
     def changes_samples(self) -> bool:
-        """Whether anything but the speed is on."""
+        """Whether anything but the speed and pauses is on."""
         return bool(
             self.volume_db
             or (self.noise and self.noise_probability)

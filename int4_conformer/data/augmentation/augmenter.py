@@ -7,6 +7,7 @@ from int4_conformer.data.augmentation.codecs import require_codec, through_codec
 from int4_conformer.data.augmentation.filters import low_passed
 from int4_conformer.data.augmentation.levels import clipped, played_at, with_volume
 from int4_conformer.data.augmentation.noise_mixing import mixed, synthetic_noise
+from int4_conformer.data.augmentation.pauses import with_pauses
 from int4_conformer.data.augmentation.rooms import in_room, synthetic_response
 from int4_conformer.data.augmentation.sound_folder import SoundFolder
 
@@ -14,8 +15,8 @@ from int4_conformer.data.augmentation.sound_folder import SoundFolder
 class Augmenter:
     """Makes of a recording what training hears.
 
-    Another speed, a room, noise beside the speech, a microphone that clips or hears no treble, a
-    codec, and how loud it is played.
+    Another speed, pauses before and behind, a room, noise beside the speech, a microphone that
+    clips or hears no treble, a codec, and how loud it is played.
 
     Args:
         config: what of that is on.
@@ -44,31 +45,42 @@ class Augmenter:
         for name in config.codec_names:
             require_codec(name)
 
-    def __call__(self, samples: np.ndarray, *, speed: float, batch: int, row: int) -> np.ndarray:
+    def __call__(
+        self,
+        samples: np.ndarray,
+        *,
+        speed: float,
+        pauses: tuple[int, int] = (0, 0),
+        batch: int,
+        row: int,
+    ) -> np.ndarray:
         """The samples as they are heard in a row of a batch.
 
         Args:
             samples: float32 [samples] in [-1, 1].
             speed: that they are played at.
+            pauses: samples of those before and behind them.
             batch: its number.
             row: of the whole batch.
 
         Returns:
-            float32 [round(samples / speed)] in [-1, 1]; the same whenever it is asked for.
+            float32 [round(samples / speed) + pauses] in [-1, 1]; the same whenever it is asked for.
 
         Raises:
             UserError: a sound of a folder cannot be decoded.
         """
         samples = played_at(samples, speed)
         config = self._config
-        if not config.changes_samples:
-            return samples
 
         def draws(effect: int, probability: float) -> np.random.Generator | None:
             # Each has draws of its own, which are the same whatever else is on.
             rng = np.random.default_rng([self._seed, batch, row, effect])
             return rng if rng.random() < probability else None
 
+        if any(pauses) and (rng := draws(7, 1.0)):
+            samples = with_pauses(samples, *pauses, rng)
+        if not config.changes_samples:
+            return samples
         if config.rooms and (rng := draws(1, config.room_probability)):
             samples = in_room(samples, self._response(rng))
         if config.noise and (rng := draws(2, config.noise_probability)):
