@@ -8,6 +8,8 @@ between the end of speech in its recording and the start of the next; one before
 end of speech is where the recording's level last stands out from its noise. The response is counted
 from there: what was waited for, and what it took to compute what was fed last.
 
+With --parts=pauses recordings are heard one by one, after a pause of such noise.
+
 With --pause_noise the pauses are of another noise, as much louder than the room as --pause_db says:
 something that sets in where the speaker stops.
 
@@ -34,6 +36,7 @@ from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.recognizer import Recognizer
 from int4_conformer.lite.recognizer_stream import PartialResult, RecognizerStream
 from int4_conformer.lite.speech_activity import SpeechActivity, may_hold_speech
+from int4_conformer.pretrained.registry import model_file
 from int4_conformer.text.metrics import word_errors
 from int4_conformer.text.normalize import normalize
 
@@ -46,20 +49,24 @@ flags.DEFINE_float("pause_db", 10.0, "By how much it is louder than the room.")
 flags.DEFINE_multi_float("after_words", [0.8, 1.2], "Seconds of silence that end an utterance.")
 flags.DEFINE_float("minutes", 10.0, "Of each noise.")
 flags.DEFINE_float("hours", 1.0, "Of the stream that is repeated.")
-_PARTS = ["errors", "endpoints", "noise", "voices", "hours"]
+flags.DEFINE_multi_float("before", [0.3, 1.0], "Seconds of pauses before recordings.")
+_PARTS = ["errors", "pauses", "endpoints", "noise", "voices", "hours"]
 flags.DEFINE_multi_enum("parts", _PARTS, _PARTS, "What to measure.")
 
 _STEP = SAMPLE_RATE // 10
 
 
 def main(argv: list[str]) -> None:
-    gated, ungated = (Recognizer(argv[1], gated=is_gated) for is_gated in (True, False))
+    path = model_file(argv[1])
+    gated, ungated = (Recognizer(path, gated=is_gated) for is_gated in (True, False))
     utterances = list(read_corpus(FLAGS.manifest, FLAGS.split))
     utterances = [utterances[i] for i in np.random.default_rng(0).permutation(len(utterances))]
     clips = [utterance.samples() for utterance in utterances]
     texts = [normalize(utterance.text) for utterance in utterances]
     if "errors" in FLAGS.parts:
         _print_errors(gated, ungated, clips, texts)
+    if "pauses" in FLAGS.parts:
+        _print_pauses(gated, clips, texts)
     if "endpoints" in FLAGS.parts:
         _print_endpoints(gated, clips, texts)
     if "noise" in FLAGS.parts:
@@ -77,6 +84,19 @@ def _print_errors(
     for name, recognizer in (("without the gate", ungated), ("with it", gated)):
         found = [normalize(recognizer.transcribe(clip)) for clip in clips]
         print(f"| {name} | {100 * word_errors(texts, found).wer:.2f}% |")
+
+
+def _print_pauses(
+    recognizer: Recognizer, clips: Sequence[np.ndarray], texts: Sequence[str]
+) -> None:
+    print("\n| recordings after a pause of | WER |\n|---|---|")
+    for seconds in FLAGS.before:
+        late = (
+            np.concatenate([_room(clip, seconds, number), clip])
+            for number, clip in enumerate(clips)
+        )
+        found = [normalize(recognizer.transcribe(clip)) for clip in late]
+        print(f"| {seconds:g} s | {100 * word_errors(texts, found).wer:.2f}% |", flush=True)
 
 
 def _print_endpoints(

@@ -52,7 +52,7 @@ def main(_: list[str]) -> None:
             line
             for line in real
             if _corpus(line) not in _COMMANDS
-            and line["split"] == "train"
+            and line["split"] == TRAIN
             and _SHORTEST_OTHER <= line["duration"] <= _LONGEST_OTHER
         ]
         spoken = [line for folder in FLAGS.spoken for line in _spoken(Path(folder))]
@@ -90,7 +90,7 @@ def _spoken(folder: Path) -> Iterator[dict[str, Any]]:
     """Lines of what was spoken: its test split is a set of its own."""
     developing = 0
     for line in json_lines(folder / "manifest.jsonl"):
-        use = {"train": "train", "test": "spoken"}.get(line["split"], "dev")
+        use = {TRAIN: TRAIN, "test": "spoken"}.get(line["split"], "dev")
         if use == "dev":
             developing += 1
             if developing % _SPOKEN:

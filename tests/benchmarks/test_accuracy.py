@@ -1,7 +1,6 @@
 """The accuracy experiment, without a training: a program that writes what the commands would."""
 
 import dataclasses
-import importlib
 import json
 import sys
 import time
@@ -17,7 +16,6 @@ from int4_conformer.errors import UserError
 from int4_conformer.quant.spec.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "benchmarks" / "accuracy"
 # What stands for `int4-conformer`: it hears one word wrong in float, and two in others.
 PROGRAM = """
 import json, sys
@@ -45,13 +43,8 @@ else:
 
 
 @pytest.fixture
-def modules(monkeypatch):
-    """The programs of the folder, by name."""
-    monkeypatch.syspath_prepend(FOLDER)
-    names = ("experiments", "bench", "table", "reproduce")
-    yield {name: importlib.import_module(name) for name in names}
-    for name in names:
-        sys.modules.pop(name)
+def modules(programs):
+    yield programs("experiments", "bench", "table", "reproduce")
     # absl has one set of flags for all programs.
     for flag in list(flags.FLAGS.flags_by_module_dict()["reproduce"]):
         delattr(flags.FLAGS, flag.name)

@@ -1,24 +1,16 @@
 """Tables of what the models of the package and others have heard."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from int4_conformer.data.sources.utterance import Utterance
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "accuracy"
-
 
 @pytest.fixture
-def modules(monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
-    names = ("experiments", "box_corpus", "spelled", "compare_box", "box_table")
-    yield {name: importlib.import_module(name) for name in names}
-    for name in names:
-        sys.modules.pop(name)
+def modules(programs):
+    return programs("experiments", "box_corpus", "spelled", "compare_box", "box_table")
 
 
 @pytest.fixture

@@ -1,22 +1,15 @@
 """Single words, cut out where pauses tell them apart."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "accuracy"
 RATE = 16000
 
 
 @pytest.fixture
-def words(monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
-    yield importlib.import_module("single_words")
-    sys.modules.pop("single_words")
+def words(programs):
+    return programs("single_words")["single_words"]
 
 
 def _tones(*stretches, seconds):

@@ -1,17 +1,9 @@
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
-
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "accuracy"
 
 
 @pytest.fixture
-def spelled(monkeypatch):
-    monkeypatch.syspath_prepend(FOLDER)
-    yield importlib.import_module("spelled").spelled
-    sys.modules.pop("spelled")
+def spelled(programs):
+    return programs("spelled")["spelled"].spelled
 
 
 @pytest.mark.parametrize(

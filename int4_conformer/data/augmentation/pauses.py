@@ -23,8 +23,6 @@ def with_pauses(
     Returns:
         float32 [before + samples + after].
     """
-    if not before and not after:
-        return samples
     noise = _floor(samples) * rng.standard_normal(before + after, np.float32)
     return np.concatenate([noise[:before], samples, noise[before:]])
 
