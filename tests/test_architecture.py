@@ -34,7 +34,7 @@ FLOORS = [
     {"export", "quantize"},
     {"mixed_precision", "training", "steppable_contract"},
     {"server"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 
 

@@ -94,7 +94,7 @@ class PhraseAutomaton:
 
 
 def read_phrases(path: str | os.PathLike) -> list[str]:
-    """The phrases of a file, one a line; empty lines are none.
+    """The phrases of a file, one a line; empty lines and those that begin with "#" are none.
 
     Raises:
         UserError: there is none, it cannot be read as text, or holds no phrase.
@@ -108,7 +108,7 @@ def read_phrases(path: str | os.PathLike) -> list[str]:
             f"The list of phrases {path} cannot be read as UTF-8 text; give a file with a phrase "
             "a line."
         ) from error
-    phrases = [line.strip() for line in lines if line.strip()]
+    phrases = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
     if not phrases:
         raise UserError(f"The list of phrases {path} is empty; give a file with a phrase a line.")
     return phrases

@@ -126,11 +126,13 @@ def test_a_missing_package_is_named(capsys, monkeypatch, module, sentence):
     assert capsys.readouterr().err == line
 
 
-@pytest.mark.parametrize("module", ["int4_conformer.cli.main", "int4_conformer.cli.inspect"])
+@pytest.mark.parametrize(
+    "module", ["int4_conformer", "int4_conformer.cli.main", "int4_conformer.cli.inspect"]
+)
 def test_modules_run_as_programs_without_tensorflow(module, tmp_path):
     path = tmp_path / "recognizer.tflite"
     path.write_bytes(tflite_models.recognizer())
-    arguments = ["inspect", path] if module.endswith("main") else [path]
+    arguments = [path] if module.endswith("inspect") else ["inspect", path]
     # A module set to None cannot be imported.
     code = (
         "import runpy, sys; sys.modules.update(tensorflow=None, keras=None); "

@@ -158,6 +158,6 @@ def test_refusals(tmp_path):
         PhraseBias.read(tmp_path / "absent.txt", LETTERS, 1.0)
     with pytest.raises(UserError, match=r"cannot be read as UTF-8 text"):
         PhraseBias.read(tmp_path, LETTERS, 1.0)
-    (tmp_path / "phrases.txt").write_text("AB\n\nca\n")
+    (tmp_path / "phrases.txt").write_text("# Names\nAB\n\n  # and ab\nca\n")
     read = PhraseBias.read(tmp_path / "phrases.txt", LETTERS, 1.0)
     np.testing.assert_array_equal(read.added, PhraseBias.of(["ab", "ca"], LETTERS, 1.0).added)
