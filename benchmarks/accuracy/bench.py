@@ -129,6 +129,7 @@ class Bench:
             f"--batch_seconds={corpus.batch_seconds}",
             f"--buckets={corpus.buckets}",
             f"--average={corpus.average}",
+            *corpus.augmentation,
         ]
         rate = corpus.learning_rate
         if variant.from_float:

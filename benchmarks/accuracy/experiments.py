@@ -101,6 +101,8 @@ class Corpus:
     # As `int4-conformer train` has it, if not given.
     learning_rate: float | None = None
     average: int = 100
+    # Flags of `int4-conformer train` for what is heard beside the recordings as they are.
+    augmentation: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2)
     # Sets that are measured once, when all choices are made.
     held_back: tuple[str, ...] = ()
@@ -135,6 +137,8 @@ _ENGLISH = (
     "custom_commands",
     "coffee_commands",
 )
+# People speak at other rates and as loud as they like.
+_AUGMENTATION = ("--speed_perturbation=0.85..1.2", "--volume_db=20")
 CORPORA = {
     "fsdd": Corpus(
         title="FSDD, spoken digits, the speakers of training",
@@ -142,9 +146,10 @@ CORPORA = {
             Part(folder="fsdd", split="train", use=TRAIN),
             Part(folder="fsdd", split="test", use="test"),
         ),
-        steps=1000,
-        steps_from_float=300,
+        steps=1500,
+        steps_from_float=450,
         batch_seconds=48,
+        augmentation=_AUGMENTATION,
     ),
     "fsdd_unseen": Corpus(
         title="FSDD, spoken digits, two speakers left out of training",
@@ -153,9 +158,10 @@ CORPORA = {
             Part(folder="fsdd", split="train", use="unseen", speakers=UNSEEN),
             Part(folder="fsdd", split="test", use="unseen", speakers=UNSEEN),
         ),
-        steps=1000,
-        steps_from_float=300,
+        steps=1500,
+        steps_from_float=450,
         batch_seconds=48,
+        augmentation=_AUGMENTATION,
     ),
     "an4": Corpus(
         title="AN4, spelled names, numbers and dates, other speakers",
@@ -167,6 +173,7 @@ CORPORA = {
         steps=2500,
         steps_from_float=750,
         batch_seconds=96,
+        augmentation=_AUGMENTATION,
     ),
     # As `int4-conformer demo` has it.
     "synthetic": Corpus(
@@ -194,6 +201,7 @@ CORPORA = {
         steps_from_float=2000,
         batch_seconds=240,
         buckets=4,
+        augmentation=_AUGMENTATION,
         seeds=(0,),
         held_back=("train_clean_5_test",),
     ),

@@ -4,8 +4,8 @@
 
 trains float32 and w4a8 on FSDD, quantizes the float32 file after training, counts word errors of
 the exported files, and compares: each must lie in the 95% interval of the committed runs
-(utterances and seeds drawn again). Exit status 1 if one does not. Two trainings of 1000 steps take
-15 minutes on two free cores.
+(utterances and seeds drawn again). Exit status 1 if one does not. Two trainings of 1500 steps take
+some 25 minutes on two free cores.
 """
 
 import sys
