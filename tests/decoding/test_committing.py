@@ -43,7 +43,7 @@ def rows(tokens):
 def streamed(committing, start, size, compiled=False):
     """What each segment and the end commit to, of each utterance."""
     x, waiting = frames(), committing.start(start)
-    hear = tf.function(committing, jit_compile=True) if compiled else committing
+    hear = tf.function(committing, jit_compile=True, autograph=False) if compiled else committing
     outputs = []
     for first in range(0, 20, size):
         segment = x[:, first : first + size]

@@ -134,7 +134,11 @@ def test_a_depthwise_convolution_and_its_gradients_are_those_of_the_op(size):
     expected = with_gradients(functools.partial(by_tensorflow, before=size[1]), x, kernel, dy)
     convolve = functools.partial(depthwise_conv, before=size[1], given=size[1])
     for compiled in (None, False, True):
-        run = convolve if compiled is None else tf.function(convolve, jit_compile=compiled)
+        run = (
+            convolve
+            if compiled is None
+            else tf.function(convolve, jit_compile=compiled, autograph=False)
+        )
         assert_close(with_gradients(run, x, kernel, dy), expected)
 
 
@@ -165,6 +169,7 @@ def test_a_depthwise_convolution_of_unknown_sizes(shape, chunk):
     run = tf.function(
         functools.partial(depthwise_conv, given=options["before"], **options),
         input_signature=[tf.TensorSpec(shape), tf.TensorSpec([4, 3])],
+        autograph=False,
     )
     expected = with_gradients(functools.partial(by_tensorflow, **options), x, kernel, dy)
     assert_close(with_gradients(run, x, kernel, dy), expected)

@@ -176,6 +176,7 @@ def test_unknown_sizes(policy, scheme):
     function = tf.function(
         lambda x: layer(x, x, use_causal_mask=True),
         input_signature=[tf.TensorSpec([None, None, WIDTH])],
+        autograph=False,
     )
     y, expected = function(X), layer(X, X, use_causal_mask=True)
     assert y.dtype == layer.compute_dtype

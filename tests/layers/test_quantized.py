@@ -188,7 +188,7 @@ def test_xla_computes_the_same(case):
         if weight.name == "bias":
             # Added to a product in one instruction, a bias makes its rounding another.
             weight.assign(0 * weight)
-    compiled = tf.function(layer, jit_compile=True)
+    compiled = tf.function(layer, jit_compile=True, autograph=False)
     y, expected = compiled(*case.inputs).numpy(), layer(*case.inputs).numpy()
     if case.linear and case.integer:
         np.testing.assert_array_max_ulp(y, expected, 2)
@@ -209,7 +209,7 @@ def test_the_batch_may_be_unknown(case):
 @INTEGER_LAYERS
 def test_static_activations_learn_their_ranges(case):
     layer, exact = case.quantized("w8c_a8static"), case.quantized(None)(*case.inputs)
-    call = tf.function(layer)
+    call = tf.function(layer, autograph=False)
     for _ in range(2):
         call(*case.inputs, training=True)
     error = np.std(call(*case.inputs) - exact) / np.std(exact)
@@ -288,7 +288,7 @@ def test_quantization_sets_in_at_the_start_step(case, compiled):
     quantized = case.quantized(case.scheme)(*case.inputs).numpy()
     config = dataclasses.replace(QuantConfig.from_name(case.scheme), start_step=2)
     layer = case.quantized(config)
-    call = tf.function(layer) if compiled else layer
+    call = tf.function(layer, autograph=False) if compiled else layer
     expected = [exact, exact, quantized, quantized]
     for y in expected:
         np.testing.assert_allclose(call(*case.inputs, training=True), y, rtol=1e-5, atol=1e-5)

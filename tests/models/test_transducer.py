@@ -120,7 +120,9 @@ def test_a_batch_is_recognised_as_its_utterances(model):
 
 def test_recognising_in_a_graph_is_the_same(quantized_model):
     recognize = tf.function(
-        lambda pcm: quantized_model.recognize(pcm), input_signature=[tf.TensorSpec([1, None])]
+        lambda pcm: quantized_model.recognize(pcm),
+        input_signature=[tf.TensorSpec([1, None])],
+        autograph=False,
     )
     for row, frames in enumerate(FRAMES):
         pcm = PCM[row : row + 1, : frames * BLOCK]

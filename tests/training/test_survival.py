@@ -16,7 +16,7 @@ from int4_conformer.training import checkpoints
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
-from tests.support import tiny
+from tests.support import running, tiny
 from tests.support.examples import heavy
 
 STEPS = 6
@@ -32,7 +32,12 @@ CONFIG = TrainingConfig(
     checkpoint_minutes=1e-9,
 )
 
-pytestmark = pytest.mark.usefixtures("without_pieces")
+
+@pytest.fixture(scope="module", params=["eager", *heavy("graph")])
+def mode(request):
+    """How steps are run until the tests of it are over."""
+    with running.eagerly() if request.param == "eager" else xla.without_pieces():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +63,9 @@ def everything(trainer):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(corpus, tmp_path_factory):
+def uninterrupted(mode, corpus, tmp_path_factory):
     run = trainer(corpus, tmp_path_factory.mktemp("uninterrupted"))
-    with xla.without_pieces():
-        run.train()
+    run.train()
     return everything(run), run._workdir.metrics()
 
 
@@ -121,7 +125,7 @@ import tensorflow as tf
 from int4_conformer.cli import main
 from int4_conformer.models import presets
 from int4_conformer.training.trainer import Trainer
-from tests.support import tiny
+from tests.support import running, tiny
 
 presets.PRESETS["test"] = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
 take_steps = Trainer._take_steps

@@ -93,7 +93,7 @@ def test_the_row_of_the_blank_is_not_looked_up(kind):
 def test_every_weight_trains_under_xla(kind):
     layer = built(kind, "w4a8")
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def gradients(labels):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(layer(labels, training=True) ** 3)

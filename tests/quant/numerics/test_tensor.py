@@ -124,7 +124,7 @@ def test_compilers_change_no_bit(jit_compile, bits, block):
     x[8:30] *= 10.0 ** -np.arange(30, 41, 0.5)[:, None]
     x = x.astype(np.float32)
 
-    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec(x.shape)])
+    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec(x.shape)], autograph=False)
     def compiled(x):
         q = quantize(x, bits, (1,), block=block)
         return q.codes, q.scale
