@@ -168,3 +168,17 @@ def cascade_exports(tmp_path_factory):
     model = pairs.built("cascade", "averaged", pairs.W4A8)
     pairs.say_words(model, blank=0.3, space=2.0)
     return exports.exported(model, tmp_path_factory.mktemp("cascade"))
+
+
+@pytest.fixture(scope="session")
+def fixed_export(tmp_path_factory) -> tuple[Any, Path]:
+    """A recogniser of one pass that streams, and its `.tflite` file, whose whole utterances are
+    2 s: to look at, not to change."""
+    from int4_conformer.export.recognizer_tflite import export_tflite
+    from tests.support import pairs, tiny
+
+    model = pairs.built("transformer", "averaged", pairs.W4A8)
+    pairs.say_words(model, blank=1.5, space=1.5)
+    path = tmp_path_factory.mktemp("fixed") / "model.tflite"
+    export_tflite(model, tiny.TOKENIZER, path, fixed_seconds=2.0)
+    return model, path
