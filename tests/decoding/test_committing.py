@@ -96,7 +96,7 @@ def test_a_beam_of_one_says_everything_at_once():
 def test_what_finds_no_room_is_committed(room):
     _, committing, start = searches(room, beam_size=8, threshold=math.inf)
     _, roomy, _ = searches(60, beam_size=8, threshold=math.inf)
-    outputs, expected = (joined(streamed(c, start, 2)) for c in (committing, roomy))
+    outputs, expected = (joined(streamed(c, start, 4)) for c in (committing, roomy))
     for segments, whole in zip(outputs, expected, strict=True):
         assert segments[1] == sorted(segments[1])
         assert bool(segments[0]) == bool(whole[0])
