@@ -180,7 +180,9 @@ def test_each_weight_has_the_type_of_its_bits(exported):
         assert all(c.size == 8 * c.nbytes // weight.bits for c in named(path, weight.name))
         types[dtype] += 1
     assert min(types.values()) > 0
-    assert {constant.dtype for constant in named(path, "encoder/input/kernel")} == {"float32"}
+    assert {
+        constant.dtype for constant in named(path, "encoder/block_0/convolution/up/kernel")
+    } == {"float32"}
 
 
 @pytest.mark.heavy

@@ -248,7 +248,8 @@ def test_stochastic_rounding_has_its_mean_at_the_weight(case):
     nearest = case.quantized("w3c")(*case.inputs).numpy()
     np.testing.assert_array_equal(layer(*case.inputs), nearest)
     np.testing.assert_array_equal(layer(*case.inputs, training=False), nearest)
-    drawn = np.array([layer(*case.inputs, training=True) for _ in range(40)])
+    draws = 40 if case.linear else 2
+    drawn = np.array([layer(*case.inputs, training=True) for _ in range(draws)])
     assert np.any(drawn[0] != drawn[1])
     if case.linear:
         exact = case.quantized(None)(*case.inputs).numpy()

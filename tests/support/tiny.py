@@ -32,7 +32,7 @@ ENCODER_ALONE = Recipe(name="encoder_w4a8", rules=(("encoder/.*", _W4A8), (".*",
 TWO_FOUR_EIGHT = Recipe(
     name="two_four_eight",
     rules=(
-        ("encoder/input", QuantConfig()),
+        ("encoder/block_0/convolution/.*", QuantConfig()),
         ("encoder/block_0/ffn_.*", QuantConfig.from_name("w2c_a8d")),
         ("encoder/.*", _W4A8),
         (".*", QuantConfig.from_name("w8c_a8d")),
