@@ -103,7 +103,6 @@ class TrainedRun:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> TrainedRun:
     """Four steps of the tiny recogniser, with XLA's compiling the dearest fixture there is."""
-    from int4_conformer import xla
     from int4_conformer.models import presets
     from int4_conformer.training.trainer import Trainer
     from tests.support import running, tiny
@@ -139,9 +138,7 @@ def trained(tmp_path_factory) -> TrainedRun:
         shutil.copytree(folder / "run", folder / "interrupted")
         patch.setattr(Trainer, "_save", save)
         patch.setattr(Trainer, "_resume_or_start", observed)
-        # The training step is compiled whole; pieces of the evaluation are for `tests/test_xla.py`.
-        with xla.without_pieces():
-            second = commands.run(*arguments)
+        second = commands.run(*arguments)
     (trainer,) = trainers
     return TrainedRun(
         manifest=manifest,
