@@ -192,8 +192,8 @@ def test_segments_of_a_stream_have_the_hypotheses_of_the_whole(size):
 
 @pytest.mark.parametrize(
     ("jit_compile", "shape"),
-    [(True, [4, TIME]), (False, [4, TIME]), (False, [None, None])],
-    ids=["xla", "graph", "unknown"],
+    [(True, [4, TIME]), (False, [None, None]), *heavy((False, [4, TIME]))],
+    ids=["xla", "unknown", "graph"],
 )
 def test_in_a_graph_it_finds_the_same(jit_compile, shape):
     network = Network(3)
