@@ -51,11 +51,11 @@ def verify_steppable(
 
     Example:
 
-        >>> from int4_conformer.models.conformer_block import ConformerBlock
-        >>> block = ConformerBlock(16, heads=2, kernel_size=3, chunk=2, left_context=4)
+        >>> from int4_conformer.layers import ConvolutionModule
+        >>> module = ConvolutionModule(16, kernel_size=3, chunk=2)
         >>> x = np.random.default_rng(0).standard_normal([2, 9, 16]).astype(np.float32)
-        >>> _ = block(x[:, :8])
-        >>> verify_steppable(block, x, lengths=[9, 5])
+        >>> _ = module(x[:, :8])
+        >>> verify_steppable(module, x, lengths=[9, 5])
     """
     unit = layer.segment_multiple
     for batch in sorted({1, len(lengths)}):

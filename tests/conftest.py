@@ -16,7 +16,7 @@ from tests.support import commands
 # that tests start inherit it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-# Fixtures that are dear: all files that ask for one run on the same worker, where it is made once.
+# Fixtures that are dear: all tests that ask for one run on the same worker, where it is made once.
 SHARED = ("trained", "cascade_exports")
 # Groups of files that take longest, by the fixture that they share or by the file's name. They
 # begin first, so that none of them is what the other workers wait for in the end.
@@ -34,15 +34,15 @@ LONGEST = (
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Names the group of each test for `--dist loadgroup`, and sorts the groups."""
-    groups = {item.path: item.path.stem for item in items}
-    for item in items:
-        for fixture in SHARED:
-            if fixture in item.fixturenames:
-                groups[item.path] = fixture
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
+    shared = {item: fixture for item in items for fixture in SHARED if fixture in item.fixturenames}
+    # A test that needs none of those runs where others of its file do, and shares theirs.
+    files = {item.path: item.path.stem for item in items}
+    files |= {item.path: fixture for item, fixture in shared.items()}
+    groups = {item: shared.get(item, files[item.path]) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
     places = {group: place for place, group in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(groups[item.path], len(places)))
+    items.sort(key=lambda item: places.get(groups[item], len(places)))
 
 
 def pytest_collection_finish(session):
@@ -168,3 +168,17 @@ def cascade_exports(tmp_path_factory):
     model = pairs.built("cascade", "averaged", pairs.W4A8)
     pairs.say_words(model, blank=0.3, space=2.0)
     return exports.exported(model, tmp_path_factory.mktemp("cascade"))
+
+
+@pytest.fixture(scope="session")
+def fixed_export(tmp_path_factory) -> tuple[Any, Path]:
+    """A recogniser of one pass that streams, and its `.tflite` file, whose whole utterances are
+    2 s: to look at, not to change."""
+    from int4_conformer.export.recognizer_tflite import export_tflite
+    from tests.support import pairs, tiny
+
+    model = pairs.built("transformer", "averaged", pairs.W4A8)
+    pairs.say_words(model, blank=1.5, space=1.5)
+    path = tmp_path_factory.mktemp("fixed") / "model.tflite"
+    export_tflite(model, tiny.TOKENIZER, path, fixed_seconds=2.0)
+    return model, path

@@ -9,7 +9,6 @@ import pytest
 from ai_edge_litert import interpreter as litert
 
 from int4_conformer.errors import UserError
-from int4_conformer.export.recognizer_tflite import export_tflite
 from int4_conformer.lite.endpointing import EndpointConfig
 from int4_conformer.lite.speech_activity import SpeechActivity, may_hold_speech
 from int4_conformer.search.beam_config import BeamConfig
@@ -22,7 +21,6 @@ from int4_conformer.tflite import flatbuffer, metadata
 from tests.android import kotlin_kit
 from tests.android.kotlin_kit import Case, RecordedRecognizer
 from tests.support import tflite_models, tiny
-from tests.support.pairs import W4A8, built, say_words
 
 RATE = 16000
 CLIENT = kotlin_kit.KIT / "reference_client.py"
@@ -54,12 +52,10 @@ def jar():
 
 
 @pytest.fixture(scope="session")
-def models(cascade_exports, tmp_path_factory):
+def models(cascade_exports, fixed_export, tmp_path_factory):
     """A recogniser of one pass, whose whole utterances are 2 s, and one of two passes."""
     folder = tmp_path_factory.mktemp("models")
-    single = built("transformer", "averaged", W4A8)
-    say_words(single, blank=1.5, space=1.5)
-    export_tflite(single, tiny.TOKENIZER, folder / "single.tflite", fixed_seconds=2.0)
+    shutil.copy(fixed_export[1], folder / "single.tflite")
     shutil.copy(cascade_exports.tflite, folder / "cascade.tflite")
     return folder
 

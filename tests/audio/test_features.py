@@ -74,7 +74,9 @@ def test_an_offset_begins_and_ends_without_a_click():
 def test_the_exported_front_end_removes_it_as_well():
     config = FrontEndConfig(mel_bins=20)
     layer, samples = LogMel(config), pcm(config, frames=30, batch=1) * np.float32(0.02)
-    graph = tf.function(layer.log_mel, input_signature=[tf.TensorSpec([1, samples.shape[1]])])
+    graph = tf.function(
+        layer.log_mel, input_signature=[tf.TensorSpec([1, samples.shape[1]])], autograph=False
+    )
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [graph.get_concrete_function()], layer
     )
@@ -111,7 +113,7 @@ def test_silence_is_the_floor():
 @pytest.mark.parametrize("shape", [[2, None], [None, 1920], [None, None]], ids=str)
 def test_unknown_axes(shape):
     layer, samples = LogMel(CONFIGS[0]), pcm(CONFIGS[0])
-    graph = tf.function(layer, input_signature=[tf.TensorSpec(shape)])
+    graph = tf.function(layer, input_signature=[tf.TensorSpec(shape)], autograph=False)
     np.testing.assert_allclose(graph(samples), layer(samples), atol=1e-4)
 
 

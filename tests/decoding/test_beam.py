@@ -192,8 +192,8 @@ def test_segments_of_a_stream_have_the_hypotheses_of_the_whole(size):
 
 @pytest.mark.parametrize(
     ("jit_compile", "shape"),
-    [(True, [4, TIME]), (False, [4, TIME]), (False, [None, None])],
-    ids=["xla", "graph", "unknown"],
+    [(True, [4, TIME]), (False, [None, None]), *heavy((False, [4, TIME]))],
+    ids=["xla", "unknown", "graph"],
 )
 def test_in_a_graph_it_finds_the_same(jit_compile, shape):
     network = Network(3)
@@ -204,7 +204,7 @@ def test_in_a_graph_it_finds_the_same(jit_compile, shape):
         return search(frames, lengths, start)
 
     signature = [tf.TensorSpec([*shape, DIM]), tf.TensorSpec(shape[:1], tf.int32)]
-    graph = tf.function(run, jit_compile=jit_compile, input_signature=signature)
+    graph = tf.function(run, jit_compile=jit_compile, input_signature=signature, autograph=False)
     one = listed(*graph(network.frames, LENGTHS))
     other = listed(*run(network.frames, LENGTHS))
     for some, others in zip(one, other, strict=True):

@@ -57,7 +57,7 @@ def test_it_is_the_automaton_of_numpy(tokenizer):
         for phrases, score in zip(LISTS, scores, strict=True)
     ]
 
-    @settings(max_examples=examples(12), deadline=None)
+    @settings(max_examples=examples(6), deadline=None)
     @given(labels=texts(tokenizer), row=st.integers(0, len(LISTS) - 1))
     def check(labels, row):
         found = walked(bias, int(bias.start[row, 0]), labels)

@@ -28,10 +28,10 @@ from tests.support.examples import heavy
 
 # One recogniser has an output layer of its own, and one was trained with a CTC head.
 UNTIED = "w8a8"
-WITH_CTC = tiny.ENCODER_ALONE
+WITH_CTC = tiny.TWO_FOUR_EIGHT
 RECIPES = [
-    *("w4a8", UNTIED, "float", WITH_CTC, tiny.TWO_FOUR_EIGHT),
-    *heavy("w2a8", "w4a8sym", "w4a4sym", "w4"),
+    *("w4a8", UNTIED, "float", WITH_CTC),
+    *heavy(tiny.ENCODER_ALONE, "w2a8", "w4a8sym", "w4a4sym", "w4"),
 ]
 TABLE = "predictor/embedding/embeddings"
 
@@ -180,8 +180,12 @@ def test_each_weight_has_the_type_of_its_bits(exported):
         assert all(c.size == 8 * c.nbytes // weight.bits for c in named(path, weight.name))
         types[dtype] += 1
     assert min(types.values()) > 0
+    assert {
+        constant.dtype for constant in named(path, "encoder/block_0/convolution/up/kernel")
+    } == {"float32"}
 
 
+@pytest.mark.heavy
 def test_2_bits_make_the_smaller_file(exported):
     """By half of the bytes of the codes, and no other."""
     two, four = (inspect_tflite(exported(recipe)[1]) for recipe in ("w2a8", "w4a8"))

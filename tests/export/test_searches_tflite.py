@@ -148,26 +148,44 @@ def test_tensors_are_of_types_that_every_runtime_takes(exported):
             assert len(set(shapes)) == 1
 
 
-@pytest.mark.parametrize("exported", ["integers", *heavy("float")], indirect=True)
-def test_a_fixed_length_needs_no_resizing(exported, tmp_path):
-    model, _, recognizer = exported
+@pytest.fixture(params=["one pass", *heavy("two passes", "float")])
+def fixed(request, tmp_path):
+    """A model and its file for whole utterances of some seconds."""
+    if request.param == "one pass":
+        return *request.getfixturevalue("fixed_export"), 2.0
+    if request.param == "two passes":
+        model = request.getfixturevalue("cascade_exports").model
+    else:
+        model = built("conformer", "lstm", FLOAT)
     path = tmp_path / "fixed.tflite"
     export_tflite(model, tiny.TOKENIZER, path, fixed_seconds=0.7)
-    fixed = Recognizer(path, gated=False)
+    return model, path, 0.7
+
+
+def test_a_fixed_length_needs_no_resizing(fixed):
+    model, path, seconds = fixed
+    fixed, recognize = Recognizer(path, gated=False), tiny.recognition(model)
     inputs = Interpreter(str(path)).get_signature_runner("serving_default").get_input_details()
     samples = fixed.metadata.fixed_samples
     assert inputs[interface.PCM]["shape"].tolist() == [samples]
     assert samples % model.config.block_samples == 0
-    assert 0.7 * 16000 <= samples < 0.7 * 16000 + model.config.block_samples
+    assert seconds * 16000 <= samples < seconds * 16000 + model.config.block_samples
+    texts = []
     for pcm in utterances(model):
-        assert fixed.tokens(pcm).tolist() == recognizer.tokens(pcm).tolist()
-        assert fixed.transcribe(pcm, beam=BEAM) == recognizer.transcribe(pcm, beam=BEAM)
-    with pytest.raises(UserError, match=r"One call of this file hears .* s at most; .* 0\.80 s"):
-        fixed.tokens(np.ones(12800, np.float32) * 0.1)
-    # What is longer is heard as a stream or in parts.
-    longer = np.tile(utterances(model)[-1], 4)
+        assert fixed.tokens(pcm).tolist() == recognize(pcm).tolist()
+        # A stream needs no signature of whole utterances.
+        stream = fixed.stream(beam=BEAM)
+        stream.feed(pcm)
+        texts.append(fixed.transcribe(pcm, beam=BEAM))
+        assert texts[-1] == stream.finish().text
+    assert any(texts)
+    with pytest.raises(UserError, match=r"One call of this file hears .* s at most; .* 2\.40 s"):
+        fixed.tokens(np.ones(38400, np.float32) * 0.1)
+    # What is longer is heard as a stream.
+    longer = np.tile(utterances(model)[-1], 8)
+    assert len(longer) > samples
     found = fixed.recognize(longer)
-    assert (len(found.cuts) > 0) == (not fixed.hears_streams)
+    assert not found.cuts
     assert found.text == fixed.transcribe(longer)
 
 

@@ -8,6 +8,7 @@ from int4_conformer import verify_steppable
 from int4_conformer.layers import ConvolutionModule
 from int4_conformer.layers.convolution_module import depthwise_conv
 from int4_conformer.quant import QuantConfig, Recipe
+from tests.support.examples import heavy
 from tests.support.streaming import SEGMENTS_ALONE, noise
 
 DIM, TIME = 6, 9
@@ -64,9 +65,10 @@ def test_it_is_gate_depthwise_convolution_and_projection(kernel_size, chunk):
     ("kernel_size", "chunk", "options"),
     [
         (4, 1, {}),
-        (4, 3, {}),
+        (4, 3, SEGMENTS_ALONE),
         *((kernel_size, 1, SEGMENTS_ALONE) for kernel_size in (1, 2, 15)),
         *((kernel_size, 3, SEGMENTS_ALONE) for kernel_size in (1, 2, 15)),
+        *heavy((4, 3, {})),
     ],
 )
 def test_segments_are_convolved_as_the_whole(kernel_size, chunk, options):
@@ -134,7 +136,11 @@ def test_a_depthwise_convolution_and_its_gradients_are_those_of_the_op(size):
     expected = with_gradients(functools.partial(by_tensorflow, before=size[1]), x, kernel, dy)
     convolve = functools.partial(depthwise_conv, before=size[1], given=size[1])
     for compiled in (None, False, True):
-        run = convolve if compiled is None else tf.function(convolve, jit_compile=compiled)
+        run = (
+            convolve
+            if compiled is None
+            else tf.function(convolve, jit_compile=compiled, autograph=False)
+        )
         assert_close(with_gradients(run, x, kernel, dy), expected)
 
 
@@ -165,6 +171,7 @@ def test_a_depthwise_convolution_of_unknown_sizes(shape, chunk):
     run = tf.function(
         functools.partial(depthwise_conv, given=options["before"], **options),
         input_signature=[tf.TensorSpec(shape), tf.TensorSpec([4, 3])],
+        autograph=False,
     )
     expected = with_gradients(functools.partial(by_tensorflow, **options), x, kernel, dy)
     assert_close(with_gradients(run, x, kernel, dy), expected)

@@ -52,7 +52,7 @@ def test_all_kernels_are_multiplied_as_integers(scheme):
 
 
 def test_kernels_are_quantized_outside_the_loop():
-    graph = tf.function(built("w8c")).get_concrete_function(X).graph.as_graph_def()
+    graph = tf.function(built("w8c"), autograph=False).get_concrete_function(X).graph.as_graph_def()
     (body,) = (f for f in graph.library.function if "while_body" in f.signature.name)
     assert "MatMul" in {node.op for node in body.node_def}
     assert "Round" not in {node.op for node in body.node_def}

@@ -188,7 +188,7 @@ def test_xla_computes_the_same(case):
         if weight.name == "bias":
             # Added to a product in one instruction, a bias makes its rounding another.
             weight.assign(0 * weight)
-    compiled = tf.function(layer, jit_compile=True)
+    compiled = tf.function(layer, jit_compile=True, autograph=False)
     y, expected = compiled(*case.inputs).numpy(), layer(*case.inputs).numpy()
     if case.linear and case.integer:
         np.testing.assert_array_max_ulp(y, expected, 2)
@@ -209,7 +209,7 @@ def test_the_batch_may_be_unknown(case):
 @INTEGER_LAYERS
 def test_static_activations_learn_their_ranges(case):
     layer, exact = case.quantized("w8c_a8static"), case.quantized(None)(*case.inputs)
-    call = tf.function(layer)
+    call = tf.function(layer, autograph=False)
     for _ in range(2):
         call(*case.inputs, training=True)
     error = np.std(call(*case.inputs) - exact) / np.std(exact)
@@ -248,7 +248,8 @@ def test_stochastic_rounding_has_its_mean_at_the_weight(case):
     nearest = case.quantized("w3c")(*case.inputs).numpy()
     np.testing.assert_array_equal(layer(*case.inputs), nearest)
     np.testing.assert_array_equal(layer(*case.inputs, training=False), nearest)
-    drawn = np.array([layer(*case.inputs, training=True) for _ in range(40)])
+    draws = 40 if case.linear else 2
+    drawn = np.array([layer(*case.inputs, training=True) for _ in range(draws)])
     assert np.any(drawn[0] != drawn[1])
     if case.linear:
         exact = case.quantized(None)(*case.inputs).numpy()
@@ -288,7 +289,7 @@ def test_quantization_sets_in_at_the_start_step(case, compiled):
     quantized = case.quantized(case.scheme)(*case.inputs).numpy()
     config = dataclasses.replace(QuantConfig.from_name(case.scheme), start_step=2)
     layer = case.quantized(config)
-    call = tf.function(layer) if compiled else layer
+    call = tf.function(layer, autograph=False) if compiled else layer
     expected = [exact, exact, quantized, quantized]
     for y in expected:
         np.testing.assert_allclose(call(*case.inputs, training=True), y, rtol=1e-5, atol=1e-5)

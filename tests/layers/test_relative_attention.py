@@ -5,6 +5,7 @@ import tensorflow as tf
 from int4_conformer import verify_steppable
 from int4_conformer.layers import Frames, RelativeAttention, Span
 from int4_conformer.quant import QuantConfig, Recipe
+from tests.support.examples import heavy
 from tests.support.frames import seen_by
 from tests.support.streaming import SEGMENTS_ALONE, noise
 
@@ -124,9 +125,12 @@ def test_what_frames_do_not_see_is_not_attended_to(chunk, left_context):
         np.testing.assert_allclose(output[mask], reference, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("chunk", "left_context"), LIMITS)
-def test_segments_are_attended_to_as_the_whole(chunk, left_context):
-    options = {} if left_context == 2 else SEGMENTS_ALONE
+# In full as a part of Conformers.
+@pytest.mark.parametrize(
+    ("chunk", "left_context", "options"),
+    [*((*limits, SEGMENTS_ALONE) for limits in LIMITS), *heavy((*LIMITS[0], {}))],
+)
+def test_segments_are_attended_to_as_the_whole(chunk, left_context, options):
     verify_steppable(built(chunk, left_context), noise([3, 13, DIM]), [13, 5, 9], **options)
 
 
@@ -134,7 +138,7 @@ def test_segments_are_attended_to_as_the_whole(chunk, left_context):
 @pytest.mark.parametrize("limits", [(), LIMITS[0]], ids=str)
 def test_unknown_axes(shape, limits):
     layer = built(*limits)
-    function = tf.function(layer, input_signature=[tf.TensorSpec([*shape, DIM])])
+    function = tf.function(layer, input_signature=[tf.TensorSpec([*shape, DIM])], autograph=False)
     np.testing.assert_allclose(function(X), layer(X), rtol=1e-4, atol=1e-4)
 
 

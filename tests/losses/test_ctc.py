@@ -57,7 +57,7 @@ def test_it_is_the_sum_over_all_alignments(jit_compile, blank_id):
     def run(*batch):
         return loss_and_gradient(*batch, blank_id=blank_id)
 
-    run = run if jit_compile is None else tf.function(run, jit_compile=jit_compile)
+    run = run if jit_compile is None else tf.function(run, jit_compile=jit_compile, autograph=False)
     loss, gradient = run(*map(tf.constant, batch))
     np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-6)
     assert np.all(np.isfinite(gradient))
@@ -104,7 +104,7 @@ def test_long_utterances(scale):
 
 def test_xla_compiles_it_once_for_all_lengths():
     logits, labels, *lengths = random_batch()
-    step = tf.function(loss_and_gradient, jit_compile=True)
+    step = tf.function(loss_and_gradient, jit_compile=True, autograph=False)
     first, *others = (
         timeit.timeit(
             lambda n=n: step(logits, labels, *(tf.constant(np.maximum(x - n, 0)) for x in lengths)),
@@ -140,7 +140,7 @@ def test_bfloat16_logits():
 
 
 def test_nothing_is_complained_of_when_it_is_traced_for_several_shapes(capfd):
-    step = tf.function(loss_and_gradient)
+    step = tf.function(loss_and_gradient, autograph=False)
     for batch, time, labels in ((4, 20, 5), (6, 12, 3)):
         step(
             tf.zeros([batch, time, 10]),

@@ -125,7 +125,9 @@ def test_compiled_it_is_the_same(jit_compile):
     def loss(x):
         return taught(x, teacher, rest, logits_at_once=300 * VOCAB)
 
-    compiled = tf.function(lambda x: gradients_of(loss, x), jit_compile=jit_compile)
+    compiled = tf.function(
+        lambda x: gradients_of(loss, x), jit_compile=jit_compile, autograph=False
+    )
     for x, y in zip(compiled(sources), gradients_of(loss, sources), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5 * np.abs(y).max())
 
@@ -154,7 +156,7 @@ def test_two_symbols_leave_no_rest():
 def test_the_lattice_of_logits_is_never_held():
     sources, rest = random_inputs(4, 160, 79)
     loss = functools.partial(taught, teacher_sources=sources, rest=rest, logits_at_once=128 * VOCAB)
-    step = tf.function(lambda x: gradients_of(loss, x))
+    step = tf.function(lambda x: gradients_of(loss, x), autograph=False)
     largest = max(size for _, size in sizes_in(step.get_concrete_function(sources).graph))
     assert largest <= 4 * (4 * 160 * 80)
 

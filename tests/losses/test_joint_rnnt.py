@@ -90,7 +90,9 @@ def test_compiled_it_is_the_same(jit_compile, time, labels):
     sources, rest = random_inputs(4, time, labels)
     rest[1] = rest[1] * [1, 1, 0, 1]
     loss = functools.partial(tiled, logits_at_once=300 * VOCAB)
-    compiled = tf.function(functools.partial(gradients_of, loss), jit_compile=jit_compile)
+    compiled = tf.function(
+        functools.partial(gradients_of, loss), jit_compile=jit_compile, autograph=False
+    )
     assert_same(compiled(sources, *rest), gradients_of(dense, sources, *rest))
 
 
@@ -174,7 +176,7 @@ def sizes_in(graph):
 @pytest.mark.parametrize("loss", [dense, functools.partial(tiled, logits_at_once=128 * VOCAB)])
 def test_the_lattice_of_logits_is_never_held(loss):
     sources, rest = random_inputs(4, 160, 79)
-    step = tf.function(functools.partial(gradients_of, loss))
+    step = tf.function(functools.partial(gradients_of, loss), autograph=False)
     largest = max(size for _, size in sizes_in(step.get_concrete_function(sources, *rest).graph))
     points = 4 * 160 * 80
     if loss is dense:

@@ -17,7 +17,7 @@ VOCAB = 4
 def compiled(jit_compile):
     """A function that gives losses, and the gradient of their sum, in a graph."""
 
-    @functools.partial(tf.function, jit_compile=jit_compile)
+    @functools.partial(tf.function, jit_compile=jit_compile, autograph=False)
     def run(logits, *rest):
         with tf.GradientTape() as tape:
             tape.watch(logits)

@@ -23,7 +23,7 @@ def test_every_prediction_network_is_searched(kind):
     blank = np.eye(1, tiny.TOKENIZER.vocabulary.size)[0]
     model.joint.output_bias.assign_add(blank)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def search(pcm, lengths):
         one, wide = (
             model.beam_search(pcm, lengths, config=config)

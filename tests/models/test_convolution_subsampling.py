@@ -51,7 +51,7 @@ def test_it_is_strided_convolutions_that_look_back(factor):
 @pytest.mark.parametrize("shape", [[2, None], [None, 12], [None, None]], ids=str)
 def test_unknown_axes(shape):
     layer = built(4)
-    graph = tf.function(layer, input_signature=[tf.TensorSpec([*shape, BINS])])
+    graph = tf.function(layer, input_signature=[tf.TensorSpec([*shape, BINS])], autograph=False)
     np.testing.assert_allclose(graph(FEATURES), layer(FEATURES), rtol=1e-4, atol=1e-5)
 
 

@@ -24,15 +24,15 @@ W4A8 = Recipe(
 FEATURES = np.random.default_rng(0).standard_normal([2, 15, BINS]).astype(np.float32)
 MASK = np.arange(5) < np.array([[5], [2]])
 
-# What a stream can be made of.
+# What a stream can be made of; of one block, where two are no more than that twice.
 STREAMED = {
-    "causal": {"chunk": 1, "left_context": 4},
-    "chunks": {"chunk": 4, "left_context": 2},
+    "causal": {"chunk": 1, "left_context": 4, "blocks": 1},
+    "chunks": {"chunk": 4, "left_context": 2, "blocks": 1},
     "convolution blocks": {"chunk": 2, "left_context": 3, "convolution_blocks": 1},
     "causal and reduced": {"chunk": 1, "left_context": 4, "reduce_after": 1},
     "chunks and reduced": {"chunk": 4, "left_context": 2, "reduce_after": 1},
-    "subsampled": {"chunk": 3, "left_context": 3, "subsampling": "convolution"},
-    "transformer": {"kind": "transformer", "chunk": 2, "left_context": 5},
+    "subsampled": {"chunk": 3, "left_context": 3, "subsampling": "convolution", "blocks": 1},
+    "transformer": {"kind": "transformer", "chunk": 2, "left_context": 5, "blocks": 1},
     "reduced transformer": {
         "kind": "transformer",
         "chunk": 2,
@@ -202,17 +202,19 @@ def test_subsampling_looks_back_a_frame():
     np.testing.assert_array_equal(reach(layer, 12), (back == 0) | (back == 1))
 
 
-@pytest.mark.parametrize("name", STREAMED)
-def test_segments_are_the_whole(name):
-    # A predictor checks a causal Conformer in full.
-    options = {} if name == "reduced transformer" else SEGMENTS_ALONE
+# What encoders are made of is checked in full, and so are recognisers.
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*((name, SEGMENTS_ALONE) for name in STREAMED), *heavy(("reduced transformer", {}))],
+)
+def test_segments_are_the_whole(name, options):
     layer = streamed(STREAMED[name])
     verify_steppable(layer, noise([3, 4 * 13, BINS]), lengths=[13, 5, 9], **options)
 
 
-@pytest.mark.parametrize("name", ["causal", "chunks and reduced", "reduced transformer"])
+@pytest.mark.parametrize("name", ["causal", "reduced transformer", *heavy("chunks and reduced")])
 def test_segments_have_the_codes_of_the_whole(name):
-    layer, time = streamed(STREAMED[name] | {"dim": 16}, W4A8), 528
+    layer, time = streamed(STREAMED[name] | {"dim": 16, "blocks": 2}, W4A8), 528
     x = noise([4, 4 * time, BINS])
     different, total = code_differences(layer, x, time, size=48 // layer.segment_multiple)
     assert total > 7e5

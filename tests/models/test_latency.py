@@ -50,7 +50,10 @@ CASES = {
     ),
 }
 # Which are like others.
-LONG = ("convolutions", "cascade_of_chunks", "cascade_to_the_end")
+LONG = (
+    *("convolutions", "chunks_and_all_before", "reduced"),
+    *("cascade", "cascade_of_chunks", "cascade_to_the_end"),
+)
 
 
 def hops_seen_by_features(front_end, count):

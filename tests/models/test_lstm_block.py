@@ -121,9 +121,11 @@ def test_xla_has_the_same_gradients(chunk, recipe):
         np.testing.assert_allclose(one / scale, other / scale, atol=1e-4)
 
 
-@pytest.mark.parametrize("chunk", [1, 4])
-def test_segments_are_the_whole(chunk):
-    options = {} if chunk == 4 else SEGMENTS_ALONE
+# Recognisers of causal ones are exported, and `ProjectedLSTM` is checked in full.
+@pytest.mark.parametrize(
+    ("chunk", "options"), [(1, SEGMENTS_ALONE), (4, SEGMENTS_ALONE), *heavy((4, {}))]
+)
+def test_segments_are_the_whole(chunk, options):
     verify_steppable(block(chunk), X, LENGTHS, segments=(1, 3), **options)
 
 

@@ -19,6 +19,7 @@ from int4_conformer.models import (
     TransducerConfig,
 )
 from int4_conformer.quant import QuantConfig, Recipe
+from tests.support.examples import heavy
 
 CONFIG = TransducerConfig(
     name="test",
@@ -120,7 +121,9 @@ def test_a_batch_is_recognised_as_its_utterances(model):
 
 def test_recognising_in_a_graph_is_the_same(quantized_model):
     recognize = tf.function(
-        lambda pcm: quantized_model.recognize(pcm), input_signature=[tf.TensorSpec([1, None])]
+        lambda pcm: quantized_model.recognize(pcm),
+        input_signature=[tf.TensorSpec([1, None])],
+        autograph=False,
     )
     for row, frames in enumerate(FRAMES):
         pcm = PCM[row : row + 1, : frames * BLOCK]
@@ -271,6 +274,7 @@ def test_longer_padding_changes_no_frame_of_two_passes():
             np.testing.assert_allclose(longer[row, :frames], encoded[row, :frames], atol=1e-4)
 
 
+@pytest.mark.parametrize("two_passes", ["shared", *heavy("own")], indirect=True)
 def test_two_passes_survive_saving(tmp_path, two_passes):
     two_passes.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -319,6 +323,7 @@ def test_the_loss_of_each_pass_is_that_of_its_logits(two_passes):
         np.testing.assert_allclose(found[index], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("two_passes", ["own", *heavy("shared")], indirect=True)
 def test_each_pass_has_a_ctc_head(two_passes, tmp_path):
     assert not two_passes.ctc_heads
     shared = two_passes.config.shared_decoder

@@ -3,6 +3,7 @@ import pytest
 
 from int4_conformer import verify_steppable
 from int4_conformer.models.transformer_block import TransformerBlock
+from tests.support.examples import heavy
 from tests.support.streaming import SEGMENTS_ALONE, noise
 
 X = noise([2, 5, 8])
@@ -24,7 +25,8 @@ def test_a_block_is_its_modules_and_their_residuals():
 
 @pytest.mark.parametrize(
     ("chunk", "left_context", "options"),
-    [(4, 2, {}), (1, 3, SEGMENTS_ALONE), (1, 0, SEGMENTS_ALONE)],
+    # A Conformer has the same modules, and is checked in full.
+    [(4, 2, SEGMENTS_ALONE), (1, 3, SEGMENTS_ALONE), (1, 0, SEGMENTS_ALONE), *heavy((4, 2, {}))],
 )
 def test_segments_are_the_whole(chunk, left_context, options):
     block = built(chunk=chunk, left_context=left_context)

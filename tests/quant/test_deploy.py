@@ -23,7 +23,9 @@ def variable(name="kernel"):
 def test_a_weight_is_deployed_once_however_often_it_is_used():
     kernel = variable()
     with deploying("float_twin") as target:
-        tf.function(lambda: dot(X, kernel, W4) + dot(-X, kernel, W4)).get_concrete_function()
+        tf.function(
+            lambda: dot(X, kernel, W4) + dot(-X, kernel, W4), autograph=False
+        ).get_concrete_function()
     (matrix,) = target.matrices.values()
     assert matrix.name == "kernel"
     on_grid = reference.on_grid(kernel.numpy(), 4, axes=(0,))
@@ -34,7 +36,7 @@ def test_variables_of_one_path_are_told_apart():
     first, second = variable(), variable()
     with deploying("float_twin") as target:
         function = tf.function(
-            lambda: [dot(X, kernel, W4) for kernel in (first, second, first)]
+            lambda: [dot(X, kernel, W4) for kernel in (first, second, first)], autograph=False
         ).get_concrete_function()
     assert list(target.matrices) == ["kernel", "kernel~1"]
     for y, kernel in zip(function(), (first, second, first), strict=True):

@@ -15,7 +15,7 @@ def saved(stored, folder):
     if isinstance(stored.codes, UnpackedCodes):
         module.packed = stored.codes.packed
 
-    @tf.function(input_signature=[])
+    @tf.function(input_signature=[], autograph=False)
     def read():
         return {"codes": stored.codes.read_value(), "values": stored.read().dequantize()}
 

@@ -87,7 +87,7 @@ def assert_same(network, config, symbols, **asked):
             )
 
 
-@settings(deadline=None, max_examples=examples(8))
+@settings(deadline=None, max_examples=examples(4))
 @given(
     st.integers(0, 1000),
     st.sampled_from([-1.0, 0.0, 2.0]),
@@ -100,7 +100,7 @@ def test_it_finds_what_the_search_in_a_graph_finds(seed, blank_bias, beam_size, 
     assert_same(Network(seed, blank_bias), config, symbols)
 
 
-@pytest.mark.parametrize("seed", [0, 1, *heavy(2, 3)])
+@pytest.mark.parametrize("seed", [0, *heavy(1, 2, 3)])
 def test_phrases_and_language_models_count_the_same(tmp_path, seed):
     phrases = ["cab", "a bac", "bb"]
     bias = tuple(kind.of(phrases, LETTERS, 1.5) for kind in (PhraseBias, PhraseScorer))
@@ -114,7 +114,7 @@ def test_phrases_and_language_models_count_the_same(tmp_path, seed):
     assert_same(network, config, 2, bias=bias, lm=lm)
 
 
-@pytest.mark.parametrize("room", [1, 2, 64])
+@pytest.mark.parametrize("room", [1, 64, *heavy(2)])
 @pytest.mark.parametrize("seed", [0, *heavy(1, 2)])
 def test_segments_commit_as_in_a_graph(seed, room):
     network = Network(seed, 0.5)

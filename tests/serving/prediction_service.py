@@ -51,7 +51,10 @@ class ServedModel:
     """
 
     def __init__(self, folder: Path, batching: Batching | None = None):
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        # As it was saved: the same signatures are optimised in tests/export.
+        config = tf.compat.v1.ConfigProto()
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         with self._session.graph.as_default():
             loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
         self.signatures = {

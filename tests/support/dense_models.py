@@ -25,7 +25,7 @@ def traced(dense):
     """The parsed file of the layer's float twin, and the integers for it."""
     signature = [tf.TensorSpec([None, dense.kernel.shape[0]])]
     with deploying("float_twin") as deployment:
-        model = convert(tf.function(dense, input_signature=signature))
+        model = convert(tf.function(dense, input_signature=signature, autograph=False))
     return model, deployed_weights(deployment, dense)
 
 
@@ -33,7 +33,7 @@ def float_product(weight, bias=None, function=tf.identity):
     """The parsed file of `function(x @ weight + bias)` in float32."""
     kernel = weight.dequantized().T
 
-    @tf.function(input_signature=[tf.TensorSpec([None, kernel.shape[0]])])
+    @tf.function(input_signature=[tf.TensorSpec([None, kernel.shape[0]])], autograph=False)
     def product(x):
         y = tf.matmul(x, kernel)
         return function(y if bias is None else y + bias)

@@ -9,7 +9,7 @@ from int4_conformer.quant.deploy import deploying
 def traced(function, target, *specs):
     """A graph for inputs of these specs, and its deployment, which keeps its weights alive."""
     with deploying(target) as deployment:
-        return tf.function(function).get_concrete_function(*specs), deployment
+        return tf.function(function, autograph=False).get_concrete_function(*specs), deployment
 
 
 def matrices(graph):

@@ -28,10 +28,11 @@ TOKENIZER = Graphemes(charset=" abcdefghij")
 _W4A8 = QuantConfig(weight_bits=4, activation="int8_asymmetric")
 # Quantizes a part of the model.
 ENCODER_ALONE = Recipe(name="encoder_w4a8", rules=(("encoder/.*", _W4A8), (".*", QuantConfig())))
-# Has weights of all widths that files hold.
+# Has weights of all widths that files hold, float ones too.
 TWO_FOUR_EIGHT = Recipe(
     name="two_four_eight",
     rules=(
+        ("encoder/block_0/convolution/.*", QuantConfig()),
         ("encoder/block_0/ffn_.*", QuantConfig.from_name("w2c_a8d")),
         ("encoder/.*", _W4A8),
         (".*", QuantConfig.from_name("w8c_a8d")),

@@ -9,7 +9,7 @@ from tests.support.examples import examples
 
 # Each shape is converted afresh: always the same ones, and none to shrink a failure.
 SHAPES = hypothesis.settings(
-    max_examples=examples(10),
+    max_examples=examples(5),
     deadline=None,
     derandomize=True,
     database=None,

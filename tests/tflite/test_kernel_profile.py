@@ -1,4 +1,5 @@
 import collections
+import functools
 
 import keras
 import numpy as np
@@ -14,11 +15,13 @@ from int4_conformer.tflite import flatbuffer, kernel_profile
 from int4_conformer.tflite.kernel_profile import profile
 from int4_conformer.tflite.matmul_kernels import integer_matmuls, on_integer_kernels
 from tests.support import tflite_models, twins
+from tests.support.examples import heavy
 
 NAME = interface.SERVING_DEFAULT
 Counter = collections.Counter
 
 
+@functools.cache
 def dense(scheme):
     """The file of a layer, its inputs, and whether they could be static."""
     layer = QuantDense(6, quant=scheme, name="dense")
@@ -48,11 +51,14 @@ def test_any_length(tmp_path):
     [
         ("w4c_a8d", "Fully Connected (NC, QD8, F32, QC4W)"),
         ("w2c_a8d", "F32, QC2W)"),
-        ("w8c_a8d", "Fully Connected (NC, QD8, F32, QC8W)"),
-        ("w4c_a8static", "Fully Connected (NC, QS8, QC4W)"),
         ("w8c_a8static", "Fully Connected (NC, QS8, QC8W)"),
         ("w4b32_a8d", "QB4W)"),
         ("w4c_a8dsym", "FULLY_CONNECTED"),
+        # Those of 8 bits are in the loop below, too.
+        *heavy(
+            ("w8c_a8d", "Fully Connected (NC, QD8, F32, QC8W)"),
+            ("w4c_a8static", "Fully Connected (NC, QS8, QC4W)"),
+        ),
     ],
 )
 def test_integer_weights_are_on_integer_kernels(scheme, kernel):

@@ -13,6 +13,7 @@ from int4_conformer.tflite.packing import pack
 from int4_conformer.tflite.verification import verify
 from tests.quant import reference
 from tests.support import dense_models
+from tests.support.examples import heavy
 from tests.tflite import kernels
 from tests.tflite.schemes import SHAPES, activations, blockwise_weight, static_weight
 
@@ -91,7 +92,7 @@ def static_activations(rows, width, static, seed):
     return (steps * static.input_scale).astype(np.float32)
 
 
-@pytest.mark.parametrize("bits", [2, 4, 6, 8])
+@pytest.mark.parametrize("bits", [4, 8, *heavy(2, 6)])
 @pytest.mark.parametrize("delegate", ["xnnpack", "none"])
 @SHAPES
 @hypothesis.given(

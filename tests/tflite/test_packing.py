@@ -138,7 +138,9 @@ def twins():
     _, (weight,) = dense_models.traced(dense_models.layer("w4a8", 12, 10))
     kernel = weight.dequantized().T
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 12]), tf.TensorSpec([None, 12])])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, 12]), tf.TensorSpec([None, 12])], autograph=False
+    )
     def products(x, y):
         return tf.matmul(x, tf.identity(kernel)), tf.matmul(y, tf.identity(kernel))
 
@@ -178,7 +180,7 @@ def test_weights_of_equal_values_in_and_without_blocks():
 def test_a_table_in_blocks_that_is_the_output_layer_too(delegate):
     table = blockwise_weight(block=32, blocks=2, units=9, seed=0)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)], autograph=False)
     def product(ids):
         values = table.dequantized()
         return tf.matmul(tf.gather(values, ids), values, transpose_b=True)

@@ -66,7 +66,7 @@ def run(model, x):
 
 
 def converted(function, sizes):
-    model = convert(tf.function(function, input_signature=[tf.TensorSpec(sizes)]))
+    model = convert(tf.function(function, input_signature=[tf.TensorSpec(sizes)], autograph=False))
     remove_barriers(model)
     return model, counts(model)
 

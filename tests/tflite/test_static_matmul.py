@@ -56,7 +56,7 @@ def test_matmuls_of_one_input():
     first, second = two_layers()
     other = dataclasses.replace(second, static=first.static)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 12])])
+    @tf.function(input_signature=[tf.TensorSpec([None, 12])], autograph=False)
     def products(x):
         return tf.matmul(x, first.dequantized().T) - tf.matmul(x, second.dequantized().T)
 
@@ -72,7 +72,7 @@ def test_matmuls_of_one_input():
 def test_one_matmul_after_another():
     first, second = two_layers()
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 12])])
+    @tf.function(input_signature=[tf.TensorSpec([None, 12])], autograph=False)
     def products(x):
         return tf.matmul(tf.nn.relu(tf.matmul(x, first.dequantized().T)), second.dequantized().T)
 
@@ -88,7 +88,7 @@ def test_static_beside_dynamic_activations_with_rows_along_several_axes():
     first, second = two_layers()
     second = dataclasses.replace(second, static=None, activation="int8_asymmetric")
 
-    @tf.function(input_signature=[tf.TensorSpec([2, 3, 12])])
+    @tf.function(input_signature=[tf.TensorSpec([2, 3, 12])], autograph=False)
     def products(x):
         rows = tf.matmul(tf.reshape(x, [-1, 12]), first.dequantized().T)
         return tf.matmul(rows, second.dequantized().T)
@@ -107,7 +107,7 @@ def test_static_beside_dynamic_activations_with_rows_along_several_axes():
 def test_a_matmul_in_a_loop():
     weight = static_weight(4, 12, 12, seed=0)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 12])])
+    @tf.function(input_signature=[tf.TensorSpec([None, 12])], autograph=False)
     def product(x):
         return tf.while_loop(
             lambda step, _: step < 3,
@@ -127,7 +127,7 @@ def test_a_matmul_in_a_loop():
 def test_what_is_added_to_the_output_stays_behind_dequantize():
     weight = static_weight(4, 12, 10, seed=0)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 12])])
+    @tf.function(input_signature=[tf.TensorSpec([None, 12])], autograph=False)
     def product(x):
         return tf.matmul(x, weight.dequantized().T) + x[:, :1]
 

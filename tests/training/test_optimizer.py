@@ -103,7 +103,9 @@ def test_compiled_optimizers_are_those_of_keras(name):
     optimizer, rates = make_optimizer(config), learning_rates(config)
     expected = KERAS[name](0.0)
     optimizer.build(ours)
-    step = tf.function(lambda gradients: optimizer.apply(gradients, ours), jit_compile=True)
+    step = tf.function(
+        lambda gradients: optimizer.apply(gradients, ours), jit_compile=True, autograph=False
+    )
     for rate in rates[:6]:
         gradients = [tf.constant(rng.standard_normal(x.shape), tf.float32) for x in values]
         step(gradients)
@@ -122,7 +124,9 @@ def test_rows_and_columns_without_gradient_stay_finite(name, jit_compile):
     optimizer = make_optimizer(TrainingConfig(steps=9, weight_decay=0.0, optimizer=name))
     optimizer.build([weight])
     gradient = tf.constant([[0.0, 0.0, 0.0]] + [[0.0, 1.0, 2.0]] * 3)
-    step = tf.function(lambda: optimizer.apply([gradient], [weight]), jit_compile=jit_compile)
+    step = tf.function(
+        lambda: optimizer.apply([gradient], [weight]), jit_compile=jit_compile, autograph=False
+    )
     for _ in range(3):
         step()
     changed = weight.numpy() != 1.0

@@ -16,10 +16,10 @@ from int4_conformer.training import checkpoints
 from int4_conformer.training.trainer import Trainer
 from int4_conformer.training.training_config import TrainingConfig
 from int4_conformer.training.workdir import Workdir
-from tests.support import tiny
+from tests.support import running, tiny
 from tests.support.examples import heavy
 
-STEPS = 6
+STEPS = 4
 CONFIG = TrainingConfig(
     steps=STEPS,
     batch_seconds=1.0,
@@ -27,12 +27,17 @@ CONFIG = TrainingConfig(
     warmup=1,
     average=2,
     xla=False,
-    evaluate_every=4,
+    evaluate_every=3,
     # After every step.
     checkpoint_minutes=1e-9,
 )
 
-pytestmark = pytest.mark.usefixtures("without_pieces")
+
+@pytest.fixture(scope="module", params=["eager", *heavy("graph")])
+def mode(request):
+    """How steps are run until the tests of it are over."""
+    with running.eagerly() if request.param == "eager" else xla.without_pieces():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +63,9 @@ def everything(trainer):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(corpus, tmp_path_factory):
+def uninterrupted(mode, corpus, tmp_path_factory):
     run = trainer(corpus, tmp_path_factory.mktemp("uninterrupted"))
-    with xla.without_pieces():
-        run.train()
+    run.train()
     return everything(run), run._workdir.metrics()
 
 
@@ -111,7 +115,7 @@ def test_a_killed_run_ends_with_the_same_numbers(
     for variable, expected in zip(everything(resumed), variables, strict=True):
         np.testing.assert_array_equal(variable, expected)
     found = resumed._workdir.metrics()
-    assert [line["step"] for line in found] == [line["step"] for line in metrics] == [4, 6]
+    assert [line["step"] for line in found] == [line["step"] for line in metrics] == [3, 4]
     assert [line["loss"] for line in found] == [line["loss"] for line in metrics]
 
 
@@ -121,7 +125,7 @@ import tensorflow as tf
 from int4_conformer.cli import main
 from int4_conformer.models import presets
 from int4_conformer.training.trainer import Trainer
-from tests.support import tiny
+from tests.support import running, tiny
 
 presets.PRESETS["test"] = presets.Preset(encoder=tiny.ENCODER, joint_dim=tiny.JOINT_DIM)
 take_steps = Trainer._take_steps

@@ -16,7 +16,7 @@ ODD = ["Don’t!", "'tis", "U.S.A.", "e-mail [noise] <unk>", "  two\t words ", "
 
 def reader(tokenizer):
     spec = tf.TensorSpec([None, None], tf.string)
-    return tf.function(PhraseReader(tokenizer), input_signature=[spec])
+    return tf.function(PhraseReader(tokenizer), input_signature=[spec], autograph=False)
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=["graphemes", "wordpieces"])

@@ -8,6 +8,7 @@ from int4_conformer.export.served.resampling import is_resampled, resample
 RESAMPLE = tf.function(
     lambda samples, rate: resample(samples, rate, 16000),
     input_signature=[tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.int32)],
+    autograph=False,
 )
 
 

@@ -25,10 +25,11 @@ SPECS = [
     ),
     tf.TensorSpec([None], tf.float32),
 ]
-TRANSCRIBE = tf.function(TRANSCRIBER, input_signature=SPECS)
+TRANSCRIBE = tf.function(TRANSCRIBER, input_signature=SPECS, autograph=False)
 TEXTS = tf.function(
     lambda ids, count: (TRANSCRIBER.text(ids, count), TRANSCRIBER.continued(ids, count)),
     input_signature=[SPECS[0].ids, SPECS[0].count],
+    autograph=False,
 )
 
 

@@ -11,7 +11,7 @@ from int4_conformer.export.served.wav_files import decode_wav
 from tests.support import odd_files
 
 RNG = np.random.default_rng(0)
-DECODE = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)])
+DECODE = tf.function(decode_wav, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 
 
 def wav(samples, subtype="PCM_16", form="WAV", rate=16000):
@@ -149,4 +149,4 @@ def test_odd_files(case):
 
 
 def resampled(samples, rate):
-    return tf.function(resample)(samples, tf.constant(rate), 16000)
+    return tf.function(resample, autograph=False)(samples, tf.constant(rate), 16000)

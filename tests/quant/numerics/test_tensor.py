@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as arrays
 from int4_conformer.errors import UserError
 from int4_conformer.quant import quantize
 from tests.quant import reference
+from tests.support.examples import examples
 
 # Everything from nothing to what only just has a scale, and from there to the largest numbers.
 # As the processor has them: TensorFlow 2.16 has it take the smallest, which are subnormal, for 0.
@@ -15,7 +16,7 @@ SIZES = strategies.sampled_from(
     sorted({float(np.float32(size)) for size in (0, 1e-42, 1e-39, 1e-37, 1e-20, 1, 3e20)})
 )
 WIDTHS = strategies.integers(2, 8)
-PROPERTY = hypothesis.settings(derandomize=True, deadline=None, max_examples=150)
+PROPERTY = hypothesis.settings(derandomize=True, deadline=None, max_examples=examples(50))
 
 
 @strategies.composite
@@ -124,7 +125,7 @@ def test_compilers_change_no_bit(jit_compile, bits, block):
     x[8:30] *= 10.0 ** -np.arange(30, 41, 0.5)[:, None]
     x = x.astype(np.float32)
 
-    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec(x.shape)])
+    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec(x.shape)], autograph=False)
     def compiled(x):
         q = quantize(x, bits, (1,), block=block)
         return q.codes, q.scale

@@ -95,6 +95,7 @@ def test_unknown_sizes(a_shape, b_shape, jit_compile):
         lambda a, b: activation_matmul(a, b, "int8_symmetric"),
         input_signature=[tf.TensorSpec(a_shape), tf.TensorSpec(b_shape)],
         jit_compile=jit_compile,
+        autograph=False,
     )
     np.testing.assert_allclose(function(a, b), product(a, b, "int8_symmetric"), rtol=1e-6)
 
@@ -123,7 +124,7 @@ def test_einsum_is_that_of_the_dequantized_operands(case, sizes):
 
     if sizes == "unknown":
         unknown = [tf.TensorSpec([None] * len(shape)) for shape in (a_shape, b_shape)]
-        function = tf.function(function, input_signature=unknown)
+        function = tf.function(function, input_signature=unknown, autograph=False)
     y = function(tf.constant(a), tf.constant(b))
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
@@ -148,7 +149,7 @@ def test_deployed(scheme):
     graphs = {}
     for target in ("integers", "float_twin"):
         with deploying(target):
-            function = tf.function(lambda a, b: activation_matmul(a, b, scheme))
+            function = tf.function(lambda a, b: activation_matmul(a, b, scheme), autograph=False)
             graphs[target] = function.get_concrete_function(tf.constant(a), tf.constant(b))
     served, twin = (graph(tf.constant(a), tf.constant(b)) for graph in graphs.values())
     # Grappler may multiply the two scales first.

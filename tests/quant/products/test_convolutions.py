@@ -148,7 +148,7 @@ def test_unknown_sizes(padding, stride):
     config = QuantConfig(weight_bits=8, activation="int8_symmetric")
     kernel = random(4, 6, 5)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 6])])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 6])], autograph=False)
     def convolved(x):
         return conv1d(x, kernel, config, stride=stride, padding=padding)
 

@@ -61,6 +61,7 @@ def test_dot_is_the_integer_product_in_a_program(scheme, jit_compile, rows):
     @tf.function(
         jit_compile=jit_compile,
         input_signature=[tf.TensorSpec([rows, 17]), tf.TensorSpec(kernel.shape)],
+        autograph=False,
     )
     def product(x, kernel):
         return dot(x, kernel, config)
@@ -172,7 +173,9 @@ def test_leading_axes_are_kept(shape):
 def test_unknown_leading_axes(shape):
     x, kernel = operands()
     product = tf.function(
-        lambda x: dot(x, kernel, W4A8), input_signature=[tf.TensorSpec([*shape, 17])]
+        lambda x: dot(x, kernel, W4A8),
+        input_signature=[tf.TensorSpec([*shape, 17])],
+        autograph=False,
     )
     y = product(x.reshape(2, 3, 17))
     assert y.shape == (2, 3, 5)
@@ -227,7 +230,9 @@ def test_einsum_with_unknown_axes(equation, shape):
     x = rng.standard_normal([size or 3 for size in shape]).astype(np.float32)
     kernel = rng.standard_normal([4, 5, 6]).astype(np.float32)
     product = tf.function(
-        lambda x: einsum(equation, x, kernel, W4A8), input_signature=[tf.TensorSpec(shape)]
+        lambda x: einsum(equation, x, kernel, W4A8),
+        input_signature=[tf.TensorSpec(shape)],
+        autograph=False,
     )
     np.testing.assert_allclose(product(x), einsum(equation, x, kernel, W4A8), rtol=1e-6)
 

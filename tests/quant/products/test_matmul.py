@@ -119,6 +119,7 @@ def test_backends_are_exact_in_graphs(jit_compile, rows, backend):
     @tf.function(
         jit_compile=jit_compile,
         input_signature=[tf.TensorSpec([rows, 7], tf.int8), tf.TensorSpec([7, 5], tf.int8)],
+        autograph=False,
     )
     def product(a, b):
         return int_matmul(a, b, backend=backend)
@@ -139,6 +140,10 @@ def test_auto_compiles_known_shapes_only(rows, width, ops):
     codes = tf.TensorSpec([rows, width], tf.int8), tf.TensorSpec([width, 2], tf.int8)
     # Without measurements, which are another test's matter.
     with backend_table({}):
-        graph = tf.function(lambda a, b: int_matmul(a, b)).get_concrete_function(*codes).graph
+        graph = (
+            tf.function(lambda a, b: int_matmul(a, b), autograph=False)
+            .get_concrete_function(*codes)
+            .graph
+        )
     types = [op.type for op in graph.get_operations()]
     assert [op for op in types if op not in ("Placeholder", "Identity", "NoOp")] == ops

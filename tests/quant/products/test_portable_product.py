@@ -50,7 +50,8 @@ def test_it_is_the_product_of_training_to_the_bit(scheme, bits, width, block, ax
     graph = tf.function(
         lambda x, codes, scale: portable_product(
             x, QTensor(codes=codes, scale=scale, bits=bits), axis, scheme, bias
-        )
+        ),
+        autograph=False,
     )
     np.testing.assert_array_equal(graph(x, weight.codes, weight.scale), expected)
 
