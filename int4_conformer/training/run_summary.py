@@ -45,7 +45,7 @@ def run_summary(
         f"vocabulary  {tokenizer.vocabulary.size - 1} {kind} and the blank",
         f"model       {config.name}, {config.recipe.name}: {parameters:,} parameters ({by_part})",
         f"weights     {nbytes / 1e6:.2f} MB in a .tflite file, which adds what is not weights",
-        f"batches     {len(buckets)} shapes: {shapes}",
+        f"batches     {len(buckets)} shape{'s' * (len(buckets) > 1)}: {shapes}",
         f"device      {_devices(strategy)}, TensorFlow {tf.__version__}",
     ]
 
