@@ -16,7 +16,7 @@ from int4_conformer.cli.flag_groups import PRINTED, group
 from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
-from int4_conformer.errors import UserError
+from int4_conformer.errors import UserError, require_finite
 from int4_conformer.files import require_new_folder, require_place
 from int4_conformer.models.model_config import MAX_SECONDS, SEGMENT_SECONDS
 from int4_conformer.progress import waiting
@@ -44,6 +44,13 @@ def _define_flags(values: flags.FlagValues) -> None:
             "Quantization to export with, as for train; that of training if not given.",
             flag_values=values,
         )
+    flags.DEFINE_float(
+        "blank_penalty",
+        None,
+        "What searches take off the blank's logit, in nats: above 0, fewer words are left out and "
+        "more are made up; that of training, usually 0, if not given.",
+        flag_values=values,
+    )
     flags.DEFINE_enum(
         "checkpoint",
         None,
@@ -91,6 +98,8 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> Result:
         require_new_folder(output)
     if values.format != "tflite" and values.fixed_seconds is not None:
         raise UserError("--fixed_seconds is for .tflite files; leave it out.")
+    if values.blank_penalty is not None:
+        require_finite(blank_penalty=values.blank_penalty)
     recipe = None if values.recipe is None else Recipe.named(values.recipe)
     read_run_config(path_of(arguments[0]))
 
@@ -101,7 +110,7 @@ def _export(values: flags.FlagValues, arguments: list[str]) -> Result:
     from int4_conformer.training.workdir import Workdir
 
     with waiting("reading the model", file=sys.stderr):
-        model, tokenizer = Workdir(arguments[0]).load(values.checkpoint)
+        model, tokenizer = Workdir(arguments[0]).load(values.checkpoint, values.blank_penalty)
         if recipe is not None:
             model = quantize_model(model, recipe)
     segment = {"segment_seconds": values.segment_seconds}

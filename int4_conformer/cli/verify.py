@@ -133,9 +133,14 @@ def _verify(values: flags.FlagValues, arguments: list[str]) -> Result:
 def _require_same_model(
     path: str, folder: Path, metadata: Metadata, config: dict[str, Any]
 ) -> None:
-    """Refuses a file whose model or vocabulary is not that of the folder; its recipe may be."""
+    """Refuses a file whose model or vocabulary is not that of the folder; what it is exported with
+    may be."""
     theirs = TransducerConfig.from_config(config["model"])
-    own = dataclasses.replace(TransducerConfig.from_config(metadata.model), recipe=theirs.recipe)
+    own = dataclasses.replace(
+        TransducerConfig.from_config(metadata.model),
+        recipe=theirs.recipe,
+        blank_penalty=theirs.blank_penalty,
+    )
     if different := _different(own, theirs):
         name, (one, other) = different
         reason = f"its model has {name} {one}, that of the folder {other}"
@@ -173,12 +178,13 @@ def _checkpoint(folder: Path, asked: str | None) -> tuple[str, int]:
 
 
 def _model(folder: Path, checkpoint: str | None, metadata: Metadata) -> "Transducer":
-    """The trained model, with the recipe that the file was exported with."""
+    """The trained model, with what the file was exported with."""
     from int4_conformer.quantize import quantize_model
     from int4_conformer.training.workdir import Workdir
 
-    model, _ = Workdir(folder).load(checkpoint)
-    recipe = TransducerConfig.from_config(metadata.model).recipe
+    exported = TransducerConfig.from_config(metadata.model)
+    model, _ = Workdir(folder).load(checkpoint, exported.blank_penalty)
+    recipe = exported.recipe
     return model if model.config.recipe == recipe else quantize_model(model, recipe)
 
 

@@ -138,7 +138,7 @@ def _prediction(model: Transducer) -> Any:
 
 def _joint(model: Transducer) -> Any:
     """`join`: the joint network of the last pass."""
-    joint, config = model.decoders[-1].joint, model.config
+    decoder, config = model.decoders[-1], model.config
     specs = [
         tf.TensorSpec([ROWS, config.encoders[-1].dim], tf.float32, name=interface.ENCODED),
         tf.TensorSpec([ROWS, config.joint.dim], tf.float32, name=interface.PREDICTED),
@@ -146,6 +146,7 @@ def _joint(model: Transducer) -> Any:
 
     @tf.function(input_signature=specs, autograph=False)
     def join(encoded: tf.Tensor, predicted: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {interface.LOGITS: joint.logits(joint.project_frames(encoded), predicted)}
+        frames = decoder.joint.project_frames(encoded)
+        return {interface.LOGITS: decoder.search_logits(frames, predicted)}
 
     return join

@@ -5,7 +5,13 @@ import math
 from typing import Any, Literal, get_args
 
 from int4_conformer.audio.geometry import FrontEndConfig
-from int4_conformer.errors import UserError, require_at_least, require_in, require_one_of
+from int4_conformer.errors import (
+    UserError,
+    require_at_least,
+    require_finite,
+    require_in,
+    require_one_of,
+)
 from int4_conformer.fields import required, setting
 from int4_conformer.quant.spec.recipe import Recipe
 
@@ -200,6 +206,11 @@ class TransducerConfig:
         False, "Whether each encoder has a CTC head, which only training uses and no export has."
     )
     max_symbols_per_frame: int = setting(4, "Most labels that a search emits in one encoder frame.")
+    blank_penalty: float = setting(
+        0.0,
+        "What searches take off the blank's logit, in nats: with more, fewer words are left out "
+        "and more are made up. The loss knows nothing of it.",
+    )
 
     def __post_init__(self) -> None:
         if self.vocab_size < 2:
@@ -207,6 +218,7 @@ class TransducerConfig:
                 "`vocab_size` must count the blank and at least one symbol. "
                 f"Received: vocab_size={self.vocab_size}"
             )
+        require_finite(blank_penalty=self.blank_penalty)
         if self.joint.tied and self.joint.dim != self.predictor.embedding_dim:
             raise UserError(
                 "A tied output projection needs `joint.dim` equal to `predictor.embedding_dim`. "

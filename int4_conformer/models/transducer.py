@@ -221,7 +221,11 @@ class Transducer(keras.Model):
             own = (self.second_predictor, self.second_joint)
             pairs.append(pairs[0] if self.second_predictor is None else own)
         return tuple(
-            TransducerDecoder(*pair, max_symbols_per_frame=self.config.max_symbols_per_frame)
+            TransducerDecoder(
+                *pair,
+                max_symbols_per_frame=self.config.max_symbols_per_frame,
+                blank_penalty=self.config.blank_penalty,
+            )
             for pair in pairs
         )
 

@@ -26,6 +26,7 @@ class TransducerDecoder:
         predictor: prediction network.
         joint: joint network.
         max_symbols_per_frame: most labels that a search emits in one encoder frame.
+        blank_penalty: what searches take off the blank's logit.
 
     Example:
 
@@ -34,10 +35,18 @@ class TransducerDecoder:
         >>> tokens, _ = decoder.greedy(encoded, None, decoder.initial_hypothesis(len(pcm)))
     """
 
-    def __init__(self, predictor: Predictor, joint: Joint, *, max_symbols_per_frame: int):
+    def __init__(
+        self,
+        predictor: Predictor,
+        joint: Joint,
+        *,
+        max_symbols_per_frame: int,
+        blank_penalty: float = 0.0,
+    ):
         self.predictor = predictor
         self.joint = joint
         self._max_symbols_per_frame = max_symbols_per_frame
+        self._blank_penalty = blank_penalty
 
     def logits(self, encoded: tf.Tensor, labels: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits of the whole lattice.
@@ -87,6 +96,21 @@ class TransducerDecoder:
         `losses.collapsed_lattice`."""
         return self.joint.collapsed_lattice(encoded, self.predictor(labels), labels, *lengths)
 
+    def search_logits(self, frames: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+        """What searches choose by: `Joint.logits`, less the penalty of the blank.
+
+        Args:
+            frames: float [..., dim], projected by the joint network.
+            predicted: float [..., dim], broadcast against `frames`.
+
+        Returns:
+            float32 [..., vocab].
+        """
+        logits = self.joint.logits(frames, predicted)
+        if not self._blank_penalty:
+            return logits
+        return logits - tf.one_hot(0, self.joint.vocab_size, self._blank_penalty)
+
     def initial_hypothesis(self, batch: int) -> Hypothesis:
         """What greedy search starts with: no label, and the prediction network's initial state."""
         return tf.zeros([batch], tf.int32), self.predictor.initial_state(batch)
@@ -106,7 +130,7 @@ class TransducerDecoder:
             lengths,
             start=start,
             predict=self.predictor.advance_label,
-            logits=self.joint.logits,
+            logits=self.search_logits,
             max_symbols_per_frame=self._max_symbols_per_frame,
         )
 
@@ -122,7 +146,7 @@ class TransducerDecoder:
         """
         return BeamSearch(
             predict=self.predictor.advance_label,
-            logits=self.joint.logits,
+            logits=self.search_logits,
             max_symbols_per_frame=self._max_symbols_per_frame,
             config=config,
             bias=bias,

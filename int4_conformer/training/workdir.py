@@ -214,11 +214,14 @@ class Workdir:
         except FileNotFoundError:
             return "nobody knows which"
 
-    def load(self, which: str | None = None) -> tuple[Transducer, Tokenizer]:
+    def load(
+        self, which: str | None = None, blank_penalty: float | None = None
+    ) -> tuple[Transducer, Tokenizer]:
         """The trained model and its tokenizer.
 
         Args:
             which: "best" or "last"; None takes the best if there is one.
+            blank_penalty: of the model; None for that of training.
 
         Raises:
             UserError: the folder is no training folder, or has no such checkpoint.
@@ -232,7 +235,10 @@ class Workdir:
                 f"{self.path} has no checkpoint yet ({' or '.join(kinds)}); "
                 "train until its first evaluation."
             )
-        model = Transducer(TransducerConfig.from_config(config["model"]))
+        model_config = TransducerConfig.from_config(config["model"])
+        if blank_penalty is not None:
+            model_config = dataclasses.replace(model_config, blank_penalty=blank_penalty)
+        model = Transducer(model_config)
         model.build()
         # The best weights are an average already, the last come with theirs.
         half_life = config["training"]["average"] if kind == "last" else 0

@@ -39,7 +39,7 @@ def test_the_programs_are_the_command_and_give_what_was_asked_for(trained, tmp_p
     shutil.copytree(trained.workdir, workdir)
     shutil.rmtree(workdir / "checkpoints" / "best")
     output = tmp_path / "models" / "float.tflite"
-    flags = [f"--output={output}", "--recipe=float"]
+    flags = [f"--output={output}", "--recipe=float", "--blank_penalty=1.5"]
     line = commands.refusal("export", workdir, *flags, "--checkpoint=best", begun=True)
     assert "has no checkpoint yet (best)" in line
     environment = os.environ | {"PYTHONPATH": str(PROGRAMS.parent)}
@@ -54,6 +54,7 @@ def test_the_programs_are_the_command_and_give_what_was_asked_for(trained, tmp_p
     assert result.returncode == 0, result.stderr
     facts = inspect_tflite(output)
     assert facts.metadata.recipe == "float"
+    assert facts.metadata.model["blank_penalty"] == 1.5
     assert {total.dtype for total in facts.totals} <= {"float32", "int32", "int64", "bool"}
     assert f"{output}: {output.stat().st_size:,} bytes" in result.stdout
     # What libraries say of themselves is not for the user.
@@ -114,6 +115,7 @@ def test_refusals(trained, tmp_path):
         ([trained.workdir], "--output"),
         ([trained.workdir, *given, "--recipe=w1"], "Unknown recipe 'w1'; choose one of float"),
         ([trained.workdir, *given, "--format=onnx"], "flag --format=onnx"),
+        ([trained.workdir, *given, "--blank_penalty=nan"], "`blank_penalty` must be finite"),
         ([trained.workdir, *given, "--checkpoint=first"], "flag --checkpoint=first"),
         ([trained.workdir, f"--output={tmp_path}"], "is a folder; name the file to write"),
         ([trained.workdir, "--output="], "export needs --output; "),

@@ -71,10 +71,10 @@ def test_one_other_code(trained, exported_run, tmp_path):
 
 
 @pytest.mark.heavy
-def test_another_recipe(trained, tmp_path):
+def test_another_recipe_and_another_penalty(trained, tmp_path):
     path = tmp_path / "float.tflite"
     export = ["export", trained.workdir, f"--output={path}", "--recipe=float", "--noverify"]
-    assert commands.run(*export).status == 0
+    assert commands.run(*export, "--blank_penalty=0.5").status == 0
     result = commands.run("verify", path, f"--against={trained.workdir}")
     assert result.status == 0, result.out
     assert "recipe float\n" in result.out

@@ -19,6 +19,7 @@ from int4_conformer.models import (
     TransducerConfig,
 )
 from int4_conformer.quant import QuantConfig, Recipe
+from int4_conformer.search.beam_config import BeamConfig
 from tests.support.examples import heavy
 
 CONFIG = TransducerConfig(
@@ -138,6 +139,20 @@ def test_max_symbols_per_frame_is_honoured():
     model.build()
     model.joint.output_bias.assign([-100.0] + [0.0] * 6)
     np.testing.assert_array_equal(model.recognize(PCM, LENGTHS).count, FRAMES)
+
+
+def test_the_penalty_of_the_blank_is_a_smaller_bias_to_searches_alone(float_model):
+    model = built(blank_penalty=0.5)
+    bias = model.joint.output_bias
+    batch = {"pcm": PCM, "pcm_length": LENGTHS, "labels": LABELS}
+    np.testing.assert_array_equal(model(batch), float_model(batch))
+    few = BeamConfig(beam_size=2)
+    greedy, beam = model.recognize(PCM, LENGTHS), model.beam_search(PCM, LENGTHS, config=few)
+    assert sum(greedy.count) > sum(float_model.recognize(PCM, LENGTHS).count)
+    model = built()
+    model.joint.output_bias.assign(bias - 0.5 * tf.one_hot(0, bias.shape[0]))
+    tf.nest.map_structure(np.testing.assert_array_equal, greedy, model.recognize(PCM, LENGTHS))
+    np.testing.assert_array_equal(beam.ids, model.beam_search(PCM, LENGTHS, config=few).ids)
 
 
 def test_every_weight_but_the_statistics_trains(quantized_model):
