@@ -1,9 +1,11 @@
-"""Short commands, digits, letters and dates, in 4-bit integers: sizes are those of english.py, from
-whose weights it may begin. It hears bad lines and rooms, too, and nothing of other speech; some two
-hours on one core. benchmarks/accuracy/commands_corpus.py says how the corpus is made.
+"""Short commands, digits, letters and dates, in 4-bit integers: the first pass has the sizes of
+english.py, from whose weights it may begin, and a second one hears 1.28 s at a time. It hears bad
+lines, rooms and pauses, too, and nothing of other speech; some two hours on one core.
+benchmarks/accuracy/commands_corpus.py says how the corpus is made.
 
     int4-conformer train --config=configs/commands.py --manifest=corpus/commands.jsonl \\
-        --other_speech=corpus/others.jsonl --init_from=runs/english --workdir=runs/commands
+        --other_speech=corpus/others.jsonl --init_from=runs/english \\
+        --init_may_miss='second_pass.*' --workdir=runs/commands
 """
 
 from ml_collections import config_dict

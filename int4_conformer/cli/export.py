@@ -17,8 +17,9 @@ from int4_conformer.cli.library_noise import held_back
 from int4_conformer.cli.results import Result
 from int4_conformer.cli.tensorflow_start import start_tensorflow
 from int4_conformer.errors import UserError, require_finite
+from int4_conformer.fields import help_of
 from int4_conformer.files import require_new_folder, require_place
-from int4_conformer.models.model_config import MAX_SECONDS, SEGMENT_SECONDS
+from int4_conformer.models.model_config import MAX_SECONDS, SEGMENT_SECONDS, TransducerConfig
 from int4_conformer.progress import waiting
 from int4_conformer.quant.spec.recipe import Recipe
 from int4_conformer.remote_path import path_of
@@ -47,8 +48,7 @@ def _define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "blank_penalty",
         None,
-        "What searches take off the blank's logit, in nats: above 0, fewer words are left out and "
-        "more are made up; that of training, usually 0, if not given.",
+        f"{help_of(TransducerConfig, 'blank_penalty')} That of training if not given, usually 0.",
         flag_values=values,
     )
     flags.DEFINE_enum(
